@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo "make demo   set up and run the default grid to its tables and figures"
+	@echo "make test   set up and pass the tests"
+	@echo "make lint   set up and check the style of everything"
+	@echo "make clean  remove what runs have made (results/, resources/, work/, logs/)"
+
+# Made anew when the pins change; a finished set-up is used again, also without a network.
+.venv/.done: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gridlaw needs Python 3.11 or newer; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+setup: .venv/.done
+
+demo: setup
+	snakemake --cores $(CORES) all
+	@echo
+	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
+	@echo "Figures: results/figures/scores.png  loss.png  throughput.png  (each also as .svg, .pdf and .csv)"
+
+test: setup lint
+	python -m pytest tests
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint > /dev/null
+
+clean:
+	rm -rf results resources work logs

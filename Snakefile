@@ -1,0 +1,30 @@
+"""gridlaw: how pre-trained language models scale, over a grid of models, corpus sizes and GPU counts."""
+
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A folder given with --directory may bring its own configuration.
+configfile: "config.yaml" if Path("config.yaml").exists() else f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/pretrain.smk"
+include: "rules/finetune.smk"
+include: "rules/evaluate.smk"
+include: "rules/aggregate.smk"
+
+
+rule all:
+    """The whole grid: tables and figures."""
+    default_target: True
+    localrule: True
+    input:
+        rules.aggregate.output,
+        rules.figure_scores.output,
+        rules.figure_loss.output,
+        rules.figure_throughput.output,

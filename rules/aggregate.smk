@@ -1,0 +1,89 @@
+"""From records and scores to tables and figures."""
+
+
+rule aggregate:
+    """Gather the grid's records and scores into tidy tables."""
+    input:
+        records=[
+            f"results/pretrain/{cell.model}/{cell.size}/{cell.gpus}/{seed}/record.json"
+            for cell in CELLS
+            for seed in config["seeds"]["pretrain"]
+        ],
+        scores=[f"results/score/{cell.model}/{cell.size}/{cell.gpus}/scores.csv" for cell in SCORED],
+        baselines=expand("results/baseline/{task}/scores.csv", task=config["tasks"]),
+    output:
+        runs="results/runs.csv",
+        runs_parquet="results/runs.parquet",
+        scores="results/scores.csv",
+        scores_parquet="results/scores.parquet",
+        summary="results/summary.csv",
+        summary_parquet="results/summary.parquet",
+        baselines="results/baselines.csv",
+        baselines_parquet="results/baselines.parquet",
+        record="results/aggregate.json",
+    log:
+        "logs/aggregate.log",
+    params:
+        recipe=recipe("aggregate"),
+        code=digest("aggregate"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "python {scripts:q}/aggregate.py --recipe {params.recipe:q} --pretrain results/pretrain"
+        " --score results/score --baseline results/baseline --runs {output.runs:q} --scores {output.scores:q}"
+        " --summary {output.summary:q} --baselines {output.baselines:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule figure_scores:
+    """Draw task scores against data size."""
+    input:
+        summary="results/summary.csv",
+        baselines="results/baselines.csv",
+    output:
+        multiext("results/figures/scores", ".png", ".svg", ".pdf", ".csv"),
+    log:
+        "logs/figure_scores.log",
+    params:
+        recipe=recipe("figure_scores"),
+        code=digest("figure_scores"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "python {scripts:q}/figure_scores.py --recipe {params.recipe:q} --summary {input.summary:q}"
+        " --baselines {input.baselines:q} --figure {output[0]:q} > {log:q} 2>&1"
+
+
+rule figure_loss:
+    """Draw held-out loss against data size."""
+    input:
+        runs="results/runs.csv",
+    output:
+        multiext("results/figures/loss", ".png", ".svg", ".pdf", ".csv"),
+    log:
+        "logs/figure_loss.log",
+    params:
+        recipe=recipe("figure_loss"),
+        code=digest("figure_loss"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "python {scripts:q}/figure_loss.py --recipe {params.recipe:q} --runs {input.runs:q}"
+        " --figure {output[0]:q} > {log:q} 2>&1"
+
+
+rule figure_throughput:
+    """Draw throughput and parallel efficiency against gpus."""
+    input:
+        runs="results/runs.csv",
+    output:
+        multiext("results/figures/throughput", ".png", ".svg", ".pdf", ".csv"),
+    log:
+        "logs/figure_throughput.log",
+    params:
+        recipe=recipe("figure_throughput"),
+        code=digest("figure_throughput"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "python {scripts:q}/figure_throughput.py --recipe {params.recipe:q} --runs {input.runs:q}"
+        " --figure {output[0]:q} > {log:q} 2>&1"

@@ -1,0 +1,44 @@
+"""From predictions to scores."""
+
+
+rule score:
+    """Compute one cell's metrics from its saved predictions."""
+    input:
+        expand(
+            "results/finetune/{{model}}/{{size}}/{{gpus}}/{seed}/{task}/predictions.parquet",
+            seed=config["seeds"]["pretrain"],
+            task=config["tasks"],
+        ),
+    output:
+        scores="results/score/{model}/{size}/{gpus}/scores.csv",
+        record="results/score/{model}/{size}/{gpus}/record.json",
+    log:
+        "logs/score/{model}/{size}/{gpus}.log",
+    params:
+        recipe=recipe("score"),
+        code=digest("score"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "{offline} python {scripts:q}/score.py --recipe {params.recipe:q} --predictions {input:q}"
+        " --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule baseline:
+    """Score the majority class of a task."""
+    input:
+        examples=ancient("resources/task/{task}/examples.parquet"),
+        task="resources/task/{task}/manifest.json",
+    output:
+        scores="results/baseline/{task}/scores.csv",
+        record="results/baseline/{task}/record.json",
+    log:
+        "logs/baseline/{task}.log",
+    params:
+        recipe=recipe("baseline", "task"),
+        code=digest("baseline"),
+    conda:
+        "../envs/analysis.yaml"
+    shell:
+        "{offline} python {scripts:q}/baseline.py --recipe {params.recipe:q} --examples {input.examples:q}"
+        " --task {input.task:q} --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"

@@ -1,0 +1,28 @@
+"""From models to predictions."""
+
+
+rule finetune:
+    """Fine-tune one cell's model on one task: every seed and training-set size, in one process."""
+    input:
+        model=ancient("results/pretrain/{model}/{size}/{gpus}/{seed}/model/model.safetensors"),
+        manifest="results/pretrain/{model}/{size}/{gpus}/{seed}/manifest.json",
+        examples=ancient("resources/task/{task}/examples.parquet"),
+        task="resources/task/{task}/manifest.json",
+    output:
+        predictions="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/predictions.parquet",
+        record="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/record.json",
+    log:
+        "logs/finetune/{model}/{size}/{gpus}/{seed}/{task}.log",
+    params:
+        recipe=recipe("finetune", "model", "task"),
+        code=digest("finetune"),
+        tensorboard="logs/tensorboard/finetune/{model}/{size}/{gpus}/{seed}/{task}",
+    resources:
+        gpu=1,
+    conda:
+        "../envs/train.yaml"
+    shell:
+        '{offline} python {scripts:q}/finetune.py --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
+        " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
+        " --predictions {output.predictions:q} --record {output.record:q} --tensorboard {params.tensorboard:q}"
+        " > {log:q} 2>&1"

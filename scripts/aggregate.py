@@ -1,0 +1,119 @@
+"""Gather the grid's records and scores into tidy tables.
+
+    python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --score results/score \
+        --baseline results/baseline --runs runs.csv --scores scores.csv --summary summary.csv --baselines baselines.csv \
+        --record record.json
+
+runs has a row for each pre-training, scores one for each metric of each fine-tuning, summary the mean over seeds with its 95 %
+interval. Every table is also written as Parquet. Cells of the grid without a result stay in `runs`, with the status missing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from gridlaw import cli, intervals, record
+
+CELL = ["model", "size", "tokens", "gpus"]
+# What the average over tasks is called, in the columns `task` and `metric`.
+ALL_TASKS, AVERAGE = "all tasks", "macro_average"
+RUN_FACTS = [
+    "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "unique_tokens", "trained_tokens",
+    "steps", "batch_rows", "final_loss", "held_out_loss", "held_out_loss_se", "tokens_per_second", "tokens_per_second_low",
+    "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
+]  # fmt: skip
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for folder in ("pretrain", "score", "baseline"):
+        parser.add_argument(f"--{folder}", type=Path, required=True, help=f"folder of the {folder} results")
+    for table in ("runs", "scores", "summary", "baselines"):
+        parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
+    parser.add_argument("--record", required=True, help="how they were gathered, JSON to write")
+    args = parser.parse_args()
+    recipe = args.recipe
+
+    runs = pd.DataFrame(run_rows(recipe, args.pretrain))
+    tokens = runs.groupby(["model", "size"])["tokens"].first()
+    scores = score_rows(recipe, args.score, tokens)
+    averages = macro_averages(scores, recipe["tasks"])
+    scores = pd.concat([scores, averages], ignore_index=True)
+    keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note"]
+    tables = {
+        "runs": runs,
+        "scores": scores,
+        "summary": intervals.summarise(scores, keys, "value"),
+        "baselines": baselines(recipe["tasks"], args.baseline),
+    }
+    outputs = []
+    for name, table in tables.items():
+        file = getattr(args, name)
+        table.to_csv(file, index=False)
+        table.to_parquet(file.with_suffix(".parquet"), index=False)
+        outputs += [file, file.with_suffix(".parquet")]
+    record.write(args.record, recipe, [], outputs)
+
+
+def run_rows(recipe: dict, folder: Path) -> list[dict]:
+    """A row for each pre-training of the grid, from its record."""
+    rows = []
+    for model, size, gpus, _ in recipe["cells"]:
+        for seed in recipe["seeds"]:
+            row = {"model": model, "size": size, "tokens": None, "gpus": gpus, "pretrain_seed": seed, "status": "missing"}
+            file = folder / model / size / str(gpus) / str(seed) / "record.json"
+            if file.is_file():
+                facts = json.loads(file.read_text())
+                row |= {"tokens": facts["size_tokens"], "status": "done"}
+                row |= {name: facts.get("tokens" if name == "trained_tokens" else name) for name in RUN_FACTS}
+            rows.append(row)
+    return rows
+
+
+def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
+    """Scores of the grid's cells, each from the gpus value that was fine-tuned for it; a note says which, if another."""
+    tables = []
+    for model, size, gpus, scored_at in recipe["cells"]:
+        file = folder / model / size / str(scored_at) / "scores.csv"
+        if not file.is_file():
+            continue
+        cell = {"model": model, "size": size, "tokens": tokens[model, size], "gpus": gpus}
+        note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
+        table = pd.read_csv(file, dtype={"train_set": str}).assign(note=note)
+        for position, (name, value) in enumerate(cell.items()):
+            table.insert(position, name, value)
+        tables.append(table)
+    if not tables:
+        raise cli.Failure(f"{folder}: no cell of the grid has scores")
+    return pd.concat(tables, ignore_index=True)
+
+
+def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
+    """The average over tasks, as GLUE takes it (Wang et al. 2019, section 3): of each task's metrics and splits, then of tasks.
+
+    It is there for each seed and training set that every task has; where WNLI counts, also without it.
+    """
+    counted = [task for task, entry in tasks.items() if entry["glue"]]
+    families = {AVERAGE: counted}
+    if "wnli" in counted and len(counted) > 1:
+        families[f"{AVERAGE}_without_wnli"] = [task for task in counted if task != "wnli"]
+    keys = [*CELL, "pretrain_seed", "train_set", "finetune_seed", "note"]
+    by_task = scores.groupby([*keys, "task"], sort=False)["value"].mean().unstack("task")
+    averages = []
+    for metric, names in families.items():
+        values = by_task.reindex(columns=names).mean(axis=1, skipna=False).dropna().rename("value").reset_index()
+        averages.append(values.assign(task=ALL_TASKS, split="validation", metric=metric))
+    return pd.concat(averages)
+
+
+def baselines(tasks: dict, folder: Path) -> pd.DataFrame:
+    """The majority class's scores of all tasks."""
+    files = {task: folder / task / "scores.csv" for task in tasks}
+    return pd.concat([pd.read_csv(file).assign(task=task) for task, file in files.items() if file.is_file()])
+
+
+if __name__ == "__main__":
+    cli.run(main)

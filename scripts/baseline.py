@@ -1,0 +1,39 @@
+"""Score the majority class: what a task gives to a program that has only seen its training labels.
+
+    python scripts/baseline.py --recipe baseline.json --examples examples.parquet --task manifest.json --scores scores.csv \
+        --record record.json
+
+Every example gets the most frequent training label; in a regression the mean training label.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gridlaw import cli, metrics, record
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
+    parser.add_argument("--task", required=True, help="manifest of the task, JSON")
+    parser.add_argument("--scores", required=True, help="metrics to write, CSV")
+    parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
+    args = parser.parse_args()
+    recipe = args.recipe
+
+    examples = pd.read_parquet(args.examples, columns=["split", "label"])
+    labels = examples.loc[examples["split"] == recipe["train"], "label"]
+    guess = labels.mode().iloc[0] if recipe["kind"] == "classification" else labels.mean()
+    rows = []
+    for split in recipe["validation"]:
+        truth = examples.loc[examples["split"] == split, "label"].to_numpy()
+        values = metrics.compute(recipe["kind"], recipe["metrics"], np.full_like(truth, guess), truth)
+        rows += [(split, len(truth), metric, value) for metric, value in values.items()]
+    pd.DataFrame(rows, columns=["split", "examples", "metric", "value"]).to_csv(args.scores, index=False)
+    record.write(args.record, recipe, [args.task], [args.scores])
+
+
+if __name__ == "__main__":
+    cli.run(main)

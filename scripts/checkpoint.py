@@ -1,0 +1,52 @@
+"""Fetch a released checkpoint, weights and tokenizer, from the hub at a revision or from a local folder.
+
+    python scripts/checkpoint.py --recipe checkpoint.json --folder checkpoint/ --manifest manifest.json --record record.json
+
+Weights must be safetensors: other formats can run code when they are read, and no code of a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
+
+from gridlaw import cli, record, sources
+
+CONTENT = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
+           "added_tokens.json", "vocab.*", "merges.txt", "spiece.model", "sentencepiece*"]  # fmt: skip
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--folder", required=True, help="folder to write")
+    parser.add_argument("--manifest", required=True, help="what the checkpoint is, JSON to write")
+    parser.add_argument("--record", required=True, help="how it came here, JSON to write")
+    args = parser.parse_args()
+
+    name, folder = args.recipe["pretrained"], Path(args.folder)
+    facts = {}
+    if name.startswith((".", "/")):
+        source = Path(name)
+    else:
+        facts["commit"] = sources.commit(name, args.recipe["revision"], "model")
+        try:
+            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=CONTENT))
+        except (HfHubHTTPError, OSError) as error:
+            raise cli.Failure(f"model {name}: {error}") from error
+    files = sorted({file for pattern in CONTENT for file in source.glob(pattern)})
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copyfile(file, folder / file.name)
+
+    digests = {file.name: record.sha256(folder / file.name) for file in files}
+    record.write_json(args.manifest, {**facts, "files": digests})
+    record.write(args.record, args.recipe, [], [args.manifest], **facts)
+
+
+if __name__ == "__main__":
+    cli.run(main)

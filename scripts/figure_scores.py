@@ -1,0 +1,84 @@
+"""Draw task scores: a panel a task, against data size; in a grid of one size, against the size of the training set.
+
+    python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv --figure scores.png
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, plotting
+
+NAMES = {"matthews_correlation": "Matthews correlation", "f1": "F1", "f1_macro": "macro F1", "pearson": "Pearson r", "spearman": "Spearman ρ"}
+AVERAGE = ("all tasks", "macro_average", "validation")
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--summary", required=True, help="means and intervals, CSV")
+    parser.add_argument("--baselines", required=True, help="the majority class's scores, CSV")
+    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    args = parser.parse_args()
+
+    panels = [tuple(panel) for panel in args.recipe["tasks"]]
+    panels += [AVERAGE] if len(panels) > 1 else []
+    summary = pd.read_csv(args.summary, dtype={"train_set": str, "size": str, "model": str})
+    # A score taken over from another gpus value would be drawn twice.
+    summary = summary[summary["note"].isna()]
+    keys = pd.MultiIndex.from_frame(summary[["task", "metric", "split"]])
+    summary = summary[keys.isin(panels)]
+    baselines = pd.read_csv(args.baselines).set_index(["task", "metric", "split"])["value"]
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(summary["model"])])
+
+    columns = min(len(panels), 4)
+    rows = math.ceil(len(panels) / columns)
+    width = max(plotting.COLUMN, plotting.PAGE * columns / 4)
+    with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
+        for panel, ax in zip(panels, axes, strict=False):
+            table = summary[(summary[["task", "metric", "split"]] == panel).all(axis=1)]
+            draw(ax, table, models, panel == AVERAGE)
+            ax.set_title(panel[0])
+            ax.set_ylabel(NAMES.get(panel[1], panel[1].replace("_", " ")))
+            if panel in baselines.index:
+                ax.axhline(baselines[panel], color="0.4", linewidth=0.9, linestyle=":")
+        for ax in axes[len(panels) :]:
+            ax.set_visible(False)
+        counts = sorted({int(n) for n in summary["n"]})
+        figure.supxlabel(f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}", fontsize="x-small", color="0.35")
+        majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
+        plotting.legend(figure, models, summary["gpus"], [majority])
+
+
+def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
+    """One panel: a line a model, gpus value and training set, over the axis that the grid varies."""
+    over_tokens = table["size"].nunique() > 1
+    over_examples = not over_tokens and table["train_set"].nunique() > 1
+    sets = sorted(table["train_set"].unique(), key=lambda name: math.inf if name == "all" else int(name))
+    for (model, gpus), cell in table.groupby(["model", "gpus"], sort=False):
+        marker = plotting.marker(table["gpus"], gpus)
+        if over_tokens:
+            zero = plotting.tokens_axis(ax, table["tokens"])
+            for train_set, curve in cell.groupby("train_set"):
+                curve = curve.sort_values("tokens")
+                faint = {} if train_set == sets[-1] else {"alpha": 0.3 + 0.6 * sets.index(train_set) / len(sets)}
+                plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model] | faint, marker)
+        elif over_examples and not average:
+            curve = cell.sort_values("train_examples")
+            plotting.line(ax, curve["train_examples"], curve, models[model], marker)
+            ax.set_xscale("log")
+            ax.set_xticks(curve["train_examples"], [plotting.amount(n) for n in curve["train_examples"]])
+            ax.minorticks_off()
+            ax.set_xlabel("training examples")
+        else:
+            curve = cell.set_index("train_set").loc[[name for name in sets if name in set(cell["train_set"])]]
+            position = pd.Series(np.arange(len(curve)) + list(models).index(model) * len(sets))
+            plotting.line(ax, position, curve.reset_index(drop=True), models[model], marker)
+            ax.set_xticks([])
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,66 @@
+"""Draw throughput and parallel efficiency against gpus, a line a model.
+
+    python scripts/figure_throughput.py --recipe figure.json --runs runs.csv --figure throughput.png
+
+Of each model it takes the largest size that was run at most gpus values; the interval is that of the median update.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, plotting
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
+    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    args = parser.parse_args()
+
+    runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
+    table = throughput(runs)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    with plotting.figure(args.figure, 1, 2, plotting.PAGE * 0.8, 3.0, table) as (figure, (speed, efficiency)):
+        for ax in (speed, efficiency):
+            ax.set_xlabel("gpus" if not (table["device"] == "cpu").all() else "ranks (one CPU thread each)")
+        speed.set_ylabel("tokens a second")
+        efficiency.set_ylabel("parallel efficiency")
+        if table.empty:
+            speed.text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=speed.transAxes)
+            return
+        for model, curve in table.groupby("model", sort=False):
+            plotting.line(speed, curve["gpus"], curve, models[model], "o")
+            speed.plot(curve["gpus"], curve["ideal"], color=models[model]["color"], linewidth=0.7, linestyle=":")
+            scaled = curve.assign(**{name: curve[name] / curve["ideal"] for name in ("mean", "low", "high")})
+            plotting.line(efficiency, scaled["gpus"], scaled, models[model], "o")
+        for ax in (speed, efficiency):
+            ax.set_xscale("log", base=2)
+            ticks = sorted(table["gpus"].unique())
+            ax.set_xticks(ticks, [str(tick) for tick in ticks])
+            ax.minorticks_off()
+        speed.set_ylim(bottom=0)
+        efficiency.set_ylim(0, max(1.1, 1.05 * (table["high"] / table["ideal"]).max()))
+        efficiency.axhline(1, color="0.4", linewidth=0.7, linestyle=":")
+        figure.supxlabel("band: 95 % interval of the median update", fontsize="x-small", color="0.35")
+        plotting.legend(figure, models, [], [Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")])
+
+
+def throughput(runs: pd.DataFrame) -> pd.DataFrame:
+    """Tokens a second of each model and gpus value with its interval, and what ideal scaling from the fewest gpus gives."""
+    curves = []
+    for _, own in runs.groupby("model", sort=False):
+        counts = own.groupby("size").agg(gpus=("gpus", "nunique"), tokens=("tokens", "first"))
+        size = counts.sort_values(["gpus", "tokens"]).index[-1]
+        columns = {"tokens_per_second": "mean", "tokens_per_second_low": "low", "tokens_per_second_high": "high"}
+        at_size = own[own["size"] == size].groupby(["model", "size", "device", "gpus"], sort=True)
+        curve = at_size[list(columns)].median().rename(columns=columns).reset_index()
+        curve["ideal"] = curve["mean"].iloc[0] * curve["gpus"] / curve["gpus"].iloc[0]
+        curves.append(curve)
+    columns = ["model", "size", "device", "gpus", "mean", "low", "high", "ideal"]
+    return pd.concat(curves)[columns] if curves else pd.DataFrame(columns=columns)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,38 @@
+"""The command line that the pipeline's programs share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Failure(Exception):
+    """Something the user can mend; printed as one line, without a traceback."""
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """A parser whose help is the program's docstring, with the option that every program has."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--recipe", type=_recipe, required=True, help="the step's configuration, as JSON or as a file that holds it"
+    )
+    return parser
+
+
+def _recipe(text: str) -> dict:
+    if not text.lstrip().startswith("{"):
+        text = Path(text).read_text()
+    recipe = json.loads(text)
+    # A record is a file that holds a recipe, too: a finished step can be run again from it.
+    return recipe.get("recipe", recipe)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program; a `Failure` ends it with its message on one line and status 1."""
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"error: {failure}")

@@ -1,0 +1,352 @@
+"""Validation of the configuration: every mistake is one line that names the key, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from glob import glob
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from gridlaw import families, grid, recipes
+
+SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
+
+
+def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
+    """The configuration with the schema's defaults filled in.
+
+    Args:
+        config: what Snakemake read from the files and `--config`.
+        files: the configuration files, searched for keys that stand in them twice (YAML keeps only the last).
+
+    Raises:
+        ValueError: something is wrong; one line for each mistake.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text())
+    mistakes = [line for file in files for line in _repeated_keys(Path(file))]
+    mistakes += [_line(error) for error in _innermost(Draft202012Validator(schema).iter_errors(config))]
+    if not mistakes:
+        config = deepcopy(config)
+        _fill(schema, schema, config)
+        mistakes = list(_contradictions(config))
+    if mistakes:
+        raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(mistakes)))
+    return config
+
+
+# What the schema says ------------------------------------------------------------------------------------------------
+
+
+def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+    """Leaf errors: of the branches of a oneOf the one that got furthest."""
+    for error in errors:
+        if error.validator in ("oneOf", "anyOf") and error.context:
+            typed = [leaf for leaf in error.context if leaf.validator not in ("type", "const")]
+            if typed:
+                yield from _innermost(typed)
+                continue
+        yield error
+
+
+def _line(error: ValidationError) -> str:
+    key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
+    value, rule = json.dumps(error.instance, default=str), error.validator_value
+    says = error.schema.get("description", "")
+    right = f"; right would be {says}" if says else ""
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            return _unknown_keys(error)
+        case "required":
+            missing = next(name for name in rule if name not in error.instance)
+            return f"{key}.{missing}: missing; it must be given".removeprefix("the configuration.")
+        case "type" if isinstance(error.instance, str) and _number(error.instance) and rule in ("number", "integer"):
+            return f"{key}: {value} is text, not a number; YAML reads a number as {_number(error.instance)}"
+        case "type" if error.instance is None:
+            return f"{key}: empty; it must be {_either(rule)}{right}"
+        case "type":
+            return f"{key}: {value} is not {_either(rule)}{right}"
+        case "enum":
+            return f"{key}: {value} is unknown; right would be one of {', '.join(map(str, rule))}{_suggest(error.instance, rule)}"
+        case "minItems":
+            return f"{key}: empty; list at least {'one' if rule == 1 else rule}{right}"
+        case "uniqueItems":
+            twice = next(item for item in error.instance if error.instance.count(item) > 1)
+            return f"{key}: {twice} stands there twice; each may be listed once"
+        case "pattern" if "propertyNames" in error.absolute_schema_path:
+            return f"{key}.{error.instance}: not safe as a name; right would be {says}"
+        case "minimum":
+            return f"{key}: {value} is too small; the least is {rule}{right}"
+        case "exclusiveMinimum":
+            return f"{key}: {value} is too small; it must be above {rule}{right}"
+        case "maximum":
+            return f"{key}: {value} is too large; the most is {rule}{right}"
+        case "exclusiveMaximum":
+            return f"{key}: {value} is too large; it must be below {rule}{right}"
+        case _:
+            return f"{key}: {value} will not do{right}"
+
+
+def _unknown_keys(error: ValidationError) -> str:
+    known = _properties(error.schema)
+    unknown = [name for name in error.instance if name not in known]
+    path = ".".join([*map(str, error.absolute_path), str(unknown[0])])
+    return f"{path}: unknown key; right would be one of {', '.join(sorted(known))}{_suggest(unknown[0], known)}"
+
+
+def _properties(schema: dict) -> list[str]:
+    """Names that a schema's properties, and those of the schemas it is composed of, allow."""
+    schema = _resolve(schema)
+    names = list(schema.get("properties", {}))
+    for part in schema.get("allOf", []):
+        names += _properties(part)
+    return names + (_properties({"$ref": schema["$ref"]}) if "$ref" in schema else [])
+
+
+def _resolve(schema: dict) -> dict:
+    if set(schema) != {"$ref"}:
+        return schema
+    return yaml.safe_load(SCHEMA.read_text())["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+
+
+def _number(text: str) -> str | None:
+    """How YAML 1.1 wants a number written that it reads as text (`1e-4`), if it is one."""
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", text)
+    if match:
+        whole, decimals, sign, exponent = match.groups()
+        return f"{whole}{decimals if decimals and decimals != '.' else '.0'}e{sign or '+'}{exponent}"
+    return text if re.fullmatch(r"[+-]?\d+(\.\d*)?", text) else None
+
+
+def _either(types: str | list[str]) -> str:
+    words = {
+        "array": "a list",
+        "object": "a mapping",
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "null": "null",
+    }
+    return " or ".join(words[name] for name in ([types] if isinstance(types, str) else types))
+
+
+def _suggest(name: object, known: Iterable[object]) -> str:
+    close = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _fill(root: dict, schema: dict, value: object) -> None:
+    """Put the defaults of `schema` into `value`, in place, following only the branches that `value` takes."""
+    if "$ref" in schema:
+        _fill(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], value)
+    for part in schema.get("allOf", []):
+        _fill(root, part, value)
+    if "if" in schema:
+        fits = Draft202012Validator({**schema["if"], "$defs": root["$defs"]}).is_valid(value)
+        _fill(root, schema.get("then" if fits else "else", {}), value)
+    if isinstance(value, dict):
+        for name, property_schema in schema.get("properties", {}).items():
+            if "default" in property_schema:
+                value.setdefault(name, deepcopy(property_schema["default"]))
+            if name in value:
+                _fill(root, property_schema, value[name])
+        rest = schema.get("additionalProperties")
+        if isinstance(rest, dict):
+            for name in value.keys() - schema.get("properties", {}).keys():
+                _fill(root, rest, value[name])
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Remembers keys that stand twice in one mapping."""
+
+
+def _repeated_keys(file: Path) -> list[str]:
+    repeated = []
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
+                repeated.append(f"{key.value}: stands twice in one mapping of {file} (line {key.start_mark.line + 1}); keep one")
+            seen.add(key.value)
+        return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+    loader = type("Loader", (_StrictLoader,), {})
+    loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    yaml.load(file.read_text(), Loader=loader)
+    return repeated
+
+
+# What no schema can say ----------------------------------------------------------------------------------------------
+
+
+def _contradictions(config: dict) -> Iterator[str]:
+    catalogue = config["catalogue"]
+    trained = list(catalogue["tokenizers"])
+    released = [name for name, model in catalogue["models"].items() if "pretrained" in model]
+    named = [
+        *_unknown_names("models", config["models"], catalogue["models"]),
+        *_unknown_names("tasks", config["tasks"], catalogue["tasks"]),
+        *_unknown_names("corpus", [config["corpus"]] if config["corpus"] else [], catalogue["corpora"]),
+        *_unknown_names("data.tokenizer", [config["data"]["tokenizer"]], trained + released),
+        *_unknown_names("pretrain.per_model", config["pretrain"]["per_model"], catalogue["models"]),
+        *_unknown_names("finetune.per_model", config["finetune"]["per_model"], catalogue["models"]),
+        *_unknown_names("finetune.per_task", config["finetune"]["per_task"], catalogue["tasks"]),
+    ]
+    yield from named
+    yield from (
+        f"catalogue.tokenizers.{name}: also the name of a released model, which brings its own tokenizer; choose another"
+        for name in trained
+        if name in released
+    )
+    sizes = list(_sizes(config))
+    yield from sizes
+    if named or sizes:
+        return
+    for name in config["models"]:
+        yield from _model(config, name)
+    for name in config["tasks"]:
+        yield from _task(config, name)
+    yield from _cells(config)
+
+
+def _unknown_names(key: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{key}: {name} is not in the catalogue; right would be one of {', '.join(known)}{_suggest(name, known)}"
+
+
+def _sizes(config: dict) -> Iterator[str]:
+    names = {}
+    for size in config["sizes"]:
+        try:
+            name = grid.size_name(size)
+        except ValueError as error:
+            yield f"sizes: {error}"
+            continue
+        if name in names:
+            yield f"sizes: {names[name]} and {size} are the same size; list it once"
+        names[name] = size
+    for entry in config["exclude"]:
+        listed = entry.get("size", [])
+        for size in listed if isinstance(listed, list) else [listed]:
+            try:
+                grid.size_name(size)
+            except ValueError as error:
+                yield f"exclude: {error}"
+        listed = entry.get("model", [])
+        yield from _unknown_names(
+            "exclude.model", listed if isinstance(listed, list) else [listed], config["catalogue"]["models"]
+        )
+    yield from _larger_than_corpus(config, names)
+
+
+def _larger_than_corpus(config: dict, names: dict[str, str | int]) -> Iterator[str]:
+    """Sizes that the corpus cannot fill; a token has at least one byte, a corpus that is packed already is known exactly."""
+    name = config["corpus"]
+    corpus = config["catalogue"]["corpora"].get(name)
+    if corpus is None:
+        return
+    if corpus["source"] == "generator":
+        most = grid.parse_size(corpus["words"]) or 0
+        if most <= 0:
+            yield f"catalogue.corpora.{name}.words: {corpus['words']} is no amount of text; right would be such as 1M"
+            return
+        most, unit = most - config["data"]["held_out_words"], "tokens"
+    else:
+        return
+    for size, written in names.items():
+        if (grid.parse_size(size) or 0) > most:
+            yield (
+                f"sizes: {written} is more than the corpus {name} holds, {most} {unit} after the held-out text;"
+                f" write all, a smaller size, or more catalogue.corpora.{name}.words"
+            )
+
+
+def _model(config: dict, name: str) -> Iterator[str]:
+    model, key = config["catalogue"]["models"][name], f"catalogue.models.{name}"
+    if "pretrained" in model:
+        local = model["pretrained"].startswith((".", "/"))
+        if local and not Path(model["pretrained"], "config.json").is_file():
+            yield f"{key}.pretrained: {model['pretrained']} is no folder with a config.json; right would be a folder saved by save_pretrained"
+        elif not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model["pretrained"]):
+            yield f"{key}.pretrained: {model['pretrained']} is no hub repository; right would be owner/name, or a folder starting with ./"
+        return
+    yield from (f"{key}.{line}" for line in families.problems(model))
+    tokenizers = config["catalogue"]["tokenizers"]
+    if "tokenizer" in model and model["tokenizer"] not in tokenizers:
+        yield from _unknown_names(f"{key}.tokenizer", [model["tokenizer"]], tokenizers)
+    elif recipes.tokenizer_of(config, name) is None:
+        yield (
+            f"{key}: {model['model_type']} wants a {families.tokenizer(model['model_type'])} tokenizer and"
+            " catalogue.tokenizers has none; add one, or name another with tokenizer:"
+        )
+    if config["corpus"] is None:
+        yield f"corpus: null, but {name} is trained from scratch and needs a corpus for its vocabulary"
+    positions = model["shape"]["max_position_embeddings"]
+    longest = {"data.row_length": config["data"]["row_length"]}
+    longest |= {f"finetune.max_length ({task})": recipes.finetune_parameters(config, name, task)["max_length"] for task in config["tasks"]}
+    for source, length in longest.items():
+        if length > positions:
+            yield f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length}; right would be {length} or more"
+            break
+
+
+def _task(config: dict, name: str) -> Iterator[str]:
+    task, key = config["catalogue"]["tasks"][name], f"catalogue.tasks.{name}"
+    suited = {"pearson", "spearman"}
+    for metric in task["metrics"]:
+        if (metric in suited) != (task["kind"] == "regression"):
+            yield f"{key}.metrics: {metric} does not fit kind: {task['kind']}"
+    if task["source"] == "files":
+        for split in [task["train"], *task["validation"]]:
+            if split not in task["files"]:
+                yield f"{key}.files: no file for the split {split}; right would be {split}: PATH"
+            elif not Path(task["files"][split]).is_file():
+                yield f"{key}.files.{split}: {task['files'][split]} does not exist"
+
+
+def _cells(config: dict) -> Iterator[str]:
+    cells = list(grid.cells(config))
+    if not cells:
+        yield "exclude: leaves no cell of the grid; exclude less"
+    trained = [cell for cell in cells if grid.parse_size(cell.size) != 0]
+    if trained and config["corpus"] is None:
+        yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"
+    if config["corpus"] is not None:
+        corpus = config["catalogue"]["corpora"][config["corpus"]]
+        for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
+            if not glob(pattern, recursive=True):
+                yield f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}"
+    if config["pretrain"]["scaling"] == "strong":
+        for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
+            batch = recipes.pretrain_parameters(config, model)["batch_size"]
+            if batch % gpus:
+                own = "batch_size" in config["pretrain"]["per_model"].get(model, {})
+                key = f"pretrain.per_model.{model}.batch_size" if own else "pretrain.batch_size"
+                yield f"{key}: {batch} rows cannot be shared equally by {gpus} ranks; right would be a multiple of {gpus}"
+    yield from _scores(config, cells)
+
+
+def _scores(config: dict, cells: list[grid.Cell]) -> Iterator[str]:
+    chosen = config["finetune"]["gpus"]
+    if chosen == "all":
+        return
+    scored = {cell[:2] for cell in cells if cell.gpus in chosen}
+    for cell in cells:
+        if cell[:2] not in scored:
+            have = sorted({other.gpus for other in cells if other[:2] == cell[:2]})
+            yield (
+                f"finetune.gpus: {chosen} leaves {cell.model} at size {cell.size} without a fine-tuning,"
+                f" its cells have gpus {have}; add one of them, or write all"
+            )
+            return
+    if config["pretrain"]["scaling"] == "weak" and set(chosen) != {cell.gpus for cell in cells}:
+        yield "finetune.gpus: in weak scaling every gpus value trains another model; right would be all"

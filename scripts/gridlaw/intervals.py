@@ -1,0 +1,26 @@
+"""Intervals of means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+
+def mean_interval(values: pd.Series, level: float = 0.95) -> pd.Series:
+    """Mean of replicates with Student's t interval; one replicate has no interval.
+
+    Returns:
+        mean, low, high (NaN for one replicate), sd and n.
+    """
+    values = values.dropna()
+    n, mean = len(values), values.mean()
+    sd = values.std(ddof=1) if n > 1 else np.nan
+    reach = t.ppf((1 + level) / 2, n - 1) * sd / np.sqrt(n) if n > 1 else np.nan
+    return pd.Series({"mean": mean, "low": mean - reach, "high": mean + reach, "sd": sd, "n": n})
+
+
+def summarise(table: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """`mean_interval` of `value` in each group of `keys`, one group a row, in order of appearance."""
+    groups = table.groupby(keys, sort=False, dropna=False)[value]
+    return groups.apply(mean_interval).unstack().reset_index()

@@ -1,0 +1,68 @@
+"""Building, loading and measuring models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from gridlaw import families
+
+
+def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float) -> PreTrainedModel:
+    """A masked language model with random weights, from the global random state.
+
+    Args:
+        model: a from-scratch model of the catalogue.
+    """
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep")}
+    special = ids | {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
+    fields = families.configuration(model, len(tokenizer), special)
+    config = CONFIG_MAPPING[model["model_type"]](**fields)
+    return AutoModelForMaskedLM.from_config(_with_dropout(config, dropout))
+
+
+def released_masked_lm(folder: str | Path, dropout: float) -> tuple[PreTrainedModel, bool]:
+    """A released checkpoint as a masked language model, and whether it brought the head for it."""
+    config = _with_dropout(AutoConfig.from_pretrained(folder), dropout)
+    model, loading = AutoModelForMaskedLM.from_pretrained(
+        folder, config=config, use_safetensors=True, output_loading_info=True
+    )
+    missing = [name for name in loading["missing_keys"] if not name.startswith(f"{model.base_model_prefix}.")]
+    return model, not missing
+
+
+def classifier(folder: str | Path, classes: int, dropout: float) -> PreTrainedModel:
+    """A pre-trained encoder with a new head from the global random state; one class is a regression."""
+    config = _with_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
+    config.problem_type = "regression" if classes == 1 else "single_label_classification"
+    return AutoModelForSequenceClassification.from_pretrained(folder, config=config, use_safetensors=True)
+
+
+def tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _with_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
+    for name in families.DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    return config
+
+
+def parameters(model: PreTrainedModel) -> dict[str, int]:
+    """Parameters of a model, tied ones once, with and without its embedding tables."""
+    return {
+        "parameters": model.num_parameters(),
+        "parameters_without_embeddings": model.num_parameters(exclude_embeddings=True),
+    }

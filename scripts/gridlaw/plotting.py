@@ -1,0 +1,109 @@
+"""The look of all figures: colour is the model, marker the gpus value, a band the interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+MARKERS = "osD^vPX*"
+# Lines stay apart in grey, and where there are more models than colours.
+DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
+COLUMN, PAGE = 3.4, 7.0
+
+
+@contextmanager
+def figure(file: str | Path, rows: int, columns: int, width: float, height: float, data: pd.DataFrame) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure of `rows` times `columns` panels, saved as PNG, SVG and PDF, its data beside it as CSV.
+
+    Args:
+        file: one of the files to write; the others have its name and their own suffix.
+        width, height: of the figure, in inches.
+    """
+    sns.set_theme(context="paper", style="ticks", font_scale=0.9)
+    plt.rcParams.update({"axes.grid": True, "grid.alpha": 0.35, "grid.linewidth": 0.5, "svg.hashsalt": "gridlaw", "svg.fonttype": "none"})
+    drawn, panels = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+    yield drawn, list(panels.flat)
+    sns.despine(drawn)
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # No dates inside, so that the same data is the same file.
+    drawn.savefig(file.with_suffix(".png"), dpi=200)
+    drawn.savefig(file.with_suffix(".svg"), metadata={"Date": None})
+    drawn.savefig(file.with_suffix(".pdf"), metadata={"CreationDate": None})
+    data.to_csv(file.with_suffix(".csv"), index=False)
+    plt.close(drawn)
+
+
+def styles(models: list[str]) -> dict[str, dict]:
+    """Colour and dashes of every model of the grid, the same in all figures."""
+    colours = sns.color_palette("colorblind", 10)
+    return {
+        model: {"color": colours[index % 10], "linestyle": DASHES[index // 10 % len(DASHES)] if len(models) > 10 else DASHES[index % len(DASHES)]}
+        for index, model in enumerate(models)
+    }
+
+
+def line(axes: Axes, x: pd.Series, table: pd.DataFrame, style: dict, marker: str) -> None:
+    """A line with markers through `mean`, and the band from `low` to `high` where there is one."""
+    axes.plot(x, table["mean"], marker=marker, markersize=4, linewidth=1.3, **style)
+    if len(x) > 1:
+        axes.fill_between(x, table["low"], table["high"], color=style["color"], alpha=0.15, linewidth=0)
+    reach = [(table["mean"] - table["low"]).fillna(0), (table["high"] - table["mean"]).fillna(0)]
+    axes.errorbar(x, table["mean"], yerr=reach, fmt="none", ecolor=style["color"], elinewidth=0.8, capsize=1.5)
+
+
+def tokens_axis(axes: Axes, sizes: Iterable[float]) -> float:
+    """A logarithmic axis of corpus tokens with one tick a size; no pre-training, which no logarithm has, stands apart on the left.
+
+    Returns:
+        where to draw size 0.
+    """
+    sizes = sorted(set(sizes))
+    positive = [size for size in sizes if size > 0]
+    step = (positive[-1] / positive[0]) ** (1 / (len(positive) - 1)) if len(positive) > 1 else 4
+    zero = positive[0] / step if positive else 1
+    axes.set_xscale("log")
+    ticks = ([zero] if 0 in sizes else []) + positive
+    while len(ticks) > 8:
+        ticks = ticks[:1] + ticks[1::2] if 0 in sizes else ticks[::2]
+    axes.set_xticks(ticks, [amount(0 if tick == zero and 0 in sizes else tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("corpus tokens")
+    return zero
+
+
+def amount(number: float) -> str:
+    """A number as people write it: 64k, 1M."""
+    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g}{unit}"
+    return f"{number:g}"
+
+
+def legend(drawn: Figure, models: dict[str, dict], gpus: Iterable[int], extra: Iterable[Line2D] = ()) -> None:
+    """One legend for the whole figure, below it."""
+    handles = [Line2D([], [], label=model, marker="o", markersize=4, **style) for model, style in models.items()]
+    values = sorted(set(gpus))
+    if len(values) > 1:
+        handles += [
+            Line2D([], [], label=f"gpus {value}", color="0.3", linestyle="none", marker=marker(values, value), markersize=4)
+            for value in values
+        ]
+    drawn.legend(handles=[*handles, *extra], loc="outside lower center", ncols=min(6, len(handles) + 1), frameon=False)
+
+
+def marker(values: Iterable[int], value: int) -> str:
+    """The marker of a gpus value among all of the grid."""
+    return MARKERS[sorted(set(values)).index(value) % len(MARKERS)]

@@ -1,0 +1,140 @@
+"""Recipes: for each step exactly the configuration values that its result depends on, as canonical JSON.
+
+A recipe is what Snakemake compares (the rule's only result-bearing parameter beside `code`), what the step's program is
+given, and what its record repeats. It holds nothing of other steps: those are inputs.
+"""
+
+from __future__ import annotations
+
+import json
+
+from gridlaw import families, grid
+
+
+def canonical(recipe: object) -> str:
+    """JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
+    return json.dumps(_normal(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _normal(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _normal(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_normal(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def tokenizer_of(config: dict, model: str) -> str | None:
+    """Name of a model's tokenizer: the one it asks for, a released model's own, else the first that suits its family."""
+    entry = config["catalogue"]["models"][model]
+    if "pretrained" in entry:
+        return model
+    if "tokenizer" in entry:
+        return entry["tokenizer"]
+    wanted = families.tokenizer(entry["model_type"])
+    tokenizers = config["catalogue"]["tokenizers"]
+    return next((name for name, one in tokenizers.items() if one["algorithm"] == wanted), None)
+
+
+def pretrain_parameters(config: dict, model: str) -> dict:
+    """Hyper-parameters of a model's pre-training, its overrides applied."""
+    return _without(config["pretrain"], "per_model") | config["pretrain"]["per_model"].get(model, {})
+
+
+def finetune_parameters(config: dict, model: str, task: str) -> dict:
+    """Hyper-parameters of a model's fine-tuning on a task; a task's overrides win over a model's."""
+    section = config["finetune"]
+    shared = _without(section, "per_model", "per_task", "gpus")
+    return shared | section["per_model"].get(model, {}) | section["per_task"].get(task, {})
+
+
+def _without(mapping: dict, *names: str) -> dict:
+    return {name: value for name, value in mapping.items() if name not in names}
+
+
+def corpus(config: dict, corpus: str) -> dict:
+    entry = _without(config["catalogue"]["corpora"][corpus], "files", "held_out_files")
+    return entry | {"words": grid.parse_size(entry["words"])} if "words" in entry else entry
+
+
+def segments(config: dict) -> dict:
+    return {name: config["data"][name] for name in ("segment_words", "held_out_words", "seed")}
+
+
+def tokenizer(config: dict, tokenizer: str) -> dict:
+    return config["catalogue"]["tokenizers"][tokenizer]
+
+
+def checkpoint(config: dict, model: str) -> dict:
+    return config["catalogue"]["models"][model]
+
+
+def pack(config: dict) -> dict:
+    return {name: config["data"][name] for name in ("row_length", "packing")}
+
+
+def slice(config: dict, size: str) -> dict:
+    return {"tokens": grid.parse_size(size)}
+
+
+def task(config: dict, task: str) -> dict:
+    entry = config["catalogue"]["tasks"][task]
+    generator = {"generator_seed": entry["seed"]} if "seed" in entry else {}
+    return _without(entry, "metrics", "glue", "files", "seed") | generator | {"seed": config["data"]["seed"]}
+
+
+def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | str) -> dict:
+    """Size 0 trains nothing, so of the hyper-parameters it keeps what shapes the model and its evaluation."""
+    parameters = pretrain_parameters(config, model)
+    if grid.parse_size(size) == 0:
+        parameters = {name: parameters[name] for name in ("dropout", "mask_rate", "device_batch_size", "precision")}
+    entry = config["catalogue"]["models"][model]
+    return {
+        "model": {} if "pretrained" in entry else _without(entry, "tokenizer"),
+        "gpus": int(gpus),
+        "seed": int(seed),
+        **parameters,
+    }
+
+
+def finetune(config: dict, model: str, task: str) -> dict:
+    entry = config["catalogue"]["tasks"][task]
+    return {
+        "seeds": config["seeds"]["finetune"],
+        **{name: entry[name] for name in ("text", "label", "kind", "train", "validation")},
+        **finetune_parameters(config, model, task),
+    }
+
+
+def score(config: dict) -> dict:
+    tasks = config["catalogue"]["tasks"]
+    return {task: {name: tasks[task][name] for name in ("metrics", "kind")} for task in config["tasks"]}
+
+
+def baseline(config: dict, task: str) -> dict:
+    entry = config["catalogue"]["tasks"][task]
+    return {name: entry[name] for name in ("train", "validation", "metrics", "kind")}
+
+
+def aggregate(config: dict) -> dict:
+    """The grid: for every cell the gpus value that its scores come from, and what the tables say of tasks and models."""
+    tasks = config["catalogue"]["tasks"]
+    return {
+        "cells": [[*cell, grid.scored_at(config, cell)] for cell in grid.cells(config)],
+        "seeds": config["seeds"]["pretrain"],
+        "tasks": {task: {name: tasks[task][name] for name in ("metrics", "glue")} for task in config["tasks"]},
+    }
+
+
+def figure_scores(config: dict) -> dict:
+    """What each panel shows: of every task its first metric on its first validation split."""
+    tasks = {task: config["catalogue"]["tasks"][task] for task in config["tasks"]}
+    return {"models": config["models"], "tasks": [[task, entry["metrics"][0], entry["validation"][0]] for task, entry in tasks.items()]}
+
+
+def figure_loss(config: dict) -> dict:
+    return {"models": config["models"]}
+
+
+def figure_throughput(config: dict) -> dict:
+    return {"models": config["models"]}

@@ -1,0 +1,91 @@
+"""Records: what a finished step leaves beside its result, so that the result explains itself anywhere.
+
+A *manifest* holds what the result is (digests, counts) and is the same on every run; a *record* holds how it came about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from gridlaw import code
+
+PACKAGES = ("snakemake", "torch", "transformers", "tokenizers", "datasets", "accelerate", "evaluate", "numpy", "pandas", "scikit-learn")
+STARTED = time.time()
+
+
+def sha256(file: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(file: str | Path, content: dict) -> None:
+    """Write readable JSON; the file appears whole or not at all."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    partial.replace(file)
+
+
+def read_json(file: str | Path) -> dict:
+    """Read a manifest or a record."""
+    return json.loads(Path(file).read_text())
+
+
+def write(file: str | Path, recipe: dict, inputs: Iterable[str | Path], outputs: Iterable[str | Path], **facts: object) -> None:
+    """Write the record of the running program.
+
+    Args:
+        file: where to.
+        recipe: the step's recipe.
+        inputs: files the result was made from; manifests stand for the large files they describe.
+        outputs: files that make up the result.
+        facts: what else is known of the run (tokens, throughput, ...), JSON values.
+    """
+    program = Path(sys.argv[0])
+    write_json(
+        file,
+        {
+            "step": program.stem,
+            "recipe": recipe,
+            "code": code.digest(program),
+            "inputs": {str(path): sha256(path) for path in inputs},
+            "outputs": {str(path): sha256(path) for path in outputs},
+            **facts,
+            "started": datetime.fromtimestamp(STARTED, UTC).isoformat(timespec="seconds"),
+            "wall_seconds": round(time.time() - STARTED, 3),
+            "host": socket.gethostname(),
+            "hardware": {"machine": platform.machine(), "processor": _processor(), "cpus": os.cpu_count()},
+            "environment": {"python": platform.python_version(), "platform": platform.platform(), **_versions()},
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that this environment has; per-step environments have a part of them."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())

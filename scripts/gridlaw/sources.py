@@ -1,0 +1,106 @@
+"""Reading data sets, from the Hugging Face hub or from local files, through `datasets`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from gridlaw.cli import Failure
+
+FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
+
+
+def commit(repository: str, revision: str, kind: str) -> str:
+    """The commit that a revision of a hub repository stands for.
+
+    Args:
+        kind: `dataset` or `model`.
+    """
+    try:
+        return HfApi().repo_info(repository, revision=revision, repo_type=kind).sha
+    except (HfHubHTTPError, OSError) as error:
+        raise Failure(f"{kind} {repository} at revision {revision} cannot be fetched: {_first_line(error)}") from error
+
+
+def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
+    """One split of a data set on the hub, at a commit."""
+    try:
+        return load_dataset(dataset, None if config == "default" else config, split=split, revision=revision)
+    except (DatasetNotFoundError, DatasetGenerationError, HfHubHTTPError, OSError, ValueError, KeyError) as error:
+        raise Failure(f"dataset {dataset} (config {config}, split {split}, revision {revision}): {_first_line(error)}") from error
+
+
+@contextmanager
+def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
+    """Local files of one format as a data set, in the order of their names, kept on disk while in use.
+
+    Args:
+        files: txt, jsonl, json, parquet, csv or tsv files; text formats may be compressed (.gz).
+        documents: what a row of a txt file is: `file`, `paragraph` or `line`.
+    """
+    files = sorted(set(files))
+    reader = _reader(files)
+    options = {}
+    if reader == "text":
+        options = {"sample_by": {"file": "document"}.get(documents, documents), "keep_linebreaks": True}
+    elif files[0].removesuffix(".gz").endswith(".tsv"):
+        options = {"sep": "\t", "quoting": 3}
+    with tempfile.TemporaryDirectory(prefix="gridlaw-") as cache:
+        try:
+            yield load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
+        except DatasetGenerationError as error:
+            raise Failure(_culprit(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}") from error
+
+
+def column(rows: Dataset, name: str, where: str) -> None:
+    """Make sure that a data set has a column.
+
+    Raises:
+        Failure: it has not; names the columns it has.
+    """
+    if name not in rows.column_names:
+        raise Failure(f"{where}: no column {name}; it has {', '.join(rows.column_names)}")
+
+
+def _reader(files: list[str]) -> str:
+    for file in files:
+        if not Path(file).is_file():
+            raise Failure(f"{file}: no such file")
+        if not os.access(file, os.R_OK):
+            raise Failure(f"{file}: not readable")
+        if Path(file).stat().st_size == 0:
+            raise Failure(f"{file}: empty")
+    suffixes = {Path(file.removesuffix(".gz")).suffix for file in files}
+    readers = {FORMATS.get(suffix) for suffix in suffixes}
+    if len(readers) != 1 or None in readers:
+        raise Failure(f"files end in {', '.join(sorted(suffixes))}; right would be one of {', '.join(FORMATS)}, the same for all")
+    return readers.pop()
+
+
+def _culprit(files: list[str], reader: str) -> str | None:
+    """Which of the files is not UTF-8, if that is what is wrong."""
+    if reader == "parquet":
+        return None
+    for file in files:
+        if file.endswith(".gz"):
+            continue
+        try:
+            with open(file, encoding="utf-8") as stream:
+                while stream.read(1 << 24):
+                    pass
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            return f"{file}: not UTF-8 (byte 0x{byte:02x}); convert it, for instance with iconv -f latin1 -t utf-8"
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0]

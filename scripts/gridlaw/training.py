@@ -1,0 +1,91 @@
+"""What pre-training and fine-tuning ask of Hugging Face's Trainer alike."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback, TrainingArguments
+
+from gridlaw import devices
+
+
+def arguments(recipe: dict, steps: int, ranks: int, folder: str, **more: object) -> TrainingArguments:
+    """Trainer's arguments for a recipe's optimisation.
+
+    Args:
+        recipe: has the hyper-parameters of `optimisation` in the schema; `batch_size` is that of an update over all ranks.
+        steps: updates of the run.
+        folder: where Trainer may write.
+    """
+    share = recipe["batch_size"] // ranks
+    accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
+    return TrainingArguments(
+        output_dir=folder,
+        max_steps=steps,
+        per_device_train_batch_size=share // accumulation,
+        gradient_accumulation_steps=accumulation,
+        learning_rate=recipe["learning_rate"],
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(recipe["schedule"], recipe["schedule"]),
+        warmup_steps=round(recipe["warmup_ratio"] * steps),
+        weight_decay=recipe["weight_decay"],
+        adam_beta2=recipe["adam_beta2"],
+        max_grad_norm=recipe["max_grad_norm"],
+        bf16=devices.bf16(recipe["precision"]),
+        use_cpu=not torch.cuda.is_available(),
+        logging_steps=max(1, steps // 50),
+        save_strategy="no",
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **more,
+    )
+
+
+def log_to_tensorboard(folder: str | Path | None) -> str:
+    """Trainer's `report_to`: TensorBoard's files go to `folder`, or nowhere."""
+    if folder is None:
+        return "none"
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
+    return "tensorboard"
+
+
+class StepTimes(TrainerCallback):
+    """Seconds of each update, from the end of the one before; start-up, the first update and evaluations are left out."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._last: float | None = None
+
+    def on_evaluate(self, args, state, control, **kwargs) -> None:
+        self._last = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        now = time.perf_counter()
+        if self._last is not None:
+            self.seconds.append(now - self._last)
+        self._last = now
+
+    def throughput(self, tokens_per_step: float) -> dict[str, float | None]:
+        """Tokens a second at the median update, with the 95 % interval of the median (order statistics)."""
+        if not self.seconds:
+            return {"tokens_per_second": None, "tokens_per_second_low": None, "tokens_per_second_high": None}
+        ordered, n = sorted(self.seconds), len(self.seconds)
+        reach = 0.98 * n**0.5
+        low, high = max(0, round(n / 2 - reach) - 1), min(n - 1, round(n / 2 + reach))
+        return {
+            "tokens_per_second": tokens_per_step / statistics.median(ordered),
+            "tokens_per_second_low": tokens_per_step / ordered[high],
+            "tokens_per_second_high": tokens_per_step / ordered[low],
+        }
+
+
+def peak_memory_mb() -> float:
+    """Most memory the running rank held: of its GPU, or of its process on a machine without."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,0 +1,83 @@
+"""Tokenise segments and pack them, in their order, into fixed-length rows of a memory-mapped file.
+
+    python scripts/pack.py --recipe pack.json --train train.parquet --held-out held_out.parquet --tokenizer tokenizer/ \
+        --rows rows.bin --index index.parquet --held-out-rows held_out.bin --manifest manifest.json --record record.json
+
+The corpus streams through; the tokenizer works on all cores. The index has a row for each training segment: its document,
+words, bytes, tokens (without special ones), and the stream position behind it (see gridlaw.rows).
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gridlaw import cli, record, rows
+
+BATCH = 8192
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--train", required=True, help="training segments, Parquet")
+    parser.add_argument("--held-out", required=True, help="held-out segments, Parquet")
+    parser.add_argument("--segments-manifest", required=True, help="manifest of the segments, JSON")
+    parser.add_argument("--tokenizer", required=True, help="folder of the tokenizer")
+    parser.add_argument("--tokenizer-manifest", required=True, help="manifest of the tokenizer, JSON")
+    parser.add_argument("--rows", required=True, help="rows of token ids to write")
+    parser.add_argument("--index", required=True, help="where each segment lies, Parquet to write")
+    parser.add_argument("--held-out-rows", required=True, help="held-out rows to write")
+    parser.add_argument("--manifest", required=True, help="what the rows are, JSON to write")
+    parser.add_argument("--record", required=True, help="how they were made, JSON to write")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the tokenizer")
+    args = parser.parse_args()
+    os.environ["RAYON_NUM_THREADS"] = str(args.threads)
+
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id):
+        raise cli.Failure(f"{args.tokenizer}: not a masked-LM tokenizer; it lacks one of its cls, sep, pad and mask tokens")
+    manifest = {
+        "row_length": args.recipe["row_length"],
+        "pad": tokenizer.pad_token_id,
+        "vocabulary": len(tokenizer),
+        "train": pack(args.train, args.rows, args.index, tokenizer, args.recipe),
+        "held_out": pack(args.held_out, args.held_out_rows, None, tokenizer, args.recipe),
+    }
+    manifest["dtype"] = manifest["train"].pop("dtype")
+    manifest["held_out"].pop("dtype")
+    outputs = {"rows": args.rows, "index": args.index, "held_out_rows": args.held_out_rows}
+    manifest["sha256"] = {name: record.sha256(file) for name, file in outputs.items()}
+    record.write_json(args.manifest, manifest)
+    inputs = [args.segments_manifest, args.tokenizer_manifest]
+    record.write(args.record, args.recipe, inputs, [*outputs.values(), args.manifest])
+
+
+def pack(segments: str, file: str, index: str | None, tokenizer, recipe: dict) -> dict:
+    """Tokenise and pack one file of segments.
+
+    Returns:
+        counts of segments and tokens, the stream position behind the last segment, and the dtype of the rows.
+    """
+    special = rows.Special(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    packer = rows.Packer(file, recipe["row_length"], recipe["packing"] == "whole", special, len(tokenizer))
+    columns: dict[str, list] = {"document": [], "words": [], "bytes": []}
+    for batch in pq.ParquetFile(segments).iter_batches(BATCH):
+        texts = batch.column("text").to_pylist()
+        packer.add(tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"])
+        columns["document"].append(batch.column("document").to_numpy())
+        columns["words"].append(batch.column("words").to_numpy())
+        columns["bytes"].append(np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts]))
+    ends, tokens = packer.close()
+    if index:
+        table = {name: np.concatenate(parts) for name, parts in columns.items()} | {"tokens": tokens, "end": ends}
+        pq.write_table(pa.table(table), index)
+    return {"segments": len(ends), "tokens": int(tokens.sum()), "end": int(ends[-1]), "dtype": packer.dtype.name}
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,50 @@
+"""Score one cell: metrics of every task, pre-training seed and fine-tuning, from the saved predictions.
+
+    python scripts/score.py --recipe score.json --predictions SEED/TASK/predictions.parquet ... --scores scores.csv \
+        --record record.json
+
+The last two folders of a predictions file name the pre-training seed and the task.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from gridlaw import cli, metrics, record
+
+RUN = ["train_set", "train_examples", "seed", "split"]
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--predictions", nargs="+", required=True, help="predictions of the cell, Parquet")
+    parser.add_argument("--scores", required=True, help="metrics to write, CSV")
+    parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
+    args = parser.parse_args()
+
+    tables = []
+    for file in map(Path, args.predictions):
+        task, seed = file.parts[-2], int(file.parts[-3])
+        table = scores(pd.read_parquet(file, columns=[*RUN, "label", "prediction"]), args.recipe[task])
+        tables.append(table.assign(task=task, pretrain_seed=seed))
+    columns = ["pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "value"]
+    pd.concat(tables)[columns].to_csv(args.scores, index=False)
+    record.write(args.record, args.recipe, args.predictions, [args.scores])
+
+
+def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:
+    """Metrics of each run and split among a task's predictions, one a row."""
+    whole = int if task["kind"] == "classification" else float
+    rows = []
+    for run, group in predictions.groupby(RUN, sort=False):
+        values = metrics.compute(
+            task["kind"], task["metrics"], group["prediction"].to_numpy(whole), group["label"].to_numpy(whole)
+        )
+        rows += [(*run, len(group), metric, value) for metric, value in values.items()]
+    return pd.DataFrame(rows, columns=[*RUN, "examples", "metric", "value"]).rename(columns={"seed": "finetune_seed"})
+
+
+if __name__ == "__main__":
+    cli.run(main)

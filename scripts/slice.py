@@ -1,0 +1,63 @@
+"""Describe a slice of the corpus: the first segments that hold its size in tokens of the grid's own tokenizer.
+
+    python scripts/slice.py --recipe slice.json --grid-index index.parquet --index index.parquet --rows rows.bin \
+        --pack manifest.json --manifest slice.json --record record.json
+
+A model with another tokenizer than the grid's gets the same segments, so every model reads the same text. A slice is a
+prefix of the rows and costs no disk; its manifest says how far it reaches.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from gridlaw import cli, record, rows
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--grid-index", required=True, help="index of the rows in the grid's tokenizer, Parquet")
+    parser.add_argument("--index", required=True, help="index of the rows, Parquet")
+    parser.add_argument("--rows", required=True, help="rows of token ids")
+    parser.add_argument("--pack", required=True, help="manifest of the rows, JSON")
+    parser.add_argument("--grid-pack", required=True, help="manifest of the rows in the grid's tokenizer, JSON")
+    parser.add_argument("--manifest", required=True, help="what the slice is, JSON to write")
+    parser.add_argument("--record", required=True, help="how it was found, JSON to write")
+    args = parser.parse_args()
+
+    total = np.cumsum(pq.read_table(args.grid_index, columns=["tokens"])["tokens"].to_numpy())
+    count = segments(total, args.recipe["tokens"])
+    index = pq.read_table(args.index).slice(0, count)
+    pack = record.read_json(args.pack)
+    manifest = {
+        "segments": count,
+        "documents": int(len(np.unique(index["document"].to_numpy()))),
+        "words": int(index["words"].to_numpy().sum()),
+        "bytes": int(index["bytes"].to_numpy().sum()),
+        "size_tokens": int(total[count - 1]),
+        "tokens": int(index["tokens"].to_numpy().sum()),
+        "end": int(index["end"][-1].as_py()),
+        **{name: pack[name] for name in ("row_length", "pad", "dtype")},
+    }
+    manifest["rows"] = -(-manifest["end"] // (manifest["row_length"] - 1))
+    manifest["sha256"] = rows.Slice(args.rows, manifest).sha256()
+    record.write_json(args.manifest, manifest)
+    record.write(args.record, args.recipe, sorted({args.pack, args.grid_pack}), [args.manifest])
+
+
+def segments(total: np.ndarray, tokens: int | None) -> int:
+    """How many segments hold `tokens` tokens, or all of them.
+
+    Args:
+        total: tokens up to and with each segment, shape (segments,).
+    """
+    if tokens is None:
+        return len(total)
+    if tokens > total[-1]:
+        raise cli.Failure(f"sizes: {tokens} tokens is more than the corpus holds, {total[-1]}; right would be all, or a smaller size")
+    return int(np.searchsorted(total, tokens)) + 1
+
+
+if __name__ == "__main__":
+    cli.run(main)

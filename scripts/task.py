@@ -1,0 +1,91 @@
+"""Fetch a task, from the hub, from local files or from the embedded generator, as one Parquet file of examples.
+
+    python scripts/task.py --recipe task.json --examples examples.parquet --manifest manifest.json --record record.json
+
+A row is an example: its split, its one or two texts, its label (a class number or a score). The training examples are
+shuffled once, so that training sets of different sizes are nested prefixes, whatever the order of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from datasets import ClassLabel, Dataset
+
+from gridlaw import cli, language, record, sources
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--files", nargs="*", default=[], help="split=file for each split (source: files)")
+    parser.add_argument("--examples", required=True, help="Parquet file to write")
+    parser.add_argument("--manifest", required=True, help="what the task is, JSON to write")
+    parser.add_argument("--record", required=True, help="how it was made, JSON to write")
+    args = parser.parse_args()
+    recipe, facts = args.recipe, {}
+
+    files = dict(pair.split("=", 1) for pair in args.files)
+    if recipe["source"] == "hub":
+        facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
+    splits = {split: frame(rows, recipe, split) for split, rows in load(recipe, files, facts.get("commit"))}
+
+    classes = None
+    if recipe["kind"] == "classification":
+        classes = sorted({label for examples in splits.values() for label in examples["label"]})
+        if len(classes) < 2:
+            raise cli.Failure(f"label {recipe['label']}: all examples have the label {classes[0]}; a task needs two classes")
+        numbers = {label: number for number, label in enumerate(classes)}
+        for examples in splits.values():
+            examples["label"] = examples["label"].map(numbers)
+    train = splits[recipe["train"]]
+    order = np.random.default_rng(recipe["seed"]).permutation(len(train))
+    splits[recipe["train"]] = train.iloc[order]
+    for split, examples in splits.items():
+        examples.insert(0, "split", split)
+    pd.concat(splits.values()).to_parquet(args.examples, index=False)
+
+    record.write_json(
+        args.manifest,
+        {**facts, "splits": {split: len(examples) for split, examples in splits.items()}, "classes": classes,
+         "sha256": record.sha256(args.examples)},
+    )  # fmt: skip
+    record.write(args.record, recipe, files.values(), [args.examples, args.manifest], **facts)
+
+
+def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tuple[str, Dataset]]:
+    """The task's splits, the training split first."""
+    for split in dict.fromkeys([recipe["train"], *recipe["validation"]]):
+        if recipe["source"] == "hub":
+            yield split, sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
+        elif recipe["source"] == "files":
+            with sources.from_files([files[split]]) as rows:
+                yield split, rows
+        else:
+            part = "train" if split == recipe["train"] else "validation"
+            yield split, Dataset.from_list(language.examples(recipe["generator"], part, recipe["generator_seed"], recipe[f"{part}_size"]))
+
+
+def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
+    """A split's texts and labels; a missing text is an empty one (some of GLUE's are)."""
+    for column in [*recipe["text"], recipe["label"]]:
+        sources.column(rows, column, f"split {split}")
+    if not len(rows):
+        raise cli.Failure(f"split {split}: empty")
+    examples = pd.DataFrame({column: rows[column][:] for column in recipe["text"]})
+    labels = rows[recipe["label"]][:]
+    feature = rows.features[recipe["label"]]
+    if any(label is None or label == -1 and isinstance(feature, ClassLabel) for label in labels):
+        raise cli.Failure(f"split {split}: some labels are missing; a hidden test set cannot be scored")
+    if recipe["kind"] == "regression":
+        try:
+            labels = [float(label) for label in labels]
+        except ValueError as error:
+            raise cli.Failure(f"split {split}: label {recipe['label']} is not a number everywhere: {error}") from error
+    examples["label"] = labels
+    return examples.fillna({column: "" for column in recipe["text"]})
+
+
+if __name__ == "__main__":
+    cli.run(main)
