@@ -22,9 +22,9 @@ include: "rules/aggregate.smk"
 rule all:
     """The whole grid: tables and figures."""
     default_target: True
-    localrule: True
     input:
         rules.aggregate.output,
         rules.figure_scores.output,
         rules.figure_loss.output,
         rules.figure_throughput.output,
+    localrule: True

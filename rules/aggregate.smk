@@ -23,13 +23,13 @@ rule aggregate:
         record="results/aggregate.json",
     log:
         "logs/aggregate.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("aggregate"),
         code=digest("aggregate"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "python {scripts:q}/aggregate.py --recipe {params.recipe:q} --pretrain results/pretrain"
+        'python "$scripts"/aggregate.py --recipe {params.recipe:q} --pretrain results/pretrain'
         " --score results/score --baseline results/baseline --runs {output.runs:q} --scores {output.scores:q}"
         " --summary {output.summary:q} --baselines {output.baselines:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -40,17 +40,20 @@ rule figure_scores:
         summary="results/summary.csv",
         baselines="results/baselines.csv",
     output:
-        multiext("results/figures/scores", ".png", ".svg", ".pdf", ".csv"),
+        figure="results/figures/scores.png",
+        svg="results/figures/scores.svg",
+        pdf="results/figures/scores.pdf",
+        data="results/figures/scores.csv",
     log:
         "logs/figure_scores.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("figure_scores"),
         code=digest("figure_scores"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "python {scripts:q}/figure_scores.py --recipe {params.recipe:q} --summary {input.summary:q}"
-        " --baselines {input.baselines:q} --figure {output[0]:q} > {log:q} 2>&1"
+        'python "$scripts"/figure_scores.py --recipe {params.recipe:q} --summary {input.summary:q}'
+        " --baselines {input.baselines:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
 rule figure_loss:
@@ -58,17 +61,20 @@ rule figure_loss:
     input:
         runs="results/runs.csv",
     output:
-        multiext("results/figures/loss", ".png", ".svg", ".pdf", ".csv"),
+        figure="results/figures/loss.png",
+        svg="results/figures/loss.svg",
+        pdf="results/figures/loss.pdf",
+        data="results/figures/loss.csv",
     log:
         "logs/figure_loss.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("figure_loss"),
         code=digest("figure_loss"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "python {scripts:q}/figure_loss.py --recipe {params.recipe:q} --runs {input.runs:q}"
-        " --figure {output[0]:q} > {log:q} 2>&1"
+        'python "$scripts"/figure_loss.py --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --figure {output.figure:q} > {log:q} 2>&1"
 
 
 rule figure_throughput:
@@ -76,14 +82,17 @@ rule figure_throughput:
     input:
         runs="results/runs.csv",
     output:
-        multiext("results/figures/throughput", ".png", ".svg", ".pdf", ".csv"),
+        figure="results/figures/throughput.png",
+        svg="results/figures/throughput.svg",
+        pdf="results/figures/throughput.pdf",
+        data="results/figures/throughput.csv",
     log:
         "logs/figure_throughput.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("figure_throughput"),
         code=digest("figure_throughput"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "python {scripts:q}/figure_throughput.py --recipe {params.recipe:q} --runs {input.runs:q}"
-        " --figure {output[0]:q} > {log:q} 2>&1"
+        'python "$scripts"/figure_throughput.py --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --figure {output.figure:q} > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 """The grid, and what rules take from it: paths, recipes, digests of programs."""
 
+import shlex
 import sys
 from glob import glob
 from pathlib import Path
@@ -9,9 +10,8 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from gridlaw import code, grid, recipes
 from gridlaw.config import complete
 
-# Programs that only read what earlier rules fetched must not look for anything on the hub.
-offline = "HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true"
-scripts = f"{workflow.basedir}/scripts"
+# Where the programs are, whatever the working directory.
+shell.prefix(f"scripts={shlex.quote(workflow.basedir)}/scripts; ")
 
 try:
     config = complete(config, workflow.configfiles)
@@ -26,7 +26,7 @@ RELEASED = {name for name, model in config["catalogue"]["models"].items() if "pr
 
 def digest(rule_name):
     """Identity of a rule's program."""
-    return code.digest(Path(scripts, f"{rule_name}.py"))
+    return code.digest(Path(workflow.basedir, "scripts", f"{rule_name}.py"))
 
 
 def recipe(step, *wildcards):

@@ -12,14 +12,14 @@ rule corpus:
         record="resources/corpus/{corpus}/record.json",
     log:
         "logs/corpus/{corpus}.log",
-    params:
-        recipe=recipe("corpus", "corpus"),
-        code=digest("corpus"),
     localrule: True
     conda:
         "../envs/data.yaml"
+    params:
+        recipe=recipe("corpus", "corpus"),
+        code=digest("corpus"),
     shell:
-        "python {scripts:q}/corpus.py --recipe {params.recipe:q} --files {input.files:q}"
+        'python "$scripts"/corpus.py --recipe {params.recipe:q} --files {input.files:q}'
         " --held-out-files {input.held_out_files:q} --documents {output.documents:q}"
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -36,14 +36,14 @@ rule segments:
         record="resources/segments/{corpus}/record.json",
     log:
         "logs/segments/{corpus}.log",
+    conda:
+        "../envs/data.yaml"
+    threads: 16
     params:
         recipe=recipe("segments"),
         code=digest("segments"),
-    threads: 16
-    conda:
-        "../envs/data.yaml"
     shell:
-        "{offline} python {scripts:q}/segments.py --recipe {params.recipe:q} --documents {input.documents:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/segments.py --recipe {params.recipe:q} --documents {input.documents:q}'
         " --corpus {input.manifest:q} --train {output.train:q} --held-out {output.held_out:q}"
         " --manifest {output.manifest:q} --record {output.record:q} --threads {threads} > {log:q} 2>&1"
 
@@ -59,14 +59,14 @@ rule tokenizer:
         record="resources/tokenizer/{corpus}/{tokenizer}/record.json",
     log:
         "logs/tokenizer/{corpus}/{tokenizer}.log",
+    conda:
+        "../envs/data.yaml"
+    threads: 16
     params:
         recipe=recipe("tokenizer", "tokenizer"),
         code=digest("tokenizer"),
-    threads: 16
-    conda:
-        "../envs/data.yaml"
     shell:
-        "{offline} RAYON_NUM_THREADS={threads} python {scripts:q}/tokenizer.py --recipe {params.recipe:q}"
+        'HF_HUB_OFFLINE=1 RAYON_NUM_THREADS={threads} python "$scripts"/tokenizer.py --recipe {params.recipe:q}'
         " --segments {input.segments:q} --segments-manifest {input.manifest:q}"
         ' --folder "$(dirname {output.tokenizer:q})" --manifest {output.manifest:q} --record {output.record:q}'
         " > {log:q} 2>&1"
@@ -80,14 +80,14 @@ rule checkpoint:
         record="resources/checkpoint/{model}/record.json",
     log:
         "logs/checkpoint/{model}.log",
-    params:
-        recipe=recipe("checkpoint", "model"),
-        code=digest("checkpoint"),
     localrule: True
     conda:
         "../envs/data.yaml"
+    params:
+        recipe=recipe("checkpoint", "model"),
+        code=digest("checkpoint"),
     shell:
-        'python {scripts:q}/checkpoint.py --recipe {params.recipe:q} --folder "$(dirname {output.config:q})"'
+        'python "$scripts"/checkpoint.py --recipe {params.recipe:q} --folder "$(dirname {output.config:q})"'
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -106,14 +106,14 @@ rule pack:
         record="resources/pack/{corpus}/{tokenizer}/record.json",
     log:
         "logs/pack/{corpus}/{tokenizer}.log",
+    conda:
+        "../envs/data.yaml"
+    threads: 16
     params:
         recipe=recipe("pack"),
         code=digest("pack"),
-    threads: 16
-    conda:
-        "../envs/data.yaml"
     shell:
-        "{offline} python {scripts:q}/pack.py --recipe {params.recipe:q} --train {input.train:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/pack.py --recipe {params.recipe:q} --train {input.train:q}'
         " --held-out {input.held_out:q} --segments-manifest {input.segments:q}"
         ' --tokenizer "$(dirname {input.tokenizer:q})" --tokenizer-manifest {input.tokenizer:q}'
         " --rows {output.rows:q} --index {output.index:q} --held-out-rows {output.held_out:q}"
@@ -133,13 +133,13 @@ rule slice:
         record="resources/slice/{corpus}/{tokenizer}/{size}/record.json",
     log:
         "logs/slice/{corpus}/{tokenizer}/{size}.log",
+    conda:
+        "../envs/data.yaml"
     params:
         recipe=recipe("slice", "size"),
         code=digest("slice"),
-    conda:
-        "../envs/data.yaml"
     shell:
-        "{offline} python {scripts:q}/slice.py --recipe {params.recipe:q} --grid-index {input.grid_index:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/slice.py --recipe {params.recipe:q} --grid-index {input.grid_index:q}'
         " --grid-pack {input.grid_pack:q} --index {input.index:q} --rows {input.rows:q} --pack {input.pack:q}"
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -154,13 +154,13 @@ rule task:
         record="resources/task/{task}/record.json",
     log:
         "logs/task/{task}.log",
+    localrule: True
+    conda:
+        "../envs/data.yaml"
     params:
         recipe=recipe("task", "task"),
         code=digest("task"),
         files=lambda job: [f"{split}={file}" for split, file in task_files(job.task).items()],
-    localrule: True
-    conda:
-        "../envs/data.yaml"
     shell:
-        "python {scripts:q}/task.py --recipe {params.recipe:q} --files {params.files:q}"
+        'python "$scripts"/task.py --recipe {params.recipe:q} --files {params.files:q}'
         " --examples {output.examples:q} --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"

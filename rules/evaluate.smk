@@ -14,13 +14,13 @@ rule score:
         record="results/score/{model}/{size}/{gpus}/record.json",
     log:
         "logs/score/{model}/{size}/{gpus}.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("score"),
         code=digest("score"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "{offline} python {scripts:q}/score.py --recipe {params.recipe:q} --predictions {input:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/score.py --recipe {params.recipe:q} --predictions {input:q}'
         " --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -34,11 +34,11 @@ rule baseline:
         record="results/baseline/{task}/record.json",
     log:
         "logs/baseline/{task}.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         recipe=recipe("baseline", "task"),
         code=digest("baseline"),
-    conda:
-        "../envs/analysis.yaml"
     shell:
-        "{offline} python {scripts:q}/baseline.py --recipe {params.recipe:q} --examples {input.examples:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/baseline.py --recipe {params.recipe:q} --examples {input.examples:q}'
         " --task {input.task:q} --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"

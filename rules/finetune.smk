@@ -13,16 +13,16 @@ rule finetune:
         record="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/record.json",
     log:
         "logs/finetune/{model}/{size}/{gpus}/{seed}/{task}.log",
+    conda:
+        "../envs/train.yaml"
+    resources:
+        gpu=1,
     params:
         recipe=recipe("finetune", "model", "task"),
         code=digest("finetune"),
         tensorboard="logs/tensorboard/finetune/{model}/{size}/{gpus}/{seed}/{task}",
-    resources:
-        gpu=1,
-    conda:
-        "../envs/train.yaml"
     shell:
-        '{offline} python {scripts:q}/finetune.py --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
+        'HF_HUB_OFFLINE=1 python "$scripts"/finetune.py --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
         " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
         " --predictions {output.predictions:q} --record {output.record:q} --tensorboard {params.tensorboard:q}"
         " > {log:q} 2>&1"

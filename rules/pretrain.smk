@@ -11,17 +11,17 @@ rule pretrain:
         record="results/pretrain/{model}/{size}/{gpus}/{seed}/record.json",
     log:
         "logs/pretrain/{model}/{size}/{gpus}/{seed}.log",
+    conda:
+        "../envs/train.yaml"
+    threads: lambda job: int(job.gpus)
+    resources:
+        gpu=lambda job: int(job.gpus),
     params:
         recipe=recipe("pretrain", "model", "size", "gpus", "seed"),
         code=digest("pretrain"),
         inputs=pretrain_arguments,
         tensorboard="logs/tensorboard/pretrain/{model}/{size}/{gpus}/{seed}",
-    threads: lambda job: int(job.gpus)
-    resources:
-        gpu=lambda job: int(job.gpus),
-    conda:
-        "../envs/train.yaml"
     shell:
-        "{offline} python {scripts:q}/pretrain.py --recipe {params.recipe:q} {params.inputs:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts"/pretrain.py --recipe {params.recipe:q} {params.inputs:q}'
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
         " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"

@@ -63,7 +63,14 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
     rows = []
     for model, size, gpus, _ in recipe["cells"]:
         for seed in recipe["seeds"]:
-            row = {"model": model, "size": size, "tokens": None, "gpus": gpus, "pretrain_seed": seed, "status": "missing"}
+            row = {
+                "model": model,
+                "size": size,
+                "tokens": None,
+                "gpus": gpus,
+                "pretrain_seed": seed,
+                "status": "missing",
+            }
             file = folder / model / size / str(gpus) / str(seed) / "record.json"
             if file.is_file():
                 facts = json.loads(file.read_text())

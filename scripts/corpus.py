@@ -16,9 +16,7 @@ import pyarrow.parquet as pq
 
 from gridlaw import cli, language, record
 
-SCHEMA = pa.schema(
-    {"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()}
-)
+SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
 ROW_GROUP_BYTES = 32 << 20
 
 
@@ -46,7 +44,13 @@ def main() -> None:
     if not counts["documents"]:
         raise cli.Failure("the corpus holds no text")
     record.write_json(args.manifest, {**counts, **facts})
-    record.write(args.record, recipe, [*_expand(args.files), *_expand(args.held_out_files)], [args.documents, args.manifest], **facts)
+    record.write(
+        args.record,
+        recipe,
+        [*_expand(args.files), *_expand(args.held_out_files)],
+        [args.documents, args.manifest],
+        **facts,
+    )
 
 
 def _expand(patterns: list[str]) -> list[str]:
@@ -76,7 +80,11 @@ def file_documents(recipe: dict, files: list[str], held_out_files: list[str]) ->
         if kind == "auto":
             kind = "file" if len(paths) > 1 else "paragraph"
         with sources.from_files(paths, kind) as rows:
-            name = "text" if sources.FORMATS.get("." + paths[0].removesuffix(".gz").rsplit(".", 1)[-1]) == "text" else recipe["column"]
+            name = (
+                "text"
+                if sources.FORMATS.get("." + paths[0].removesuffix(".gz").rsplit(".", 1)[-1]) == "text"
+                else recipe["column"]
+            )
             sources.column(rows, name, paths[0])
             for row in rows.select_columns(name):
                 yield row[name], held_out
@@ -93,7 +101,9 @@ def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
         rows, held = [], 0
         for text, held_out in documents:
             if not isinstance(text, str):
-                raise cli.Failure(f"document {counts['documents']} is {type(text).__name__}, not text; name the column that holds text")
+                raise cli.Failure(
+                    f"document {counts['documents']} is {type(text).__name__}, not text; name the column that holds text"
+                )
             words = len(text.split())
             if not words:
                 continue

@@ -28,19 +28,24 @@ def main() -> None:
         zero = plotting.tokens_axis(ax, table["tokens"])
         for (model, gpus), curve in table.groupby(["model", "gpus"], sort=False):
             curve = curve.sort_values("tokens")
-            plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model], plotting.marker(table["gpus"], gpus))
+            plotting.line(
+                ax, curve["tokens"].replace(0, zero), curve, models[model], plotting.marker(table["gpus"], gpus)
+            )
         ax.set_ylabel("held-out loss (nats a masked token)")
-        figure.supxlabel(f"band: 95 % interval over {over}", fontsize="x-small", color="0.35")
-        plotting.legend(figure, models, table["gpus"])
+        plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}")
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Mean held-out loss of each cell with its interval, and what the interval is over."""
     keys = ["model", "size", "tokens", "gpus"]
     if runs["pretrain_seed"].nunique() > 1:
-        return intervals.summarise(runs, keys, "held_out_loss"), f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}"
+        return intervals.summarise(
+            runs, keys, "held_out_loss"
+        ), f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}"
     reach = 1.96 * runs["held_out_loss_se"]
-    table = runs[keys].assign(mean=runs["held_out_loss"], low=runs["held_out_loss"] - reach, high=runs["held_out_loss"] + reach, n=1)
+    table = runs[keys].assign(
+        mean=runs["held_out_loss"], low=runs["held_out_loss"] - reach, high=runs["held_out_loss"] + reach, n=1
+    )
     return table, "held-out rows; one pre-training seed"
 
 

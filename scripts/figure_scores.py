@@ -1,6 +1,6 @@
 """Draw task scores: a panel a task, against data size; in a grid of one size, against the size of the training set.
 
-    python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv --figure scores.png
+python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv --figure scores.png
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting
 
-NAMES = {"matthews_correlation": "Matthews correlation", "f1": "F1", "f1_macro": "macro F1", "pearson": "Pearson r", "spearman": "Spearman ρ"}
+NAMES = {
+    "matthews_correlation": "Matthews correlation",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "pearson": "Pearson r",
+    "spearman": "Spearman ρ",
+}
 AVERAGE = ("all tasks", "macro_average", "validation")
 
 
@@ -48,9 +54,9 @@ def main() -> None:
         for ax in axes[len(panels) :]:
             ax.set_visible(False)
         counts = sorted({int(n) for n in summary["n"]})
-        figure.supxlabel(f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}", fontsize="x-small", color="0.35")
+        note = f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}"
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
-        plotting.legend(figure, models, summary["gpus"], [majority])
+        plotting.legend(figure, models, summary["gpus"], note, [majority])
 
 
 def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:

@@ -43,8 +43,8 @@ def main() -> None:
         speed.set_ylim(bottom=0)
         efficiency.set_ylim(0, max(1.1, 1.05 * (table["high"] / table["ideal"]).max()))
         efficiency.axhline(1, color="0.4", linewidth=0.7, linestyle=":")
-        figure.supxlabel("band: 95 % interval of the median update", fontsize="x-small", color="0.35")
-        plotting.legend(figure, models, [], [Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")])
+        ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
+        plotting.legend(figure, models, [], "band: 95 % interval of the median update", [ideal])
 
 
 def throughput(runs: pd.DataFrame) -> pd.DataFrame:

@@ -49,7 +49,9 @@ def main() -> None:
     for train_set in recipe["train_examples"]:
         size = len(train) if train_set == "all" else train_set
         if size > len(train):
-            raise cli.Failure(f"finetune.train_examples: {size} is more than the {len(train)} training examples of the task; right would be all")
+            raise cli.Failure(
+                f"finetune.train_examples: {size} is more than the {len(train)} training examples of the task; right would be all"
+            )
         for seed in recipe["seeds"]:
             run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
             folder = args.tensorboard and Path(args.tensorboard, str(train_set), str(seed))
@@ -88,7 +90,14 @@ class Examples(Dataset):
 
 
 def finetune(
-    model: str, heads: int, train: list[dict], splits: dict[str, Examples], tokenizer, recipe: dict, seed: int, folder: Path | None
+    model: str,
+    heads: int,
+    train: list[dict],
+    splits: dict[str, Examples],
+    tokenizer,
+    recipe: dict,
+    seed: int,
+    folder: Path | None,
 ) -> tuple[list[pd.DataFrame], dict]:
     """One fine-tuning.
 
@@ -116,9 +125,7 @@ def finetune(
             data_collator=DataCollatorWithPadding(tokenizer),
         )
         trained = trainer.train()
-        frames = [
-            predict(trainer, splits[split], recipe["kind"]).assign(split=split) for split in recipe["validation"]
-        ]
+        frames = [predict(trainer, splits[split], recipe["kind"]).assign(split=split) for split in recipe["validation"]]
     facts = {"steps": steps, "final_loss": trained.training_loss, "seconds": round(time.perf_counter() - started, 3)}
     return frames, facts
 

@@ -40,7 +40,9 @@ def main() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id):
-        raise cli.Failure(f"{args.tokenizer}: not a masked-LM tokenizer; it lacks one of its cls, sep, pad and mask tokens")
+        raise cli.Failure(
+            f"{args.tokenizer}: not a masked-LM tokenizer; it lacks one of its cls, sep, pad and mask tokens"
+        )
     manifest = {
         "row_length": args.recipe["row_length"],
         "pad": tokenizer.pad_token_id,

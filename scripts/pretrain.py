@@ -112,7 +112,9 @@ def train(model, tokenizer, recipe: dict, ranks: int, args, held_out: rows.Slice
     batch = recipe["batch_size"] * (ranks if recipe["scaling"] == "weak" else 1)
     steps = recipe["passes"] * len(text) // batch
     if not steps:
-        raise cli.Failure(f"pretrain.batch_size: {batch} rows is more than the {len(text)} rows of the slice; right would be fewer")
+        raise cli.Failure(
+            f"pretrain.batch_size: {batch} rows is more than the {len(text)} rows of the slice; right would be fewer"
+        )
     masker = masking.Masker(tokenizer, recipe["mask_rate"], recipe["seed"])
     trainer = Pretrainer(
         model=objective.PredictMasked(model),
@@ -175,7 +177,9 @@ def loss_on(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, f
     model.train(was_training)
     sums, counts = torch.cat(per_row, 1)
     # Standard error of a ratio of means over rows: residuals of the row sums around loss times count.
-    moments = torch.stack([sums.sum(), counts.sum(), (sums * sums).sum(), (sums * counts).sum(), (counts * counts).sum()])
+    moments = torch.stack(
+        [sums.sum(), counts.sum(), (sums * sums).sum(), (sums * counts).sum(), (counts * counts).sum()]
+    )
     if ranks > 1:
         dist.all_reduce(moments)
     total, count, squares, cross, count_squares = moments.tolist()
@@ -194,7 +198,9 @@ def total_over_ranks(value: float) -> float:
 
 
 def _device() -> torch.device:
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
 
 
 def save(model, tokenizer, args, facts: dict) -> None:

@@ -29,7 +29,17 @@ def main() -> None:
         task, seed = file.parts[-2], int(file.parts[-3])
         table = scores(pd.read_parquet(file, columns=[*RUN, "label", "prediction"]), args.recipe[task])
         tables.append(table.assign(task=task, pretrain_seed=seed))
-    columns = ["pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "value"]
+    columns = [
+        "pretrain_seed",
+        "task",
+        "train_set",
+        "train_examples",
+        "finetune_seed",
+        "split",
+        "examples",
+        "metric",
+        "value",
+    ]
     pd.concat(tables)[columns].to_csv(args.scores, index=False)
     record.write(args.record, args.recipe, args.predictions, [args.scores])
 

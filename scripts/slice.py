@@ -32,7 +32,7 @@ def main() -> None:
     pack = record.read_json(args.pack)
     manifest = {
         "segments": count,
-        "documents": int(len(np.unique(index["document"].to_numpy()))),
+        "documents": len(np.unique(index["document"].to_numpy())),
         "words": int(index["words"].to_numpy().sum()),
         "bytes": int(index["bytes"].to_numpy().sum()),
         "size_tokens": int(total[count - 1]),
@@ -55,7 +55,9 @@ def segments(total: np.ndarray, tokens: int | None) -> int:
     if tokens is None:
         return len(total)
     if tokens > total[-1]:
-        raise cli.Failure(f"sizes: {tokens} tokens is more than the corpus holds, {total[-1]}; right would be all, or a smaller size")
+        raise cli.Failure(
+            f"sizes: {tokens} tokens is more than the corpus holds, {total[-1]}; right would be all, or a smaller size"
+        )
     return int(np.searchsorted(total, tokens)) + 1
 
 

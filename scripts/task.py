@@ -35,7 +35,9 @@ def main() -> None:
     if recipe["kind"] == "classification":
         classes = sorted({label for examples in splits.values() for label in examples["label"]})
         if len(classes) < 2:
-            raise cli.Failure(f"label {recipe['label']}: all examples have the label {classes[0]}; a task needs two classes")
+            raise cli.Failure(
+                f"label {recipe['label']}: all examples have the label {classes[0]}; a task needs two classes"
+            )
         numbers = {label: number for number, label in enumerate(classes)}
         for examples in splits.values():
             examples["label"] = examples["label"].map(numbers)
@@ -64,7 +66,12 @@ def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tu
                 yield split, rows
         else:
             part = "train" if split == recipe["train"] else "validation"
-            yield split, Dataset.from_list(language.examples(recipe["generator"], part, recipe["generator_seed"], recipe[f"{part}_size"]))
+            yield (
+                split,
+                Dataset.from_list(
+                    language.examples(recipe["generator"], part, recipe["generator_seed"], recipe[f"{part}_size"])
+                ),
+            )
 
 
 def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
@@ -76,7 +83,7 @@ def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
     examples = pd.DataFrame({column: rows[column][:] for column in recipe["text"]})
     labels = rows[recipe["label"]][:]
     feature = rows.features[recipe["label"]]
-    if any(label is None or label == -1 and isinstance(feature, ClassLabel) for label in labels):
+    if any(label is None or (label == -1 and isinstance(feature, ClassLabel)) for label in labels):
         raise cli.Failure(f"split {split}: some labels are missing; a hidden test set cannot be scored")
     if recipe["kind"] == "regression":
         try:
@@ -84,7 +91,7 @@ def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
         except ValueError as error:
             raise cli.Failure(f"split {split}: label {recipe['label']} is not a number everywhere: {error}") from error
     examples["label"] = labels
-    return examples.fillna({column: "" for column in recipe["text"]})
+    return examples.fillna(dict.fromkeys(recipe["text"], ""))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,13 @@ from transformers import PreTrainedTokenizerFast
 
 from gridlaw import cli, record
 
-SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
 
 
 def main() -> None:
@@ -54,7 +60,9 @@ def untrained(recipe: dict) -> tuple[Tokenizer, trainers.Trainer]:
         return tokenizer, trainers.WordPieceTrainer(**common)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if recipe["vocab_size"] < len(alphabet) + len(SPECIAL):
-        raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for bpe; right would be {len(alphabet) + len(SPECIAL)} or more")
+        raise cli.Failure(
+            f"vocab_size: {recipe['vocab_size']} is too small for bpe; right would be {len(alphabet) + len(SPECIAL)} or more"
+        )
     tokenizer = Tokenizer(models.BPE())
     lowercase = [normalizers.Lowercase()] if recipe["lowercase"] else []
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *lowercase])

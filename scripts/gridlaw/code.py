@@ -64,4 +64,6 @@ def _canonical(node: object) -> object:
     fields = dict(ast.iter_fields(node))
     if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         fields["body"] = fields["body"][1:]
-    return type(node).__name__, *((name, _canonical(value)) for name, value in fields.items() if value not in (None, []))
+    return type(node).__name__, *(
+        (name, _canonical(value)) for name, value in fields.items() if value not in (None, [])
+    )

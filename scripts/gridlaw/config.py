@@ -31,7 +31,8 @@ def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
     """
     schema = yaml.safe_load(SCHEMA.read_text())
     mistakes = [line for file in files for line in _repeated_keys(Path(file))]
-    mistakes += [_line(error) for error in _innermost(Draft202012Validator(schema).iter_errors(config))]
+    errors = _innermost(Draft202012Validator(schema).iter_errors(config))
+    mistakes += [line for error in errors for line in _lines(error)]
     if not mistakes:
         config = deepcopy(config)
         _fill(schema, schema, config)
@@ -55,14 +56,18 @@ def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
         yield error
 
 
+def _lines(error: ValidationError) -> list[str]:
+    if error.validator in ("additionalProperties", "unevaluatedProperties"):
+        return _unknown_keys(error)
+    return [_line(error)]
+
+
 def _line(error: ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
     value, rule = json.dumps(error.instance, default=str), error.validator_value
     says = error.schema.get("description", "")
     right = f"; right would be {says}" if says else ""
     match error.validator:
-        case "additionalProperties" | "unevaluatedProperties":
-            return _unknown_keys(error)
         case "required":
             missing = next(name for name in rule if name not in error.instance)
             return f"{key}.{missing}: missing; it must be given".removeprefix("the configuration.")
@@ -93,11 +98,12 @@ def _line(error: ValidationError) -> str:
             return f"{key}: {value} will not do{right}"
 
 
-def _unknown_keys(error: ValidationError) -> str:
+def _unknown_keys(error: ValidationError) -> list[str]:
+    """A line for each key that the schema does not name; a known key that is wrong in itself has its own error."""
     known = _properties(error.schema)
-    unknown = [name for name in error.instance if name not in known]
-    path = ".".join([*map(str, error.absolute_path), str(unknown[0])])
-    return f"{path}: unknown key; right would be one of {', '.join(sorted(known))}{_suggest(unknown[0], known)}"
+    paths = {name: ".".join(map(str, [*error.absolute_path, name])) for name in error.instance if name not in known}
+    right = ", ".join(sorted(known))
+    return [f"{path}: unknown key; right would be one of {right}{_suggest(name, known)}" for name, path in paths.items()]
 
 
 def _properties(schema: dict) -> list[str]:
@@ -174,7 +180,9 @@ def _repeated_keys(file: Path) -> list[str]:
         seen = set()
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
-                repeated.append(f"{key.value}: stands twice in one mapping of {file} (line {key.start_mark.line + 1}); keep one")
+                repeated.append(
+                    f"{key.value}: stands twice in one mapping of {file} (line {key.start_mark.line + 1}); keep one"
+                )
             seen.add(key.value)
         return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
@@ -292,7 +300,10 @@ def _model(config: dict, name: str) -> Iterator[str]:
         yield f"corpus: null, but {name} is trained from scratch and needs a corpus for its vocabulary"
     positions = model["shape"]["max_position_embeddings"]
     longest = {"data.row_length": config["data"]["row_length"]}
-    longest |= {f"finetune.max_length ({task})": recipes.finetune_parameters(config, name, task)["max_length"] for task in config["tasks"]}
+    longest |= {
+        f"finetune.max_length ({task})": recipes.finetune_parameters(config, name, task)["max_length"]
+        for task in config["tasks"]
+    }
     for source, length in longest.items():
         if length > positions:
             yield f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length}; right would be {length} or more"

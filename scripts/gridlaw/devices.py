@@ -36,4 +36,4 @@ def prepare() -> str:
 
 def bf16(precision: str) -> bool:
     """Whether a `precision` of the configuration means bf16 here."""
-    return precision == "bf16" or precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return precision == "bf16" or (precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())

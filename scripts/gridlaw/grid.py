@@ -49,7 +49,7 @@ def size_name(size: str | int) -> str:
         return ALL
     for unit, factor in UNITS.items():
         if tokens >= factor and tokens * 1000 % factor == 0:
-            return f"{tokens / factor:g}{unit}"
+            return f"{(Decimal(tokens) / factor).normalize():f}{unit}"
     return str(tokens)
 
 

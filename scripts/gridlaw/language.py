@@ -82,18 +82,14 @@ ADVERB = 0.3
 REVIEW = 0.4  # a line of the corpus says what something is like, rather than what happens
 NEGATED = 0.4  # a description is negated
 LINES = (4, 8)  # of a document, at least and at most
-SHORTEST_LINE = (
-    14  # tokens; no sentence is longer than this, so two of them never exceed twice as much
-)
+SHORTEST_LINE = 14  # tokens; no sentence is longer than this, so two of them never exceed twice as much
 
 
 # ---------------------------------------------------------------------------------------------- the lexicon
 
 
 class Word(NamedTuple):
-    forms: tuple[
-        str, ...
-    ]  # noun: singular, plural; verb: singular, plural, participle; adjective: one
+    forms: tuple[str, ...]  # noun: singular, plural; verb: singular, plural, participle; adjective: one
     split: str  # the only split of the tasks that may use it
 
 
@@ -141,10 +137,7 @@ def lexicon() -> dict[tuple[str, str], tuple[Word, ...]]:
 LEXICON = lexicon()
 CORPUS_WORDS = {cell: Urn(words, zipf) for cell, words in LEXICON.items()}
 TASK_WORDS = {
-    split: {
-        cell: Urn([word for word in words if word.split == split])
-        for cell, words in LEXICON.items()
-    }
+    split: {cell: Urn([word for word in words if word.split == split]) for cell, words in LEXICON.items()}
     for split in SPLITS
 }
 
@@ -193,9 +186,7 @@ class Event(NamedTuple):
 class Speaker:
     """Makes sentences, as lists of words, about one topic at a time."""
 
-    def __init__(
-        self, rng: Random, words: dict[tuple[str, str], Urn], topics: Urn, cue: float = 0.0
-    ):
+    def __init__(self, rng: Random, words: dict[tuple[str, str], Urn], topics: Urn, cue: float = 0.0):
         self.rng, self.words, self.topics, self.cue = rng, words, topics, cue
         self.turn()
 
@@ -225,9 +216,7 @@ class Speaker:
             before = [self.pick(DEGREES)] if self.chance(0.3) else []
         return [*before, *self.word(polarity)]
 
-    def phrase(
-        self, noun: Noun, polarity: str = "", determined_plural: bool | None = None
-    ) -> list[str]:
+    def phrase(self, noun: Noun, polarity: str = "", determined_plural: bool | None = None) -> list[str]:
         """Determiner, perhaps an adjective of that polarity, noun."""
         plural = noun.plural if determined_plural is None else determined_plural
         attribute = self.adjective(polarity) if polarity and self.chance(ATTRIBUTE) else []
@@ -334,10 +323,7 @@ def documents(seed: int, words: int) -> Iterator[str]:
     while written < words:
         speaker.turn()
         shortest, longest = LINES
-        lines = [
-            line(speaker)
-            for _ in range(shortest + int(speaker.rng.random() * (longest - shortest + 1)))
-        ]
+        lines = [line(speaker) for _ in range(shortest + int(speaker.rng.random() * (longest - shortest + 1)))]
         written += sum(map(len, lines))
         yield "\n".join(map(" ".join, lines))
 
@@ -352,9 +338,7 @@ def acceptability(speaker: Speaker) -> dict:
     event = speaker.event(speaker.pick(GISTS))
     if fault == "selection":
         allowed = SENSES[event.gist.sense][2]
-        event = event._replace(
-            patient=speaker.noun(speaker.pick([kind for kind in KINDS if kind not in allowed]))
-        )
+        event = event._replace(patient=speaker.noun(speaker.pick([kind for kind in KINDS if kind not in allowed])))
     return {"sentence": speaker.tell(event, fault=fault), "label": label}
 
 
@@ -408,10 +392,5 @@ def examples(task: str, split: str, seed: int, count: int) -> list[dict]:
     for _ in range(count):
         speaker.turn()
         example = MAKERS[task](speaker)
-        made.append(
-            {
-                key: " ".join(value) if isinstance(value, list) else value
-                for key, value in example.items()
-            }
-        )
+        made.append({key: " ".join(value) if isinstance(value, list) else value for key, value in example.items()})
     return made

@@ -25,9 +25,10 @@ class Masker:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rate: float, seed: int):
         self.mask = tokenizer.mask_token_id
-        self.special = np.asarray(tokenizer.all_special_ids)
-        ordinary = np.setdiff1d(np.arange(len(tokenizer)), self.special)
-        self.ordinary, self.rate, self.seed = ordinary, rate, seed
+        self.is_ordinary = np.ones(len(tokenizer), bool)
+        self.is_ordinary[tokenizer.all_special_ids] = False
+        self.ordinary = np.flatnonzero(self.is_ordinary)
+        self.rate, self.seed = rate, seed
 
     def __call__(self, row: np.ndarray, index: int, turn: int) -> tuple[np.ndarray, np.ndarray]:
         """Mask one row.
@@ -41,7 +42,7 @@ class Masker:
             token ids with masks, and labels (`IGNORED` where nothing is predicted); shape (row length,) both.
         """
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, turn, index]))
-        candidates = np.flatnonzero(~np.isin(row, self.special))
+        candidates = np.flatnonzero(self.is_ordinary[row])
         count = min(max(1, round(self.rate * len(candidates))), len(candidates))
         chosen = random.permutation(candidates)[:count]
         labels = np.full(len(row), IGNORED)

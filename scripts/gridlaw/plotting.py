@@ -24,7 +24,9 @@ COLUMN, PAGE = 3.4, 7.0
 
 
 @contextmanager
-def figure(file: str | Path, rows: int, columns: int, width: float, height: float, data: pd.DataFrame) -> Iterator[tuple[Figure, list[Axes]]]:
+def figure(
+    file: str | Path, rows: int, columns: int, width: float, height: float, data: pd.DataFrame
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of `rows` times `columns` panels, saved as PNG, SVG and PDF, its data beside it as CSV.
 
     Args:
@@ -32,7 +34,15 @@ def figure(file: str | Path, rows: int, columns: int, width: float, height: floa
         width, height: of the figure, in inches.
     """
     sns.set_theme(context="paper", style="ticks", font_scale=0.9)
-    plt.rcParams.update({"axes.grid": True, "grid.alpha": 0.35, "grid.linewidth": 0.5, "svg.hashsalt": "gridlaw", "svg.fonttype": "none"})
+    plt.rcParams.update(
+        {
+            "axes.grid": True,
+            "grid.alpha": 0.35,
+            "grid.linewidth": 0.5,
+            "svg.hashsalt": "gridlaw",
+            "svg.fonttype": "none",
+        }
+    )
     drawn, panels = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
     yield drawn, list(panels.flat)
     sns.despine(drawn)
@@ -50,7 +60,10 @@ def styles(models: list[str]) -> dict[str, dict]:
     """Colour and dashes of every model of the grid, the same in all figures."""
     colours = sns.color_palette("colorblind", 10)
     return {
-        model: {"color": colours[index % 10], "linestyle": DASHES[index // 10 % len(DASHES)] if len(models) > 10 else DASHES[index % len(DASHES)]}
+        model: {
+            "color": colours[index % 10],
+            "linestyle": DASHES[index // 10 % len(DASHES)] if len(models) > 10 else DASHES[index % len(DASHES)],
+        }
         for index, model in enumerate(models)
     }
 
@@ -92,16 +105,25 @@ def amount(number: float) -> str:
     return f"{number:g}"
 
 
-def legend(drawn: Figure, models: dict[str, dict], gpus: Iterable[int], extra: Iterable[Line2D] = ()) -> None:
-    """One legend for the whole figure, below it."""
+def legend(
+    drawn: Figure, models: dict[str, dict], gpus: Iterable[int], note: str, extra: Iterable[Line2D] = ()
+) -> None:
+    """One legend for the whole figure, below it, with a note that says what the bands are."""
     handles = [Line2D([], [], label=model, marker="o", markersize=4, **style) for model, style in models.items()]
     values = sorted(set(gpus))
     if len(values) > 1:
         handles += [
-            Line2D([], [], label=f"gpus {value}", color="0.3", linestyle="none", marker=marker(values, value), markersize=4)
+            Line2D(
+                [], [], label=f"gpus {value}", color="0.3", linestyle="none", marker=marker(values, value), markersize=4
+            )
             for value in values
         ]
-    drawn.legend(handles=[*handles, *extra], loc="outside lower center", ncols=min(6, len(handles) + 1), frameon=False)
+    entries = [*handles, *extra]
+    columns = max(1, int(drawn.get_figwidth() / 1.1))
+    box = drawn.legend(
+        handles=entries, loc="outside lower center", ncols=min(columns, len(entries)), frameon=False, title=note
+    )
+    box.get_title().set(fontsize="x-small", color="0.35")
 
 
 def marker(values: Iterable[int], value: int) -> str:

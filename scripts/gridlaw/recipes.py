@@ -129,7 +129,10 @@ def aggregate(config: dict) -> dict:
 def figure_scores(config: dict) -> dict:
     """What each panel shows: of every task its first metric on its first validation split."""
     tasks = {task: config["catalogue"]["tasks"][task] for task in config["tasks"]}
-    return {"models": config["models"], "tasks": [[task, entry["metrics"][0], entry["validation"][0]] for task, entry in tasks.items()]}
+    return {
+        "models": config["models"],
+        "tasks": [[task, entry["metrics"][0], entry["validation"][0]] for task, entry in tasks.items()],
+    }
 
 
 def figure_loss(config: dict) -> dict:

@@ -17,10 +17,24 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import psutil
+
 from gridlaw import code
 
-PACKAGES = ("snakemake", "torch", "transformers", "tokenizers", "datasets", "accelerate", "evaluate", "numpy", "pandas", "scikit-learn")
-STARTED = time.time()
+PACKAGES = (
+    "snakemake",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "evaluate",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+)
+# When the process began: what a job costs includes the import of what it needs.
+STARTED = psutil.Process().create_time()
 
 
 def sha256(file: str | Path) -> str:
@@ -43,7 +57,9 @@ def read_json(file: str | Path) -> dict:
     return json.loads(Path(file).read_text())
 
 
-def write(file: str | Path, recipe: dict, inputs: Iterable[str | Path], outputs: Iterable[str | Path], **facts: object) -> None:
+def write(
+    file: str | Path, recipe: dict, inputs: Iterable[str | Path], outputs: Iterable[str | Path], **facts: object
+) -> None:
     """Write the record of the running program.
 
     Args:
@@ -88,4 +104,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -35,7 +35,9 @@ def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
     try:
         return load_dataset(dataset, None if config == "default" else config, split=split, revision=revision)
     except (DatasetNotFoundError, DatasetGenerationError, HfHubHTTPError, OSError, ValueError, KeyError) as error:
-        raise Failure(f"dataset {dataset} (config {config}, split {split}, revision {revision}): {_first_line(error)}") from error
+        raise Failure(
+            f"dataset {dataset} (config {config}, split {split}, revision {revision}): {_first_line(error)}"
+        ) from error
 
 
 @contextmanager
@@ -57,7 +59,9 @@ def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
         try:
             yield load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
         except DatasetGenerationError as error:
-            raise Failure(_culprit(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}") from error
+            raise Failure(
+                _culprit(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}"
+            ) from error
 
 
 def column(rows: Dataset, name: str, where: str) -> None:
@@ -81,7 +85,9 @@ def _reader(files: list[str]) -> str:
     suffixes = {Path(file.removesuffix(".gz")).suffix for file in files}
     readers = {FORMATS.get(suffix) for suffix in suffixes}
     if len(readers) != 1 or None in readers:
-        raise Failure(f"files end in {', '.join(sorted(suffixes))}; right would be one of {', '.join(FORMATS)}, the same for all")
+        raise Failure(
+            f"files end in {', '.join(sorted(suffixes))}; right would be one of {', '.join(FORMATS)}, the same for all"
+        )
     return readers.pop()
 
 

@@ -6,12 +6,19 @@ used, which a compute node cannot do and a reader cannot check.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-import evaluate
 import numpy as np
 
-from gridlaw.metrics import classification, regression
+# The evaluators of `evaluate`, which are not used here, would load transformers and torch: seconds in every job.
+sys.modules.setdefault("transformers", None)
+import evaluate  # noqa: E402
+
+from gridlaw.metrics import classification, regression  # noqa: E402
+
+if sys.modules["transformers"] is None:
+    del sys.modules["transformers"]
 
 MODULES = {"classification": classification, "regression": regression}
 

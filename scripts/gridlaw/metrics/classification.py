@@ -26,7 +26,9 @@ class Classification(evaluate.Metric):
     def _compute(self, predictions, references):
         two_classes = np.max([predictions, references]) <= 1
         average = "binary" if two_classes else "macro"
-        precision, recall, f1, _ = precision_recall_fscore_support(references, predictions, average=average, zero_division=0)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            references, predictions, average=average, zero_division=0
+        )
         f1_macro = precision_recall_fscore_support(references, predictions, average="macro", zero_division=0)[2]
         return {
             "accuracy": float(accuracy_score(references, predictions)),

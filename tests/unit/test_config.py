@@ -1,0 +1,92 @@
+"""Every mistake in a configuration is one line that names the key, what is wrong and what would be right."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from gridlaw.config import complete
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def overlaid(overlay: str) -> dict:
+    config = copy.deepcopy(DEFAULT)
+    update_config(config, yaml.safe_load(overlay))
+    return config
+
+
+MISTAKES = {
+    "unknown key": ("finetune: {epoch: 3}", "finetune.epoch: unknown key", "did you mean epochs?"),
+    "unknown top key": ("model: [tiny]", "model: unknown key", "did you mean models?"),
+    "unknown key of a model": ("catalogue: {models: {tiny: {shape: {hiden_size: 3}}}}", "shape.hiden_size", "did you mean hidden_size?"),
+    "unknown override": ("pretrain: {per_model: {tiny: {epochs: 3}}}", "pretrain.per_model.tiny.epochs: unknown key", "passes"),
+    "text for a number": ("pretrain: {learning_rate: 1e-4}", 'pretrain.learning_rate: "1e-4" is text', "1.0e-4"),
+    "text for an override": ("finetune: {per_task: {sentiment: {learning_rate: 3e-5}}}", "finetune.per_task.sentiment.learning_rate", "3.0e-5"),
+    "wrong type": ("models: tiny", "models: \"tiny\" is not a list", "a list of names"),
+    "wrong number": ("gpus: [0]", "gpus.0: 0 is too small", "least is 1"),
+    "true for a number": ("pretrain: {passes: true}", "pretrain.passes: true is not a whole number", ""),
+    "empty axis": ("sizes: []", "sizes: empty", "list at least one"),
+    "null axis": ("tasks:", "tasks: empty", "a list"),
+    "empty seeds": ("seeds: {finetune: []}", "seeds.finetune: empty", "list at least one"),
+    "duplicate model": ("models: [tiny, tiny]", "models: tiny stands there twice", ""),
+    "duplicate size": ("sizes: [64k, 64000]", "sizes: 64k and 64000 are the same size", "once"),
+    "not a size": ("sizes: [64kk]", 'sizes.0: "64kk"', "64k, 1M"),
+    "fractional size": ("sizes: [0.5]", "sizes.0", "64k, 1M"),
+    "unsafe name": ("catalogue: {models: {../x: {pretrained: a/b}}}", "catalogue.models.../x: not safe as a name", "letters"),
+    "unsafe axis name": ("models: ['a b']", 'models.0: "a b"', "safe as part of a path"),
+    "too large for the corpus": ("sizes: [64k, 5M]", "sizes: 5M is more than the corpus toy holds", "all"),
+    "unknown model": ("models: [tini]", "models: tini is not in the catalogue", "did you mean tiny?"),
+    "unknown task": ("tasks: [cola2]", "tasks: cola2 is not in the catalogue", "did you mean cola?"),
+    "unknown corpus": ("corpus: wiki", "corpus: wiki is not in the catalogue", "toy"),
+    "unknown model in exclude": ("exclude: [{model: huge}]", "exclude.model: huge is not in the catalogue", "tiny"),
+    "unknown model override": ("pretrain: {per_model: {tinny: {passes: 2}}}", "pretrain.per_model: tinny", "did you mean tiny?"),
+    "heads": ("catalogue: {models: {tiny: {shape: {hidden_size: 65}}}}", "shape.hidden_size: 65 is not divisible by num_attention_heads: 2", "64 or 66"),
+    "batch": ("{gpus: [1, 3]}", "pretrain.batch_size: 16 rows cannot be shared equally by 3 ranks", "a multiple of 3"),
+    "model type": ("catalogue: {models: {tiny: {model_type: berd}}}", "catalogue.models.tiny.model_type: berd is no encoder", "bert"),
+    "decoder": ("catalogue: {models: {tiny: {model_type: gpt2}}}", "catalogue.models.tiny.model_type: gpt2 is no encoder", "roberta"),
+    "field": ("catalogue: {models: {tiny: {config: {hidden_akt: gelu}}}}", "catalogue.models.tiny.config.hidden_akt: BertConfig has no such field", ""),
+    "nothing left": ("exclude: [{gpus: [1, 2]}]", "exclude: leaves no cell", ""),
+    "unscored": ("finetune: {gpus: [4]}", "finetune.gpus: [4] leaves tiny at size 0", "gpus [1]"),
+    "no text": ("corpus: null", "corpus: null, but", "corpus"),
+    "files missing": ("{corpus: x, catalogue: {corpora: {x: {source: files, files: [no/*.txt]}}}}", "catalogue.corpora.x.files: nothing matches no/*.txt", ""),
+    "source": ("{corpus: x, catalogue: {corpora: {x: {source: web}}}}", 'catalogue.corpora.x.source: "web" is unknown', "hub, files, generator"),
+    "key of another source": ("catalogue: {corpora: {toy: {split: train}}}", "catalogue.corpora.toy.split: unknown key", "words"),
+    "required": ("{corpus: x, catalogue: {corpora: {x: {source: hub, dataset: a/b}}}}", "catalogue.corpora.x.revision: missing", ""),
+    "metric": ("catalogue: {tasks: {sentiment: {metrics: [bleu]}}}", 'catalogue.tasks.sentiment.metrics.0: "bleu" is unknown', "accuracy"),
+    "metric of another kind": ("catalogue: {tasks: {sentiment: {metrics: [pearson]}}}", "catalogue.tasks.sentiment.metrics: pearson does not fit", ""),
+    "positions": ("data: {row_length: 128}", "shape.max_position_embeddings: 64 is less than data.row_length: 128", "128 or more"),
+    "local model": ("{models: [m], catalogue: {models: {m: {pretrained: ./nowhere}}}}", "catalogue.models.m.pretrained: ./nowhere is no folder", "save_pretrained"),
+    "both kinds of model": ("catalogue: {models: {tiny: {pretrained: a/b}}}", "catalogue.models.tiny.model_type: unknown key", "pretrained"),
+    "tokenizer": ("catalogue: {models: {tiny: {tokenizer: none}}}", "catalogue.models.tiny.tokenizer: none is not in the catalogue", "wordpiece"),
+    "weak scaling": ("pretrain: {scaling: weak}", "finetune.gpus: in weak scaling", "all"),
+}  # fmt: skip
+
+
+def test_default_is_valid():
+    config = complete(copy.deepcopy(DEFAULT), [ROOT / "config.yaml"])
+    assert config["catalogue"]["tasks"]["cola"]["label"] == "label", "defaults of the schema are filled in"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "grids").glob("*.yaml")), ids=lambda file: file.name)
+def test_grids_are_valid(file):
+    complete(overlaid(file.read_text()), [file])
+
+
+@pytest.mark.parametrize(("overlay", "wrong", "right"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistake(overlay, wrong, right):
+    with pytest.raises(ValueError, match="^config: ") as raised:
+        complete(overlaid(overlay))
+    lines = [line for line in str(raised.value).splitlines() if wrong in line]
+    assert lines, str(raised.value)
+    assert right in lines[0]
+
+
+def test_repeated_key(tmp_path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("catalogue:\n  models:\n    a: {pretrained: x/y}\n    a: {pretrained: x/z}\n")
+    with pytest.raises(ValueError, match=r"a: stands twice in one mapping of .*twice.yaml \(line 4\)"):
+        complete(copy.deepcopy(DEFAULT), [file])

@@ -1,0 +1,53 @@
+"""Metrics against scikit-learn, SciPy and cases worked out by hand."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.metrics
+
+from gridlaw import metrics
+
+ALL = ["accuracy", "precision", "recall", "f1", "f1_macro", "matthews_correlation"]
+
+
+def test_by_hand():
+    # 3 true positives, 1 false positive, 2 false negatives, 4 true negatives.
+    truth = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0])
+    guess = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+    values = metrics.compute("classification", ALL, guess, truth)
+    assert values["accuracy"] == pytest.approx(0.7)
+    assert values["precision"] == pytest.approx(3 / 4)
+    assert values["recall"] == pytest.approx(3 / 5)
+    assert values["f1"] == pytest.approx(2 / 3)
+    assert values["f1_macro"] == pytest.approx((2 / 3 + 8 / 11) / 2)
+    assert values["matthews_correlation"] == pytest.approx((3 * 4 - 1 * 2) / np.sqrt(4 * 5 * 5 * 6))
+
+
+def test_one_class_is_no_correlation():
+    values = metrics.compute("classification", ALL, np.zeros(4, int), np.array([0, 1, 0, 0]))
+    assert (values["accuracy"], values["f1"], values["matthews_correlation"]) == (0.75, 0, 0)
+    assert metrics.compute("regression", ["pearson", "spearman"], np.full(3, 2.0), np.arange(3.0)) == {"pearson": 0, "spearman": 0}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_against_scikit_learn(classes):
+    random = np.random.default_rng(classes)
+    truth, guess = random.integers(0, classes, (2, 200))
+    values = metrics.compute("classification", ALL, guess, truth)
+    average = "binary" if classes == 2 else "macro"
+    assert values["accuracy"] == sklearn.metrics.accuracy_score(truth, guess)
+    assert values["f1"] == pytest.approx(sklearn.metrics.f1_score(truth, guess, average=average))
+    assert values["precision"] == pytest.approx(sklearn.metrics.precision_score(truth, guess, average=average))
+    assert values["recall"] == pytest.approx(sklearn.metrics.recall_score(truth, guess, average=average))
+    assert values["matthews_correlation"] == pytest.approx(sklearn.metrics.matthews_corrcoef(truth, guess))
+
+
+def test_correlations():
+    random = np.random.default_rng(0)
+    truth = random.random(100)
+    guess = truth + random.random(100)
+    values = metrics.compute("regression", ["pearson", "spearman"], guess, truth)
+    assert values["pearson"] == pytest.approx(np.corrcoef(truth, guess)[0, 1])
+    ranks = [scipy.stats.rankdata(values) for values in (truth, guess)]
+    assert values["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert metrics.compute("regression", ["pearson"], -truth, truth)["pearson"] == pytest.approx(-1)
