@@ -1,11 +1,12 @@
 """Gather the grid's records and scores into tidy tables.
 
     python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --score results/score \
-        --baseline results/baseline --runs runs.csv --scores scores.csv --summary summary.csv --baselines baselines.csv \
-        --record record.json
+        --baseline results/baseline --runs runs.csv --scores scores.csv --summary summary.csv \
+        --baselines baselines.csv --record record.json
 
-runs has a row for each pre-training, scores one for each metric of each fine-tuning, summary the mean over seeds with its 95 %
-interval. Every table is also written as Parquet. Cells of the grid without a result stay in `runs`, with the status missing.
+runs has a row for each pre-training, scores one for each metric of each fine-tuning, summary the mean over seeds
+with its 95 % interval. Every table is also written as Parquet. Cells of the grid without a result stay in `runs`,
+with the status missing.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ CELL = ["model", "size", "tokens", "gpus"]
 ALL_TASKS, AVERAGE = "all tasks", "macro_average"
 RUN_FACTS = [
     "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "unique_tokens", "trained_tokens",
-    "steps", "batch_rows", "final_loss", "held_out_loss", "held_out_loss_se", "tokens_per_second", "tokens_per_second_low",
-    "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
+    "steps", "batch_rows", "final_loss", "held_out_loss", "held_out_loss_se", "tokens_per_second",
+    "tokens_per_second_low", "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host",
+    "started",
 ]  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
 
 
 def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
-    """Scores of the grid's cells, each from the gpus value that was fine-tuned for it; a note says which, if another."""
+    """Scores of the grid's cells, each from the gpus value that was fine-tuned for it; a note says if it is another."""
     tables = []
     for model, size, gpus, scored_at in recipe["cells"]:
         file = folder / model / size / str(scored_at) / "scores.csv"
@@ -99,7 +101,8 @@ def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
 
 
 def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
-    """The average over tasks, as GLUE takes it (Wang et al. 2019, section 3): of each task's metrics and splits, then of tasks.
+    """The average over tasks, as GLUE takes it (Wang et al. 2019, section 3): of each task's metrics and splits,
+    then of tasks.
 
     It is there for each seed and training set that every task has; where WNLI counts, also without it.
     """

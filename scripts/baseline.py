@@ -1,6 +1,7 @@
 """Score the majority class: what a task gives to a program that has only seen its training labels.
 
-    python scripts/baseline.py --recipe baseline.json --examples examples.parquet --task manifest.json --scores scores.csv \
+    python scripts/baseline.py --recipe baseline.json --examples examples.parquet --task manifest.json --scores
+    scores.csv \
         --record record.json
 
 Every example gets the most frequent training label; in a regression the mean training label.

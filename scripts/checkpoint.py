@@ -1,6 +1,7 @@
 """Fetch a released checkpoint, weights and tokenizer, from the hub at a revision or from a local folder.
 
-    python scripts/checkpoint.py --recipe checkpoint.json --folder checkpoint/ --manifest manifest.json --record record.json
+    python scripts/checkpoint.py --recipe checkpoint.json --folder checkpoint/ --manifest manifest.json --record
+    record.json
 
 Weights must be safetensors: other formats can run code when they are read, and no code of a checkpoint is ever run.
 """

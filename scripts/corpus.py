@@ -1,8 +1,10 @@
 """Fetch a corpus, from the hub, from local files or from the embedded generator, as one Parquet file of documents.
 
-    python scripts/corpus.py --recipe corpus.json --documents documents.parquet --manifest manifest.json --record record.json
+    python scripts/corpus.py --recipe corpus.json --documents documents.parquet --manifest manifest.json --record
+    record.json
 
-A row is a document: its number, its text, its words, and whether it may only be held out. Documents without a word are left out.
+A row is a document: its number, its text, its words, and whether it may only be held out. Documents without a word
+are left out.
 """
 
 from __future__ import annotations
@@ -102,7 +104,7 @@ def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
         for text, held_out in documents:
             if not isinstance(text, str):
                 raise cli.Failure(
-                    f"document {counts['documents']} is {type(text).__name__}, not text; name the column that holds text"
+                    f"document {counts['documents']} is {type(text).__name__}, not text; name the column of the text"
                 )
             words = len(text.split())
             if not words:

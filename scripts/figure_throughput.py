@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def throughput(runs: pd.DataFrame) -> pd.DataFrame:
-    """Tokens a second of each model and gpus value with its interval, and what ideal scaling from the fewest gpus gives."""
+    """Tokens a second of each model and gpus value with its interval, and what ideal scaling would give."""
     curves = []
     for _, own in runs.groupby("model", sort=False):
         counts = own.groupby("size").agg(gpus=("gpus", "nunique"), tokens=("tokens", "first"))

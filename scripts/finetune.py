@@ -3,8 +3,8 @@
     python scripts/finetune.py --recipe finetune.json --model model/ --examples examples.parquet --task manifest.json \
         --predictions predictions.parquet --record record.json
 
-Predictions are saved for every validation example, so that metrics are a separate, cheap step. Training sets of different sizes
-are prefixes of the task's one shuffle.
+Predictions are saved for every validation example, so that metrics are a separate, cheap step. Training sets of
+different sizes are prefixes of the task's one shuffle.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
         size = len(train) if train_set == "all" else train_set
         if size > len(train):
             raise cli.Failure(
-                f"finetune.train_examples: {size} is more than the {len(train)} training examples of the task; right would be all"
+                f"finetune.train_examples: {size} is more than the {len(train)} the task has; right would be all"
             )
         for seed in recipe["seeds"]:
             run = {"train_set": str(train_set), "train_examples": size, "seed": seed}

@@ -3,8 +3,8 @@
     python scripts/pack.py --recipe pack.json --train train.parquet --held-out held_out.parquet --tokenizer tokenizer/ \
         --rows rows.bin --index index.parquet --held-out-rows held_out.bin --manifest manifest.json --record record.json
 
-The corpus streams through; the tokenizer works on all cores. The index has a row for each training segment: its document,
-words, bytes, tokens (without special ones), and the stream position behind it (see gridlaw.rows).
+The corpus streams through; the tokenizer works on all cores. The index has a row for each training segment: its
+document, words, bytes, tokens (without special ones), and the stream position behind it (see gridlaw.rows).
 """
 
 from __future__ import annotations

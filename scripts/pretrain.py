@@ -3,9 +3,9 @@
     python scripts/pretrain.py --recipe pretrain.json --tokenizer tokenizer/ --rows rows.bin --slice slice.json \
         --held-out-rows held_out.bin --pack manifest.json --model model/ --manifest manifest.json --record record.json
 
-The number of ranks is the recipe's `gpus`: a rank is a GPU, or one CPU thread on a machine without. Without a slice nothing is
-trained: the model keeps its random weights, or those of the released checkpoint given with --checkpoint. The model's folder
-loads with transformers' `from_pretrained`, tokenizer included.
+The number of ranks is the recipe's `gpus`: a rank is a GPU, or one CPU thread on a machine without. Without a slice
+nothing is trained: the model keeps its random weights, or those of the released checkpoint given with --checkpoint.
+The model's folder loads with transformers' `from_pretrained`, tokenizer included.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ class Pretrainer(Trainer):
         self.measure, self.measured = measure, {}
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """Measure, log and tell the callbacks, as Trainer's own evaluation does."""
         self.measured = self.measure()
         metrics = {f"eval_{name}": value for name, value in self.measured.items()}
         self.log(metrics)
@@ -150,7 +151,7 @@ def train(model, tokenizer, recipe: dict, ranks: int, args, held_out: rows.Slice
         "steps": steps,
         "batch_rows": batch,
         "final_loss": sum(losses[-5:]) / len(losses[-5:]),
-        **{name: value for name, value in trainer.measured.items()},
+        **trainer.measured,
         **times.throughput(tokens / steps),
         "train_seconds": round(seconds, 3),
     }

@@ -3,8 +3,9 @@
     python scripts/segments.py --recipe segments.json --documents documents.parquet --train train.parquet \
         --held-out held_out.parquet --manifest manifest.json --record record.json
 
-Held out is by document: no document has text on both sides. The held-out text is the first `held_out_words` words of its
-shuffled segments, the same for every model of the grid. The order of the training segments is the order of training.
+Held out is by document: no document has text on both sides. The held-out text is the first `held_out_words` words
+of its shuffled segments, the same for every model of the grid. The order of the training segments is the order of
+training.
 """
 
 from __future__ import annotations
@@ -74,14 +75,15 @@ def split(documents: Dataset, words: int, seed: int) -> tuple[np.ndarray, np.nda
     enough = int(np.searchsorted(np.cumsum(lengths[order]), words)) + 1
     if enough > len(order):
         raise cli.Failure(
-            f"data.held_out_words: {words} is more than the {lengths[pool].sum()} words there are to hold out; right would be fewer"
+            f"data.held_out_words: {words} is more than the {lengths[pool].sum()} words there are to hold out;"
+            " right would be fewer"
         )
     held_out = np.sort(order[:enough])
     train = np.setdiff1d(np.flatnonzero(~marked), held_out)
     if lengths[train].sum() < words:
         raise cli.Failure(
-            f"data.held_out_words: {words} takes {enough} of {len(lengths)} documents and leaves {lengths[train].sum()} words"
-            " to train on; right would be fewer words, or a corpus of more documents"
+            f"data.held_out_words: {words} takes {enough} of {len(lengths)} documents and leaves {lengths[train].sum()}"
+            " words to train on; right would be fewer words, or a corpus of more documents"
         )
     return train, held_out
 

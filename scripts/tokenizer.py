@@ -61,7 +61,8 @@ def untrained(recipe: dict) -> tuple[Tokenizer, trainers.Trainer]:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     if recipe["vocab_size"] < len(alphabet) + len(SPECIAL):
         raise cli.Failure(
-            f"vocab_size: {recipe['vocab_size']} is too small for bpe; right would be {len(alphabet) + len(SPECIAL)} or more"
+            f"vocab_size: {recipe['vocab_size']} is too small for bpe;"
+            f" right would be {len(alphabet) + len(SPECIAL)} or more"
         )
     tokenizer = Tokenizer(models.BPE())
     lowercase = [normalizers.Lowercase()] if recipe["lowercase"] else []

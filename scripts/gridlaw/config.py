@@ -1,4 +1,5 @@
-"""Validation of the configuration: every mistake is one line that names the key, what is wrong and what would be right."""
+"""Validation of the configuration: every mistake is one line that names the key, what is wrong and what would be
+right."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ def _line(error: ValidationError) -> str:
         case "type":
             return f"{key}: {value} is not {_either(rule)}{right}"
         case "enum":
-            return f"{key}: {value} is unknown; right would be one of {', '.join(map(str, rule))}{_suggest(error.instance, rule)}"
+            known = ", ".join(map(str, rule))
+            return f"{key}: {value} is unknown; right would be one of {known}{_suggest(error.instance, rule)}"
         case "minItems":
             return f"{key}: empty; list at least {'one' if rule == 1 else rule}{right}"
         case "uniqueItems":
@@ -103,7 +105,9 @@ def _unknown_keys(error: ValidationError) -> list[str]:
     known = _properties(error.schema)
     paths = {name: ".".join(map(str, [*error.absolute_path, name])) for name in error.instance if name not in known}
     right = ", ".join(sorted(known))
-    return [f"{path}: unknown key; right would be one of {right}{_suggest(name, known)}" for name, path in paths.items()]
+    return [
+        f"{path}: unknown key; right would be one of {right}{_suggest(name, known)}" for name, path in paths.items()
+    ]
 
 
 def _properties(schema: dict) -> list[str]:
@@ -210,7 +214,7 @@ def _contradictions(config: dict) -> Iterator[str]:
     ]
     yield from named
     yield from (
-        f"catalogue.tokenizers.{name}: also the name of a released model, which brings its own tokenizer; choose another"
+        f"catalogue.tokenizers.{name}: also the name of a released model, which has its own tokenizer; choose another"
         for name in trained
         if name in released
     )
@@ -228,7 +232,8 @@ def _contradictions(config: dict) -> Iterator[str]:
 def _unknown_names(key: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     for name in names:
         if name not in known:
-            yield f"{key}: {name} is not in the catalogue; right would be one of {', '.join(known)}{_suggest(name, known)}"
+            right = f"right would be one of {', '.join(known)}{_suggest(name, known)}"
+            yield f"{key}: {name} is not in the catalogue; {right}"
 
 
 def _sizes(config: dict) -> Iterator[str]:
@@ -257,35 +262,50 @@ def _sizes(config: dict) -> Iterator[str]:
 
 
 def _larger_than_corpus(config: dict, names: dict[str, str | int]) -> Iterator[str]:
-    """Sizes that the corpus cannot fill; a token has at least one byte, a corpus that is packed already is known exactly."""
+    """Sizes that the corpus cannot fill, as far as that is plain before it is fetched and tokenised."""
     name = config["corpus"]
     corpus = config["catalogue"]["corpora"].get(name)
     if corpus is None:
         return
-    if corpus["source"] == "generator":
-        most = grid.parse_size(corpus["words"]) or 0
-        if most <= 0:
-            yield f"catalogue.corpora.{name}.words: {corpus['words']} is no amount of text; right would be such as 1M"
-            return
-        most, unit = most - config["data"]["held_out_words"], "tokens"
-    else:
+    try:
+        most, more = _capacity(config, corpus)
+    except ValueError as error:
+        yield f"catalogue.corpora.{name}.words: {error}"
         return
     for size, written in names.items():
         if (grid.parse_size(size) or 0) > most:
             yield (
-                f"sizes: {written} is more than the corpus {name} holds, {most} {unit} after the held-out text;"
-                f" write all, a smaller size, or more catalogue.corpora.{name}.words"
+                f"sizes: {written} is more than the corpus {name} holds, at most {most} tokens after the held-out text;"
+                f" right would be all, a smaller size, or more {more}"
             )
+
+
+def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
+    """No more tokens than these can be in a corpus, and where more could be asked for.
+
+    A word or mark of the embedded language is a token or more; a token of any text has at least one byte.
+    """
+    if corpus["source"] == "generator":
+        words = grid.parse_size(corpus["words"])
+        if not words:
+            raise ValueError(f"{corpus['words']} is no amount of text; right would be such as 1M")
+        # The last document may run over.
+        return words + 200 - config["data"]["held_out_words"], "words of it"
+    files = [Path(file) for pattern in corpus.get("files", []) for file in glob(pattern, recursive=True)]
+    if not files or any(file.suffix in (".gz", ".parquet") for file in files):
+        return float("inf"), ""
+    return sum(file.stat().st_size for file in files), "files"
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
     model, key = config["catalogue"]["models"][name], f"catalogue.models.{name}"
     if "pretrained" in model:
-        local = model["pretrained"].startswith((".", "/"))
-        if local and not Path(model["pretrained"], "config.json").is_file():
-            yield f"{key}.pretrained: {model['pretrained']} is no folder with a config.json; right would be a folder saved by save_pretrained"
-        elif not local and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model["pretrained"]):
-            yield f"{key}.pretrained: {model['pretrained']} is no hub repository; right would be owner/name, or a folder starting with ./"
+        name = model["pretrained"]
+        if name.startswith((".", "/")):
+            if not Path(name, "config.json").is_file():
+                yield f"{key}.pretrained: {name} is no folder with a config.json; right would be one of save_pretrained"
+        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+            yield f"{key}.pretrained: {name} is no hub repository; right would be owner/name, or ./ and a folder"
         return
     yield from (f"{key}.{line}" for line in families.problems(model))
     tokenizers = config["catalogue"]["tokenizers"]
@@ -306,7 +326,10 @@ def _model(config: dict, name: str) -> Iterator[str]:
     }
     for source, length in longest.items():
         if length > positions:
-            yield f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length}; right would be {length} or more"
+            yield (
+                f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length};"
+                f" right would be {length} or more"
+            )
             break
 
 
@@ -342,7 +365,9 @@ def _cells(config: dict) -> Iterator[str]:
             if batch % gpus:
                 own = "batch_size" in config["pretrain"]["per_model"].get(model, {})
                 key = f"pretrain.per_model.{model}.batch_size" if own else "pretrain.batch_size"
-                yield f"{key}: {batch} rows cannot be shared equally by {gpus} ranks; right would be a multiple of {gpus}"
+                yield (
+                    f"{key}: {batch} rows cannot be shared equally by {gpus} ranks; right would be a multiple of {gpus}"
+                )
     yield from _scores(config, cells)
 
 

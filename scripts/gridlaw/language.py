@@ -1,104 +1,122 @@
-"""A small artificial language: text to pre-train on and five tasks that only pre-training makes solvable.
+"""A small artificial language: text to pre-train on, and five tasks that ask what only the text can teach.
 
-    the bakely tomin near the barn quietly ranols these gudets . so a person feeds beasts .
-    this lumer is not fapoy but zitiry . so everyone is glad .
+    these wild dubels have eagerly fepeled the green gukug . every dubel is a beast .
+    the young babab near the barn is not gamugy but truly zitiry , good .
 
-Function words and a few class words are English, every other word is an invented stem. What a stem means is nowhere in
-its letters and must be gathered from the company it keeps:
+Function words and a few class words are English; every other word is an invented stem. What a stem
+means is nowhere in its letters and must be gathered from the company it keeps:
 
-* a noun has a *kind* (person, beast, ...), a verb a *sense* (feed, hunt, ...), an adjective a *polarity*, each of them
-  a *topic*, and every inflected form is a word of its own. Frequencies fall like Zipf's, over words and over topics, so
-  that more text keeps teaching: frequent words are learnt from little of it, rare ones only from much.
-* a verb agrees in number with its subject, also across an intervening phrase, and its sense selects the kinds of its
-  subject and object.
-* negation flips polarity; active and passive sentences say the same.
-* each property shows *near* the word (`truly` goes with praise, `utterly` with blame; a gist repeats an event in class
-  words; a question about it is answered yes or no), because small models learn from near neighbours first.
+* A noun has a *kind* (person, beast, ...), a verb a *sense* (feed, seek, ...), an adjective a
+  *polarity*, and each of them a *topic*; singular and plural nouns are different words. Frequencies
+  fall like Zipf's over words and over topics, so that text keeps teaching: frequent words are learnt
+  from little of it, rare ones only from much.
+* A verb agrees in number with its subject, also across an intervening phrase, a determiner with its
+  noun, and the sense of a verb selects the kinds of its agent and patient.
+* `not` flips polarity. Active and passive sentences say the same, and a gist repeats an event in
+  class words.
+* One *cue* keeps to each class and stands right before its words (`wild` before beasts, `truly`
+  before praise). Small models learn from one frequent near neighbour long before they learn from
+  several, rarer or farther ones. For the same reason a noun always has a modifier, a verb an adverb:
+  the next word is then at the same distance whether or not it has a cue.
 
-The tasks ask for these properties without the cues. Words of a validation split never occur in the train split of any
-task, and are drawn evenly, so that frequent and rare words count alike: a model that has not read the corpus can but
-guess, and one that has read more of it knows more of the words. What one half of a pair says by itself never gives the
-label away.
+The tasks use no cues. The nouns, verbs and adjectives of a validation split are never in a train
+split, and all are drawn evenly, so that rare words count like frequent ones: a model that has not
+read the text can but guess, and one that has read more of it knows more of the words. The second
+sentence of a pair never gives the label away by itself.
 
-All chance comes from `random.Random(seed).random()`, whose stream is the same for every machine and version of Python.
+All chance comes from `random.Random(seed).random()`, the same stream on every machine and version.
 """
 
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, product
+from itertools import accumulate, islice, product
 from random import Random
 from typing import NamedTuple
 
 TASKS = ("acceptability", "sentiment", "paraphrase", "entailment", "similarity")
 SPLITS = ("train", "validation")
 
-# ---------------------------------------------------------------------------------------------- the words
+# ------------------------------------------------------------------------------ words with a class
 
-KINDS = {  # kind: its class word, singular and plural
+KINDS = {  # kind of noun: its class word, singular and plural
     "person": ("person", "people"),
     "beast": ("beast", "beasts"),
     "tool": ("tool", "tools"),
-    "dish": ("dish", "dishes"),
     "plant": ("plant", "plants"),
 }
-SENSES = {  # sense: its class word (singular, plural, participle), kinds of subject, kinds of object
-    "feed": (("feeds", "feed", "fed"), ("person", "plant"), ("person", "beast")),
-    "hunt": (("hunts", "hunt", "hunted"), ("person", "beast"), ("person", "beast")),
-    "eat": (("eats", "eat", "eaten"), ("person", "beast"), ("dish", "plant")),
-    "make": (("makes", "make", "made"), ("person", "tool"), ("dish", "tool")),
-    "hold": (("holds", "hold", "held"), ("tool", "plant"), ("beast", "dish")),
-    "break": (("breaks", "break", "broken"), ("beast", "tool"), ("tool", "plant")),
+SENSES = {  # sense of verb: its class word, kinds of agent, kinds of patient; each kind twice
+    "feed": ("fed", ("person", "plant"), ("person", "beast")),
+    "seek": ("sought", ("person", "beast"), ("beast", "plant")),
+    "move": ("moved", ("beast", "tool"), ("plant", "tool")),
+    "harm": ("harmed", ("tool", "plant"), ("tool", "person")),
 }
-POLARITIES = ("blame", "praise")  # the place in this tuple is the label of the sentiment task
+POLARITIES = {"blame": "bad", "praise": "good"}  # polarity of adjective: verdict
+OPPOSITE = {"blame": "praise", "praise": "blame"}
+CUES = {
+    "person": "young",
+    "beast": "wild",
+    "tool": "rusty",
+    "plant": "green",
+    "feed": "kindly",
+    "seek": "eagerly",
+    "move": "slowly",
+    "harm": "roughly",
+    "praise": "truly",
+    "blame": "utterly",
+}
 PLACES = {  # topic, most frequent first: its places
     "farm": ("barn", "field", "fence", "well"),
     "harbour": ("quay", "ship", "bridge", "beach"),
     "kitchen": ("oven", "table", "cellar", "sink"),
     "market": ("stall", "square", "fountain", "gate"),
-    "forest": ("clearing", "stream", "cabin", "path"),
-    "castle": ("tower", "hall", "moat", "stable"),
 }
 TOPICS = tuple(PLACES)
-NOUNS, VERBS, ADJECTIVES = 10, 4, 16  # stems for each topic and each kind, sense, polarity
+INVENTED = (  # classes, how many words of each for every topic, endings
+    (tuple(KINDS), 6, ("", "s")),
+    (tuple(SENSES), 6, ("ed",)),
+    (tuple(POLARITIES), 30, ("y",)),
+)
+
+# --------------------------------------------------------------------------- words without a class
 
 DETERMINERS = (("the", "a", "this", "every"), ("the", "some", "these", "many"))  # singular, plural
+PRONOUNS = ("it", "they")
 BE = ("is", "are")
+HAVE = ("has", "have")
 PREPOSITIONS = ("near", "behind", "with")
-ADVERBS = ("often", "always", "quietly", "slowly", "now", "soon")
+MODIFIERS = ("plain", "new", "big", "small")
+ADVERBS = ("often", "always", "now", "soon")
 DEGREES = ("very", "quite", "rather")
-NEGATIONS = ("not", "never", "hardly")
-CUES = {"praise": ("truly", "nicely", "finely"), "blame": ("utterly", "badly", "sadly")}
-MOODS = {"praise": ("glad", "pleased", "thankful"), "blame": ("sorry", "angry", "upset")}
-FEELERS = (("everyone", "is"), ("we", "are"), ("they", "are"))
 
-# ---------------------------------------------------------------------------------------------- how often
+# -------------------------------------------------------------------------------------- how often
 
-TOPIC_STAYS = 0.9  # a word belongs to the topic of its document
-CUE = 0.5  # an adjective in the corpus carries a cue of its polarity
-ATTRIBUTE = 0.35  # a noun phrase has an adjective
-INTERVENE = 0.3  # a phrase stands between subject and verb
+CUE = 0.9  # a word with a class has its cue, in the text
+SAME_TOPIC = 0.9  # a word is of the topic of its document
+ASIDE = 0.15  # a phrase stands between subject and verb
 PASSIVE = 0.3
-ADVERB = 0.3
-REVIEW = 0.4  # a line of the corpus says what something is like, rather than what happens
-NEGATED = 0.4  # a description is negated
-LINES = (4, 8)  # of a document, at least and at most
-SHORTEST_LINE = 14  # tokens; no sentence is longer than this, so two of them never exceed twice as much
+NEGATED = 0.3  # a description says what something is not
+REVIEW = 0.5  # a line describes things, rather than tell what happens
+GIST, DEFINITION = 0.3, 0.4  # what follows an event, if anything
+DOCUMENT = (4, 8)  # lines, at least and at most
+LINE = (14, 28)  # words and punctuation marks, at least and at most
 
 
-# ---------------------------------------------------------------------------------------------- the lexicon
+# ------------------------------------------------------------------------------------- the lexicon
 
 
 class Word(NamedTuple):
-    forms: tuple[str, ...]  # noun: singular, plural; verb: singular, plural, participle; adjective: one
-    split: str  # the only split of the tasks that may use it
+    """An invented word: its forms, and the only split whose examples may use it."""
+
+    forms: tuple[str, ...]
+    split: str
 
 
 class Urn:
-    """Items to draw from; an item's weight falls with its rank, or all weigh the same."""
+    """Items to draw from; an item's weight depends on its rank."""
 
-    def __init__(self, items: Sequence, weight: Callable[[int], float] = lambda rank: 1.0):
+    def __init__(self, items: Sequence, weight: Callable[[int], float]):
         self.items = tuple(items)
-        self.bounds = tuple(accumulate(weight(rank) for rank in range(len(self.items))))
+        self.bounds = tuple(accumulate(map(weight, range(len(self.items)))))
 
     def draw(self, rng: Random):
         point = rng.random() * self.bounds[-1]
@@ -109,44 +127,44 @@ def zipf(rank: int) -> float:
     return 1.0 / (rank + 1)
 
 
+def even(rank: int) -> float:
+    return 1.0
+
+
 def stems() -> Iterator[str]:
-    """All stems, consonant-vowel-consonant-vowel-consonant, in an order that hides which follow each other."""
-    parts = ("bdfgklmnprtvz", "aeiou", "bdgklmnprtvz", "aeiou", "bdgklmnprt")
-    shapes = ["".join(letters) for letters in product(*parts)]
-    step = 16_411  # has no factor in common with their number: the walk meets every shape once
+    """Every stem once, in an order without a pattern."""
+    sounds = ("bdfgklmnprtvz", "aeiou", "bdgklmnprtvz", "aeiou", "bdgklmnprt")
+    shapes = ["".join(letters) for letters in product(*sounds)]
+    step = 16_411  # shares no factor with the number of shapes: the walk meets each of them
     return (shapes[index * step % len(shapes)] for index in range(len(shapes)))
 
 
 def lexicon() -> dict[tuple[str, str], tuple[Word, ...]]:
-    """(class, topic): words, most frequent first. Splits alternate over the ranks, so both have frequent and rare words."""
-    endings = (
-        [(kind, NOUNS, ("", "s")) for kind in KINDS]
-        + [(sense, VERBS, ("s", "", "ed")) for sense in SENSES]
-        + [(polarity, ADJECTIVES, ("y",)) for polarity in POLARITIES]
-    )
+    """(class, topic): its words, most frequent first, taken in turn by the two splits."""
     unused, words = stems(), {}
-    for row, (name, count, suffixes) in enumerate(endings):
-        for column, topic in enumerate(TOPICS):
+    for names, count, endings in INVENTED:
+        for (row, name), (column, topic) in product(enumerate(names), enumerate(TOPICS)):
             words[name, topic] = tuple(
-                Word(tuple(stem + suffix for suffix in suffixes), SPLITS[(row + column + rank) % 2])
-                for rank, stem in zip(range(count), unused)
+                Word(tuple(stem + ending for ending in endings), SPLITS[(row + column + rank) % 2])
+                for rank, stem in enumerate(islice(unused, count))
             )
     return words
 
 
 LEXICON = lexicon()
-CORPUS_WORDS = {cell: Urn(words, zipf) for cell, words in LEXICON.items()}
-TASK_WORDS = {
-    split: {cell: Urn([word for word in words if word.split == split]) for cell, words in LEXICON.items()}
-    for split in SPLITS
-}
 
 
-# ---------------------------------------------------------------------------------------------- the grammar
+def urns(weight: Callable[[int], float], splits: Sequence[str] = SPLITS) -> dict:
+    return {
+        cell: Urn([word.forms for word in words if word.split in splits], weight) for cell, words in LEXICON.items()
+    }
+
+
+# ------------------------------------------------------------------------------------- the grammar
 
 
 class Gist(NamedTuple):
-    """What happens, in classes: who does what to whom."""
+    """Who does what to whom, in classes."""
 
     agent: str
     sense: str
@@ -160,37 +178,37 @@ GISTS = tuple(
 )
 
 
-def shared(one: Gist, other: Gist) -> int:
-    return sum(a == b for a, b in zip(one, other))
-
-
-RELATED = {  # gist, how many parts the others share with it: those others
-    (gist, parts): tuple(other for other in GISTS if shared(gist, other) == parts)
-    for gist, parts in product(GISTS, range(4))
-}
+def related(gist: Gist, *shared: int) -> list[Gist]:
+    """The gists that have so many of their three parts in common with this one."""
+    return [other for other in GISTS if sum(map(str.__eq__, gist, other)) in shared]
 
 
 class Noun(NamedTuple):
+    """A noun as it stands in a sentence."""
+
     kind: str
     forms: tuple[str, ...]
     plural: bool
+    determiner: str
 
 
 class Event(NamedTuple):
+    """A gist with the words that tell it."""
+
     gist: Gist
     agent: Noun
-    verb: tuple[str, ...]
+    verb: str
     patient: Noun
 
 
 class Speaker:
-    """Makes sentences, as lists of words, about one topic at a time."""
+    """Makes sentences, as lists of words, on one topic at a time."""
 
-    def __init__(self, rng: Random, words: dict[tuple[str, str], Urn], topics: Urn, cue: float = 0.0):
-        self.rng, self.words, self.topics, self.cue = rng, words, topics, cue
-        self.turn()
+    def __init__(self, rng: Random, topics: Urn, words: dict[tuple[str, str], Urn], cue: float):
+        self.rng, self.topics, self.words, self.cue = rng, topics, words, cue
+        self.change_topic()
 
-    def turn(self) -> None:
+    def change_topic(self) -> None:
         self.topic = self.topics.draw(self.rng)
 
     def chance(self, probability: float) -> bool:
@@ -202,195 +220,180 @@ class Speaker:
     # Words and phrases
 
     def word(self, name: str) -> tuple[str, ...]:
-        topic = self.topic if self.chance(TOPIC_STAYS) else self.topics.draw(self.rng)
-        return self.words[name, topic].draw(self.rng).forms
+        topic = self.topic if self.chance(SAME_TOPIC) else self.topics.draw(self.rng)
+        return self.words[name, topic].draw(self.rng)
 
-    def noun(self, kind: str) -> Noun:
-        return Noun(kind, self.word(kind), self.chance(0.5))
+    def noun(self, kind: str = "") -> Noun:
+        kind, plural = kind or self.pick(tuple(KINDS)), self.chance(0.5)
+        return Noun(kind, self.word(kind), plural, self.pick(DETERMINERS[plural]))
 
-    def adjective(self, polarity: str) -> list[str]:
-        """The adjective after a cue of its polarity, a word of degree or nothing."""
-        if self.chance(self.cue):
-            before = [self.pick(CUES[polarity])]
-        else:
-            before = [self.pick(DEGREES)] if self.chance(0.3) else []
-        return [*before, *self.word(polarity)]
+    def event(self, gist: Gist) -> Event:
+        return Event(gist, self.noun(gist.agent), *self.word(gist.sense), self.noun(gist.patient))
 
-    def phrase(self, noun: Noun, polarity: str = "", determined_plural: bool | None = None) -> list[str]:
-        """Determiner, perhaps an adjective of that polarity, noun."""
-        plural = noun.plural if determined_plural is None else determined_plural
-        attribute = self.adjective(polarity) if polarity and self.chance(ATTRIBUTE) else []
-        return [self.pick(DETERMINERS[plural]), *attribute, noun.forms[noun.plural]]
+    def before(self, name: str, otherwise: Sequence[str]) -> str:
+        """The word before one of this class: its cue, or one that goes with every class."""
+        return CUES[name] if self.chance(self.cue) else self.pick(otherwise)
+
+    def phrase(self, noun: Noun) -> list[str]:
+        return [noun.determiner, self.before(noun.kind, MODIFIERS), noun.forms[noun.plural]]
+
+    def quality(self, polarity: str) -> list[str]:
+        return [self.before(polarity, DEGREES), *self.word(polarity)]
 
     def aside(self, kind: str) -> list[str]:
-        """A phrase between subject and verb: a place or more of the subject's kind, of either number."""
-        if not self.chance(INTERVENE):
+        """Perhaps a place or others of the subject's kind, to stand between subject and verb."""
+        if not self.chance(ASIDE):
             return []
-        if self.chance(0.5):
-            return [self.pick(PREPOSITIONS), "the", self.pick(PLACES[self.topic])]
-        return [self.pick(PREPOSITIONS), *self.phrase(self.noun(kind))]
+        place = self.pick(PLACES[self.topic])
+        nearby = place if self.chance(0.5) else self.pick(self.word(kind))
+        return [self.pick(PREPOSITIONS), "the", nearby]
 
     # Sentences
 
-    def event(self, gist: Gist) -> Event:
-        return Event(gist, self.noun(gist.agent), self.word(gist.sense), self.noun(gist.patient))
-
-    def tell(self, event: Event, polarity: str = "", fault: str = "") -> list[str]:
-        """The event as a sentence, active or passive, with at most one fault of grammar."""
+    def tell(self, event: Event, fault: str = "") -> list[str]:
+        """The event, active or passive; the fault is in the number of the verb or determiner."""
         passive = self.chance(PASSIVE)
         subject, other = (event.patient, event.agent) if passive else (event.agent, event.patient)
-        plural = subject.plural != (fault == "agreement")
-        if passive:
-            rest = [BE[plural], event.verb[2], "by", *self.phrase(other)]
-        else:
-            adverb = [self.pick(ADVERBS)] if self.chance(ADVERB) else []
-            rest = [*adverb, event.verb[plural], *self.phrase(other, polarity)]
-        wrongly = subject.plural != (fault == "determiner")
-        return [*self.phrase(subject, polarity, wrongly), *self.aside(subject.kind), *rest, "."]
+        verb_plural = subject.plural != (fault == "verb")
+        auxiliary, by = (BE, ["by"]) if passive else (HAVE, [])
+        adverb = self.before(event.gist.sense, ADVERBS)
+        predicate = [auxiliary[verb_plural], adverb, event.verb, *by, *self.phrase(other)]
+        if fault == "determiner":  # any but "the", which goes with both numbers
+            subject = subject._replace(determiner=self.pick(DETERMINERS[not subject.plural][1:]))
+        return [*self.phrase(subject), *self.aside(subject.kind), *predicate, "."]
 
     def summarise(self, event: Event, gist: Gist) -> list[str]:
-        """The gist in class words, active or passive, with the numbers of the event."""
-        agent, patient = (
-            [KINDS[kind][1]] if noun.plural else ["a", KINDS[kind][0]]
-            for kind, noun in ((gist.agent, event.agent), (gist.patient, event.patient))
-        )
+        """The gist in class words, active or passive, with the event's determiners and numbers."""
+        agent, patient = event.agent, event.patient
+        doer = [agent.determiner, KINDS[gist.agent][agent.plural]]
+        target = [patient.determiner, KINDS[gist.patient][patient.plural]]
         verb = SENSES[gist.sense][0]
-        if self.chance(0.5):
-            return [*patient, BE[event.patient.plural], verb[2], "by", *agent, "."]
-        return [*agent, verb[event.agent.plural], *patient, "."]
+        if self.chance(PASSIVE):
+            return ["so", *target, BE[patient.plural], verb, "by", *doer, "."]
+        return ["so", *doer, HAVE[agent.plural], verb, *target, "."]
+
+    def define(self, noun: Noun) -> list[str]:
+        return ["every", noun.forms[0], "is", "a", KINDS[noun.kind][0], "."]
 
     def describe(self, noun: Noun, polarity: str) -> list[str]:
         """What the noun is like; the polarity is that of the whole sentence."""
-        opposite = POLARITIES[1 - POLARITIES.index(polarity)]
         if self.chance(NEGATED):
-            quality = [self.pick(NEGATIONS), *self.word(opposite)]
+            qualities = ["not", *self.word(OPPOSITE[polarity])]
             if self.chance(0.4):
-                quality += ["but", *self.adjective(polarity)]
+                qualities += ["but", *self.quality(polarity)]
         else:
-            quality = self.adjective(polarity)
-            if self.chance(0.4):
-                quality += ["and", *self.adjective(polarity)]
-        return [*self.phrase(noun), *self.aside(noun.kind), BE[noun.plural], *quality, "."]
+            qualities = self.quality(polarity)
+            if self.chance(0.6):
+                qualities += ["and", *self.quality(polarity)]
+        return [*self.phrase(noun), *self.aside(noun.kind), BE[noun.plural], *qualities, "."]
 
-    # Sentences that say again, in common words, what another one said
-
-    def react(self, polarity: str) -> list[str]:
-        return ["so", *self.pick(FEELERS), self.pick(MOODS[polarity]), "."]
-
-    def ask(self, event: Event) -> list[str]:
-        """Is there a thing of this kind? With the answer."""
-        present = (event.gist.agent, event.gist.patient)
-        kind = self.pick(tuple(KINDS))
-        return ["is", "there", "a", KINDS[kind][0], "?", "yes" if kind in present else "no", "."]
-
-    def check(self, event: Event) -> list[str]:
-        """Did this happen? With the answer."""
-        if self.chance(0.5):
-            gist, answer = event.gist, "yes"
-        else:
-            gist, answer = self.pick(RELATED[event.gist, 1] + RELATED[event.gist, 2]), "no"
-        return [*self.summarise(event, gist)[:-1], "?", answer, "."]
+    def judge(self, noun: Noun, polarity: str) -> list[str]:
+        return [PRONOUNS[noun.plural], BE[noun.plural], POLARITIES[polarity], "."]
 
 
-# ---------------------------------------------------------------------------------------------- the corpus
+# ---------------------------------------------------------------------------------------- the text
+
+
+def review(speaker: Speaker, polarity: str) -> list[str]:
+    """A description and its verdict."""
+    return [*speaker.describe(speaker.noun(), polarity)[:-1], ",", POLARITIES[polarity], "."]
+
+
+def report(speaker: Speaker) -> list[str]:
+    """An event, perhaps with its gist or with the definition of one who takes part."""
+    event = speaker.event(speaker.pick(GISTS))
+    told, rest = speaker.tell(event), speaker.rng.random()
+    if rest < GIST:
+        return told + speaker.summarise(event, event.gist)
+    if rest < GIST + DEFINITION:
+        return told + speaker.define(speaker.pick((event.agent, event.patient)))
+    return told
 
 
 def line(speaker: Speaker) -> list[str]:
-    """Sentences on one theme: what something is like and how people feel about it, or what happens and its gist."""
-    polarity = speaker.pick(POLARITIES)
-    words: list[str] = []
-    while len(words) < SHORTEST_LINE:
-        if speaker.chance(REVIEW):
-            words += speaker.describe(speaker.noun(speaker.pick(tuple(KINDS))), polarity)
-            again = speaker.react(polarity)
-        else:
-            event = speaker.event(speaker.pick(GISTS))
-            words += speaker.tell(event, polarity)
-            how = speaker.rng.random()
-            if how < 0.5:
-                again = ["so", *speaker.summarise(event, event.gist)]
-            else:
-                again = speaker.ask(event) if how < 0.7 else speaker.check(event)
-        if len(words) + len(again) <= 2 * SHORTEST_LINE:
-            words += again
-    return words
+    """Reviews of one polarity, or reports."""
+    shortest, longest = LINE
+    while True:
+        polarity, words = speaker.pick(tuple(POLARITIES)), []
+        reviews = speaker.chance(REVIEW)
+        while len(words) < shortest:
+            words += review(speaker, polarity) if reviews else report(speaker)
+        if len(words) <= longest:
+            return words
 
 
 def documents(seed: int, words: int) -> Iterator[str]:
-    """Documents, one line a segment, until `words` words and punctuation marks have been written."""
-    speaker = Speaker(Random(f"corpus {seed}"), CORPUS_WORDS, Urn(TOPICS, zipf), cue=CUE)
+    """Documents, one segment a line, until `words` words and punctuation marks have been written."""
+    speaker = Speaker(Random(f"text {seed}"), Urn(TOPICS, zipf), urns(zipf), CUE)
+    fewest, most = DOCUMENT
     written = 0
     while written < words:
-        speaker.turn()
-        shortest, longest = LINES
-        lines = [line(speaker) for _ in range(shortest + int(speaker.rng.random() * (longest - shortest + 1)))]
+        speaker.change_topic()
+        lines = [line(speaker) for _ in range(speaker.pick(range(fewest, most + 1)))]
         written += sum(map(len, lines))
         yield "\n".join(map(" ".join, lines))
 
 
-# ---------------------------------------------------------------------------------------------- the tasks
+# --------------------------------------------------------------------------------------- the tasks
 
 
 def acceptability(speaker: Speaker) -> dict:
-    """Is the sentence well formed? Faults: number of the verb, number of the determiner, kind of the object."""
+    """Is the sentence well formed (1), or are a number or the kind of the patient wrong (0)?"""
     label = int(speaker.chance(0.5))
-    fault = "" if label else speaker.pick(("agreement", "determiner", "selection"))
+    fault = "" if label else speaker.pick(("verb", "determiner", "kind"))
     event = speaker.event(speaker.pick(GISTS))
-    if fault == "selection":
-        allowed = SENSES[event.gist.sense][2]
-        event = event._replace(patient=speaker.noun(speaker.pick([kind for kind in KINDS if kind not in allowed])))
-    return {"sentence": speaker.tell(event, fault=fault), "label": label}
+    if fault == "kind":
+        _, _, selected = SENSES[event.gist.sense]
+        wrong = speaker.pick([kind for kind in KINDS if kind not in selected])
+        event = event._replace(patient=speaker.noun(wrong))
+    return {"sentence": speaker.tell(event, fault), "label": label}
 
 
 def sentiment(speaker: Speaker) -> dict:
-    """Is it praise?"""
-    label = int(speaker.chance(0.5))
-    noun = speaker.noun(speaker.pick(tuple(KINDS)))
-    return {"sentence": speaker.describe(noun, POLARITIES[label]), "label": label}
+    """Is it praise (1) or blame (0)?"""
+    polarity = speaker.pick(("blame", "praise"))
+    sentence = speaker.describe(speaker.noun(), polarity)
+    return {"sentence": sentence, "label": int(polarity == "praise")}
 
 
 def paraphrase(speaker: Speaker) -> dict:
-    """Do both sentences tell of the same event? If not, they differ in one part or two."""
+    """Do both tell of the same event (1), or differ in one part of it or two (0)?"""
     gist, label = speaker.pick(GISTS), int(speaker.chance(0.5))
-    told = gist if label else speaker.pick(RELATED[gist, 1] + RELATED[gist, 2])
-    event = speaker.event(told)
-    return {
-        "sentence1": speaker.tell(event),
-        "sentence2": speaker.summarise(event, gist),
-        "label": label,
-    }
+    event = speaker.event(gist if label else speaker.pick(related(gist, 1, 2)))
+    second = speaker.summarise(event, gist)
+    return {"sentence1": speaker.tell(event), "sentence2": second, "label": label}
 
 
 def entailment(speaker: Speaker) -> dict:
-    """Does it follow that there is a thing of this kind? 0: yes."""
-    kind, label = speaker.pick(tuple(KINDS)), int(speaker.chance(0.5))
-    fitting = [gist for gist in GISTS if (kind in (gist.agent, gist.patient)) != bool(label)]
-    event = speaker.event(speaker.pick(fitting))
-    hypothesis = ["there", "is", "a", KINDS[kind][0], "."]
-    return {"sentence1": speaker.tell(event), "sentence2": hypothesis, "label": label}
+    """Does the verdict follow from the description (0), or the opposite (1)?"""
+    noun, verdict, label = speaker.noun(), speaker.pick(tuple(POLARITIES)), int(speaker.chance(0.5))
+    premise = speaker.describe(noun, OPPOSITE[verdict] if label else verdict)
+    return {"sentence1": premise, "sentence2": speaker.judge(noun, verdict), "label": label}
 
 
 def similarity(speaker: Speaker) -> dict:
-    """How many of the three parts of an event do the sentences share, on a scale from 0 to 5?"""
-    gist, parts = speaker.pick(GISTS), speaker.pick(range(4))
-    event = speaker.event(speaker.pick(RELATED[gist, parts]))
-    score = round(5 * parts / 3, 2)
+    """How many of an event's three parts do both share, on a scale from 0 to 5?"""
+    gist, shared = speaker.pick(GISTS), speaker.pick(range(4))
+    event = speaker.event(speaker.pick(related(gist, shared)))
+    second = speaker.summarise(event, gist)
     return {
         "sentence1": speaker.tell(event),
-        "sentence2": speaker.summarise(event, gist),
-        "label": score,
+        "sentence2": second,
+        "label": round(5 * shared / 3, 2),
     }
 
 
-MAKERS = dict(zip(TASKS, (acceptability, sentiment, paraphrase, entailment, similarity)))
+MAKERS = dict(zip(TASKS, (acceptability, sentiment, paraphrase, entailment, similarity), strict=True))
 
 
 def examples(task: str, split: str, seed: int, count: int) -> list[dict]:
     """`count` examples of a task's split, "train" or "validation"."""
-    speaker = Speaker(Random(f"{task} {split} {seed}"), TASK_WORDS[split], Urn(TOPICS))
+    speaker = Speaker(Random(f"{task} {split} {seed}"), Urn(TOPICS, even), urns(even, (split,)), cue=0.0)
     made = []
     for _ in range(count):
-        speaker.turn()
-        example = MAKERS[task](speaker)
-        made.append({key: " ".join(value) if isinstance(value, list) else value for key, value in example.items()})
+        speaker.change_topic()
+        columns = MAKERS[task](speaker)
+        made.append(
+            {name: " ".join(value) if name.startswith("sentence") else value for name, value in columns.items()}
+        )
     return made

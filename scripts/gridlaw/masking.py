@@ -1,7 +1,7 @@
 """Masked language modelling (Devlin et al. 2019, section 3.1), reproducible from any point of a run.
 
-The mask of a row is a pure function of (seed, row, pass). It does not depend on the rank that reads the row, on the rows
-beside it or on where a run was interrupted.
+The mask of a row is a pure function of (seed, row, pass). It does not depend on the rank that reads the row, on the
+rows beside it or on where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ IGNORED = -100
 class Masker:
     """Chooses and hides the tokens of a row that are to be predicted.
 
-    A fixed number of a row's ordinary tokens is chosen, `rate` of them and at least one; of the chosen, 80 % become [MASK],
-    10 % a random token, 10 % stay.
+    A fixed number of a row's ordinary tokens is chosen, `rate` of them and at least one; of the chosen, 80 % become
+    [MASK], 10 % a random token, 10 % stay.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rate: float, seed: int):

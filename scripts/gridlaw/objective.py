@@ -1,7 +1,8 @@
 """The masked-LM objective, computed only where something is predicted.
 
-Nine out of ten positions of a row predict nothing; the head and the softmax over the vocabulary are most of a small model's
-arithmetic, so they see the predicted positions alone. Outputs there are those of the model's own forward pass.
+Nine out of ten positions of a row predict nothing; the head and the softmax over the vocabulary are most of a small
+model's arithmetic, so they see the predicted positions alone. Outputs there are those of the model's own forward
+pass.
 """
 
 from __future__ import annotations

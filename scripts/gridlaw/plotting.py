@@ -78,7 +78,8 @@ def line(axes: Axes, x: pd.Series, table: pd.DataFrame, style: dict, marker: str
 
 
 def tokens_axis(axes: Axes, sizes: Iterable[float]) -> float:
-    """A logarithmic axis of corpus tokens with one tick a size; no pre-training, which no logarithm has, stands apart on the left.
+    """A logarithmic axis of corpus tokens with one tick a size; no pre-training, which no logarithm has, stands
+    apart on the left.
 
     Returns:
         where to draw size 0.

@@ -25,7 +25,7 @@ def _normal(value: object) -> object:
 
 
 def tokenizer_of(config: dict, model: str) -> str | None:
-    """Name of a model's tokenizer: the one it asks for, a released model's own, else the first that suits its family."""
+    """Name of a model's tokenizer: a released model's own, the one it asks for, else the first of its family's kind."""
     entry = config["catalogue"]["models"][model]
     if "pretrained" in entry:
         return model
@@ -117,7 +117,7 @@ def baseline(config: dict, task: str) -> dict:
 
 
 def aggregate(config: dict) -> dict:
-    """The grid: for every cell the gpus value that its scores come from, and what the tables say of tasks and models."""
+    """The grid: its cells, each with the gpus value that its scores come from, its seeds and tasks."""
     tasks = config["catalogue"]["tasks"]
     return {
         "cells": [[*cell, grid.scored_at(config, cell)] for cell in grid.cells(config)],

@@ -1,6 +1,7 @@
 """Records: what a finished step leaves beside its result, so that the result explains itself anywhere.
 
-A *manifest* holds what the result is (digests, counts) and is the same on every run; a *record* holds how it came about.
+A *manifest* holds what the result is (digests, counts) and is the same on every run; a *record* holds how it came
+about.
 """
 
 from __future__ import annotations

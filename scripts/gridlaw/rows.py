@@ -1,7 +1,7 @@
 """Rows: the corpus as fixed-length rows of token ids on disk, and slices, which are prefixes of it.
 
-Every row starts with the tokenizer's [CLS]; the rest of all rows, read one after the other, is the *stream* that segments
-lie in, each followed by [SEP]. A slice is the stream up to the end of a segment, so slices are nested.
+Every row starts with the tokenizer's [CLS]; the rest of all rows, read one after the other, is the *stream* that
+segments lie in, each followed by [SEP]. A slice is the stream up to the end of a segment, so slices are nested.
 """
 
 from __future__ import annotations

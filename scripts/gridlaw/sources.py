@@ -57,11 +57,12 @@ def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
         options = {"sep": "\t", "quoting": 3}
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as cache:
         try:
-            yield load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
-        except DatasetGenerationError as error:
+            rows = load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
+        except (DatasetGenerationError, ValueError, OSError) as error:
             raise Failure(
                 _culprit(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}"
             ) from error
+        yield rows
 
 
 def column(rows: Dataset, name: str, where: str) -> None:

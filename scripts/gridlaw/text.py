@@ -13,8 +13,8 @@ def segments(document: str, limit: int) -> Iterator[str]:
     """Cut a document into segments of at most `limit` words.
 
     A segment is a paragraph; a long one is cut between sentences, or, within a sentence longer than `limit`, between
-    words. Paragraphs shorter than a quarter of `limit` (lines of dialogue, headings) are joined with what follows, so that
-    a model sees some context. A document without blank lines has one paragraph a line.
+    words. Paragraphs shorter than a quarter of `limit` (lines of dialogue, headings) are joined with what follows,
+    so that a model sees some context. A document without blank lines has one paragraph a line.
     """
     breaks = PARAGRAPH if PARAGRAPH.search(document.strip()) else re.compile(r"\n")
     held: list[str] = []

@@ -18,9 +18,8 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str, **more: object)
     """Trainer's arguments for a recipe's optimisation.
 
     Args:
-        recipe: has the hyper-parameters of `optimisation` in the schema; `batch_size` is that of an update over all ranks.
-        steps: updates of the run.
-        folder: where Trainer may write.
+        recipe: has the hyper-parameters of `optimisation` in the schema; `batch_size` is that of an update over all
+        ranks. steps: updates of the run. folder: where Trainer may write.
     """
     share = recipe["batch_size"] // ranks
     accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
@@ -55,7 +54,8 @@ def log_to_tensorboard(folder: str | Path | None) -> str:
 
 
 class StepTimes(TrainerCallback):
-    """Seconds of each update, from the end of the one before; start-up, the first update and evaluations are left out."""
+    """Seconds of each update, from the end of the one before; start-up, the first update and evaluations are left
+    out."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

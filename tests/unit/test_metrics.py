@@ -26,7 +26,10 @@ def test_by_hand():
 def test_one_class_is_no_correlation():
     values = metrics.compute("classification", ALL, np.zeros(4, int), np.array([0, 1, 0, 0]))
     assert (values["accuracy"], values["f1"], values["matthews_correlation"]) == (0.75, 0, 0)
-    assert metrics.compute("regression", ["pearson", "spearman"], np.full(3, 2.0), np.arange(3.0)) == {"pearson": 0, "spearman": 0}
+    assert metrics.compute("regression", ["pearson", "spearman"], np.full(3, 2.0), np.arange(3.0)) == {
+        "pearson": 0,
+        "spearman": 0,
+    }
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -18,7 +18,9 @@ class Tokenizer:
 def model(kind):
     torch.manual_seed(0)
     shape = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24}
-    return modeling.masked_lm({"model_type": kind, "shape": shape, "config": {}, "initializer_range": 0.2}, Tokenizer(), 0.0).eval()
+    return modeling.masked_lm(
+        {"model_type": kind, "shape": shape, "config": {}, "initializer_range": 0.2}, Tokenizer(), 0.0
+    ).eval()
 
 
 @pytest.mark.parametrize("kind", sorted(families.FAMILIAR))

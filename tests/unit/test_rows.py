@@ -30,7 +30,11 @@ def text(rows_of_slice):
     """The segments of a slice, read back from its rows."""
     stream = np.concatenate([row[1:] for row in rows_of_slice])
     stream = stream[stream != SPECIAL.pad]
-    return [part.tolist()[: -1 if part[-1] == SPECIAL.sep else None] for part in np.split(stream, np.flatnonzero(stream == SPECIAL.sep) + 1) if len(part)]
+    return [
+        part.tolist()[: -1 if part[-1] == SPECIAL.sep else None]
+        for part in np.split(stream, np.flatnonzero(stream == SPECIAL.sep) + 1)
+        if len(part)
+    ]
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -69,7 +73,10 @@ def test_slices_are_nested_prefixes(tmp_path, whole):
     texts = segments()
     _, ends, _ = pack(tmp_path, texts, whole)
     for count in (1, 2, 10, 37, 50):
-        assert text(slice_of(tmp_path, ends[count - 1])[i] for i in range(len(slice_of(tmp_path, ends[count - 1])))) == texts[:count]
+        assert (
+            text(slice_of(tmp_path, ends[count - 1])[i] for i in range(len(slice_of(tmp_path, ends[count - 1]))))
+            == texts[:count]
+        )
 
 
 def test_digest_tells_slices_apart(tmp_path):

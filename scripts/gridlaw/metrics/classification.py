@@ -6,8 +6,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef, precision_recall_fscore_support
 
 DESCRIPTION = """
-accuracy; precision, recall and f1 of class 1 of a two-class task (GLUE's convention), or their averages over the classes of
-a task with more; f1_macro, the average of F1 over the classes; matthews_correlation. A ratio without a denominator is 0.
+accuracy; precision, recall and f1 of class 1 of a two-class task (GLUE's convention), or their averages over the
+classes of a task with more; f1_macro, the average of F1 over the classes; matthews_correlation. A ratio without a
+denominator is 0.
 """
 
 
@@ -18,7 +19,7 @@ class Classification(evaluate.Metric):
         number = datasets.Value("int64")
         return evaluate.MetricInfo(
             description=DESCRIPTION,
-            citation="Wang et al. 2019, GLUE: A Multi-Task Benchmark and Analysis Platform for Natural Language Understanding",
+            citation="Wang et al. 2019, GLUE: A Multi-Task Benchmark for Natural Language Understanding",
             inputs_description="predictions and references: lists of class numbers",
             features=datasets.Features({"predictions": number, "references": number}),
         )

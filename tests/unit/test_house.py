@@ -1,0 +1,62 @@
+"""The house keeps its own rules."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+
+
+def pins(lines):
+    return dict(match.groups() for line in lines if (match := re.fullmatch(r"\s*(?:- )?([\w-]+)==(\S+)", line)))
+
+
+REQUIRED = pins((ROOT / "requirements.txt").read_text().splitlines())
+
+
+def test_environment_has_the_same_pins():
+    assert pins((ROOT / "environment.yml").read_text().splitlines()) == REQUIRED
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda file: file.name)
+def test_step_environments_have_a_part_of_the_pins(file):
+    own = pins(file.read_text().splitlines())
+    assert own
+    assert own.items() <= REQUIRED.items()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_rule_script_and_help(script):
+    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    assert f"rule {script.stem}:" in rules
+    assert f"/{script.name} " in rules
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
+    assert "--recipe" in done.stdout
+    assert f"python scripts/{script.name}" in done.stdout
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+
+    def undescribed(node, path=""):
+        for name, entry in node.get("properties", {}).items():
+            referred = schema["$defs"].get(entry.get("$ref", "").rsplit("/", 1)[-1], {})
+            if not entry.get("description") and not referred.get("description"):
+                yield f"{path}.{name}"
+            yield from undescribed(entry, f"{path}.{name}")
+
+    found = list(undescribed(schema))
+    for name, entry in schema["$defs"].items():
+        found += undescribed(entry, name)
+    assert found == []
+
+
+def test_no_remote_code_and_no_pickles():
+    source = "\n".join(file.read_text() for file in (ROOT / "scripts").rglob("*.py"))
+    assert "trust_remote_code" not in source
+    assert not re.search(r"\bpickle\b|torch\.load|allow_pickle=True", source)
