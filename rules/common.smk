@@ -62,6 +62,12 @@ def task_files(task):
     return {split: entry["files"][split] for split in [entry["train"], *entry["validation"]] if "files" in entry}
 
 
+def checkpoint_files(model):
+    """Files of a released model that is a local folder; none for one on the hub."""
+    name = config["catalogue"]["models"][model]["pretrained"]
+    return sorted(glob(f"{name}/*.json") + glob(f"{name}/*.safetensors")) if name.startswith((".", "/")) else []
+
+
 def pretrain_input(job):
     """A run's text is its slice in the model's tokenizer; size 0 has none, and a grid without a corpus no held-out text."""
     tokenizer = recipes.tokenizer_of(config, job.model)

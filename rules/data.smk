@@ -74,6 +74,8 @@ rule tokenizer:
 
 rule checkpoint:
     """Fetch a released checkpoint, weights and tokenizer, into resources/."""
+    input:
+        lambda job: checkpoint_files(job.model),
     output:
         config="resources/checkpoint/{model}/config.json",
         manifest="resources/checkpoint/{model}/manifest.json",

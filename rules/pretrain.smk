@@ -13,6 +13,8 @@ rule pretrain:
         "logs/pretrain/{model}/{size}/{gpus}/{seed}.log",
     conda:
         "../envs/train.yaml"
+    # The longest jobs first, so that short ones fill the gaps.
+    priority: 1
     threads: lambda job: int(job.gpus)
     resources:
         gpu=lambda job: int(job.gpus),

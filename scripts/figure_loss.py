@@ -25,13 +25,13 @@ def main() -> None:
         if table.empty:
             ax.text(0.5, 0.5, "no held-out text in this grid", ha="center", transform=ax.transAxes)
             return
-        zero = plotting.tokens_axis(ax, table["tokens"])
+        zero = plotting.tokens_axis(ax, table)
         for (model, gpus), curve in table.groupby(["model", "gpus"], sort=False):
             curve = curve.sort_values("tokens")
             plotting.line(
                 ax, curve["tokens"].replace(0, zero), curve, models[model], plotting.marker(table["gpus"], gpus)
             )
-        ax.set_ylabel("held-out loss (nats a masked token)")
+        ax.set_ylabel("held-out loss (nats)")
         plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}")
 
 

@@ -40,9 +40,9 @@ def main() -> None:
     baselines = pd.read_csv(args.baselines).set_index(["task", "metric", "split"])["value"]
     models = plotting.styles([model for model in args.recipe["models"] if model in set(summary["model"])])
 
-    columns = min(len(panels), 4)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
-    width = max(plotting.COLUMN, plotting.PAGE * columns / 4)
+    width = plotting.PAGE if columns > 1 else plotting.COLUMN
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
         for panel, ax in zip(panels, axes, strict=False):
             table = summary[(summary[["task", "metric", "split"]] == panel).all(axis=1)]
@@ -67,7 +67,7 @@ def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
     for (model, gpus), cell in table.groupby(["model", "gpus"], sort=False):
         marker = plotting.marker(table["gpus"], gpus)
         if over_tokens:
-            zero = plotting.tokens_axis(ax, table["tokens"])
+            zero = plotting.tokens_axis(ax, table)
             for train_set, curve in cell.groupby("train_set"):
                 curve = curve.sort_values("tokens")
                 faint = {} if train_set == sets[-1] else {"alpha": 0.3 + 0.6 * sets.index(train_set) / len(sets)}

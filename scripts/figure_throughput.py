@@ -31,10 +31,10 @@ def main() -> None:
             speed.text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=speed.transAxes)
             return
         for model, curve in table.groupby("model", sort=False):
-            plotting.line(speed, curve["gpus"], curve, models[model], "o")
+            plotting.line(speed, curve["gpus"], curve, models[model], plotting.marker([1], 1))
             speed.plot(curve["gpus"], curve["ideal"], color=models[model]["color"], linewidth=0.7, linestyle=":")
             scaled = curve.assign(**{name: curve[name] / curve["ideal"] for name in ("mean", "low", "high")})
-            plotting.line(efficiency, scaled["gpus"], scaled, models[model], "o")
+            plotting.line(efficiency, scaled["gpus"], scaled, models[model], plotting.marker([1], 1))
         for ax in (speed, efficiency):
             ax.set_xscale("log", base=2)
             ticks = sorted(table["gpus"].unique())

@@ -132,8 +132,12 @@ def finetune(
 
 def predict(trainer: Trainer, examples: Examples, kind: str) -> pd.DataFrame:
     """A split's examples with label, prediction (a class number or a score) and the head's outputs."""
-    outputs = torch.as_tensor(trainer.predict(examples).predictions).float()
-    outputs = outputs.reshape(len(examples), -1)
+    # Rows of like length together need little padding. Trainer must keep that order, or labels and outputs would part.
+    order = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
+    trainer.args.train_sampling_strategy = "sequential"
+    predicted = torch.as_tensor(trainer.predict(torch.utils.data.Subset(examples, order)).predictions).float()
+    outputs = torch.empty(len(examples), predicted[0].numel())
+    outputs[order] = predicted.reshape(len(examples), -1)
     return pd.DataFrame(
         {
             "example": range(len(examples)),

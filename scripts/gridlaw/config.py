@@ -335,6 +335,10 @@ def _model(config: dict, name: str) -> Iterator[str]:
 
 def _task(config: dict, name: str) -> Iterator[str]:
     task, key = config["catalogue"]["tasks"][name], f"catalogue.tasks.{name}"
+    if task["source"] == "generator":
+        wanted = [size for model in config["models"] for size in _train_examples(config, model, name)]
+        if max(wanted, default=0) > task["train_size"]:
+            yield f"{key}.train_size: {task['train_size']} is less than finetune.train_examples: {max(wanted)}"
     suited = {"pearson", "spearman"}
     for metric in task["metrics"]:
         if (metric in suited) != (task["kind"] == "regression"):
@@ -345,6 +349,11 @@ def _task(config: dict, name: str) -> Iterator[str]:
                 yield f"{key}.files: no file for the split {split}; right would be {split}: PATH"
             elif not Path(task["files"][split]).is_file():
                 yield f"{key}.files.{split}: {task['files'][split]} does not exist"
+
+
+def _train_examples(config: dict, model: str, task: str) -> list[int]:
+    sizes = recipes.finetune_parameters(config, model, task)["train_examples"]
+    return [size for size in sizes if size != "all"]
 
 
 def _cells(config: dict) -> Iterator[str]:

@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -68,31 +69,39 @@ def styles(models: list[str]) -> dict[str, dict]:
     }
 
 
-def line(axes: Axes, x: pd.Series, table: pd.DataFrame, style: dict, marker: str) -> None:
+def line(axes: Axes, x: pd.Series, table: pd.DataFrame, style: dict, marker: dict) -> None:
     """A line with markers through `mean`, and the band from `low` to `high` where there is one."""
-    axes.plot(x, table["mean"], marker=marker, markersize=4, linewidth=1.3, **style)
+    axes.plot(x, table["mean"], linewidth=1.3, **style, **marker)
     if len(x) > 1:
         axes.fill_between(x, table["low"], table["high"], color=style["color"], alpha=0.15, linewidth=0)
     reach = [(table["mean"] - table["low"]).fillna(0), (table["high"] - table["mean"]).fillna(0)]
     axes.errorbar(x, table["mean"], yerr=reach, fmt="none", ecolor=style["color"], elinewidth=0.8, capsize=1.5)
 
 
-def tokens_axis(axes: Axes, sizes: Iterable[float]) -> float:
-    """A logarithmic axis of corpus tokens with one tick a size; no pre-training, which no logarithm has, stands
-    apart on the left.
+def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
+    """A logarithmic axis of corpus tokens with a tick a size; size 0, which has no logarithm, stands apart on the left.
+
+    Args:
+        axes: the panel.
+        table: has the columns `size` (names) and `tokens`.
 
     Returns:
         where to draw size 0.
     """
-    sizes = sorted(set(sizes))
-    positive = [size for size in sizes if size > 0]
+    sizes = zip(table["size"], table["tokens"], strict=True)
+    names = {tokens: amount(tokens) if size == "all" else size for size, tokens in sizes}
+    positive = sorted(tokens for tokens in names if tokens > 0)
     step = (positive[-1] / positive[0]) ** (1 / (len(positive) - 1)) if len(positive) > 1 else 4
     zero = positive[0] / step if positive else 1
+    ticks = {zero: "0"} if 0 in names else {}
+    reach = np.log(positive[-1] / zero) if positive else 1
+    for tokens in positive:
+        # A label that would run into the one before is left out; its tick stays.
+        before = next((tick for tick in reversed(ticks) if ticks[tick]), None)
+        near = before and np.log(tokens / before) < 0.13 * reach
+        ticks[tokens] = "" if near else names[tokens]
     axes.set_xscale("log")
-    ticks = ([zero] if 0 in sizes else []) + positive
-    while len(ticks) > 8:
-        ticks = ticks[:1] + ticks[1::2] if 0 in sizes else ticks[::2]
-    axes.set_xticks(ticks, [amount(0 if tick == zero and 0 in sizes else tick) for tick in ticks])
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.minorticks_off()
     axes.set_xlabel("corpus tokens")
     return zero
@@ -114,9 +123,7 @@ def legend(
     values = sorted(set(gpus))
     if len(values) > 1:
         handles += [
-            Line2D(
-                [], [], label=f"gpus {value}", color="0.3", linestyle="none", marker=marker(values, value), markersize=4
-            )
+            Line2D([], [], label=f"gpus {value}", color="0.3", linestyle="none", **marker(values, value))
             for value in values
         ]
     entries = [*handles, *extra]
@@ -127,6 +134,8 @@ def legend(
     box.get_title().set(fontsize="x-small", color="0.35")
 
 
-def marker(values: Iterable[int], value: int) -> str:
-    """The marker of a gpus value among all of the grid."""
-    return MARKERS[sorted(set(values)).index(value) % len(MARKERS)]
+def marker(values: Iterable[int], value: int) -> dict:
+    """The marker of a gpus value among all of the grid; a larger value surrounds a smaller one at the same place."""
+    index = sorted(set(values)).index(value)
+    shape = {"marker": MARKERS[index % len(MARKERS)], "markersize": 4 + 2.5 * index}
+    return shape | ({"markerfacecolor": "none"} if index else {})

@@ -62,6 +62,7 @@ MISTAKES = {
     "local model": ("{models: [m], catalogue: {models: {m: {pretrained: ./nowhere}}}}", "catalogue.models.m.pretrained: ./nowhere is no folder", "save_pretrained"),
     "both kinds of model": ("catalogue: {models: {tiny: {pretrained: a/b}}}", "catalogue.models.tiny.model_type: unknown key", "pretrained"),
     "tokenizer": ("catalogue: {models: {tiny: {tokenizer: none}}}", "catalogue.models.tiny.tokenizer: none is not in the catalogue", "wordpiece"),
+    "training set": ("finetune: {train_examples: [5000]}", "catalogue.tasks.sentiment.train_size: 600 is less than", "5000"),
     "weak scaling": ("pretrain: {scaling: weak}", "finetune.gpus: in weak scaling", "all"),
 }  # fmt: skip
 
