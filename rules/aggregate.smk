@@ -29,7 +29,7 @@ rule aggregate:
         recipe=recipe("aggregate"),
         code=digest("aggregate"),
     shell:
-        'python "$scripts"/aggregate.py --recipe {params.recipe:q} --pretrain results/pretrain'
+        'python "$scripts/aggregate.py" --recipe {params.recipe:q} --pretrain results/pretrain'
         " --score results/score --baseline results/baseline --runs {output.runs:q} --scores {output.scores:q}"
         " --summary {output.summary:q} --baselines {output.baselines:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -52,7 +52,7 @@ rule figure_scores:
         recipe=recipe("figure_scores"),
         code=digest("figure_scores"),
     shell:
-        'python "$scripts"/figure_scores.py --recipe {params.recipe:q} --summary {input.summary:q}'
+        'python "$scripts/figure_scores.py" --recipe {params.recipe:q} --summary {input.summary:q}'
         " --baselines {input.baselines:q} --figure {output.figure:q} > {log:q} 2>&1"
 
 
@@ -73,7 +73,7 @@ rule figure_loss:
         recipe=recipe("figure_loss"),
         code=digest("figure_loss"),
     shell:
-        'python "$scripts"/figure_loss.py --recipe {params.recipe:q} --runs {input.runs:q}'
+        'python "$scripts/figure_loss.py" --recipe {params.recipe:q} --runs {input.runs:q}'
         " --figure {output.figure:q} > {log:q} 2>&1"
 
 
@@ -94,5 +94,5 @@ rule figure_throughput:
         recipe=recipe("figure_throughput"),
         code=digest("figure_throughput"),
     shell:
-        'python "$scripts"/figure_throughput.py --recipe {params.recipe:q} --runs {input.runs:q}'
+        'python "$scripts/figure_throughput.py" --recipe {params.recipe:q} --runs {input.runs:q}'
         " --figure {output.figure:q} > {log:q} 2>&1"

@@ -12,6 +12,7 @@ rule corpus:
         record="resources/corpus/{corpus}/record.json",
     log:
         "logs/corpus/{corpus}.log",
+    priority: 2
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -19,7 +20,7 @@ rule corpus:
         recipe=recipe("corpus", "corpus"),
         code=digest("corpus"),
     shell:
-        'python "$scripts"/corpus.py --recipe {params.recipe:q} --files {input.files:q}'
+        'python "$scripts/corpus.py" --recipe {params.recipe:q} --files {input.files:q}'
         " --held-out-files {input.held_out_files:q} --documents {output.documents:q}"
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -36,6 +37,7 @@ rule segments:
         record="resources/segments/{corpus}/record.json",
     log:
         "logs/segments/{corpus}.log",
+    priority: 2
     conda:
         "../envs/data.yaml"
     threads: 16
@@ -43,7 +45,7 @@ rule segments:
         recipe=recipe("segments"),
         code=digest("segments"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/segments.py --recipe {params.recipe:q} --documents {input.documents:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/segments.py" --recipe {params.recipe:q} --documents {input.documents:q}'
         " --corpus {input.manifest:q} --train {output.train:q} --held-out {output.held_out:q}"
         " --manifest {output.manifest:q} --record {output.record:q} --threads {threads} > {log:q} 2>&1"
 
@@ -59,6 +61,7 @@ rule tokenizer:
         record="resources/tokenizer/{corpus}/{tokenizer}/record.json",
     log:
         "logs/tokenizer/{corpus}/{tokenizer}.log",
+    priority: 2
     conda:
         "../envs/data.yaml"
     threads: 16
@@ -66,7 +69,7 @@ rule tokenizer:
         recipe=recipe("tokenizer", "tokenizer"),
         code=digest("tokenizer"),
     shell:
-        'HF_HUB_OFFLINE=1 RAYON_NUM_THREADS={threads} python "$scripts"/tokenizer.py --recipe {params.recipe:q}'
+        'HF_HUB_OFFLINE=1 RAYON_NUM_THREADS={threads} python "$scripts/tokenizer.py" --recipe {params.recipe:q}'
         " --segments {input.segments:q} --segments-manifest {input.manifest:q}"
         ' --folder "$(dirname {output.tokenizer:q})" --manifest {output.manifest:q} --record {output.record:q}'
         " > {log:q} 2>&1"
@@ -82,6 +85,7 @@ rule checkpoint:
         record="resources/checkpoint/{model}/record.json",
     log:
         "logs/checkpoint/{model}.log",
+    priority: 2
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -89,7 +93,7 @@ rule checkpoint:
         recipe=recipe("checkpoint", "model"),
         code=digest("checkpoint"),
     shell:
-        'python "$scripts"/checkpoint.py --recipe {params.recipe:q} --folder "$(dirname {output.config:q})"'
+        'python "$scripts/checkpoint.py" --recipe {params.recipe:q} --folder "$(dirname {output.config:q})"'
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -108,6 +112,7 @@ rule pack:
         record="resources/pack/{corpus}/{tokenizer}/record.json",
     log:
         "logs/pack/{corpus}/{tokenizer}.log",
+    priority: 2
     conda:
         "../envs/data.yaml"
     threads: 16
@@ -115,7 +120,7 @@ rule pack:
         recipe=recipe("pack"),
         code=digest("pack"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/pack.py --recipe {params.recipe:q} --train {input.train:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/pack.py" --recipe {params.recipe:q} --train {input.train:q}'
         " --held-out {input.held_out:q} --segments-manifest {input.segments:q}"
         ' --tokenizer "$(dirname {input.tokenizer:q})" --tokenizer-manifest {input.tokenizer:q}'
         " --rows {output.rows:q} --index {output.index:q} --held-out-rows {output.held_out:q}"
@@ -135,13 +140,14 @@ rule slice:
         record="resources/slice/{corpus}/{tokenizer}/{size}/record.json",
     log:
         "logs/slice/{corpus}/{tokenizer}/{size}.log",
+    priority: 2
     conda:
         "../envs/data.yaml"
     params:
         recipe=recipe("slice", "size"),
         code=digest("slice"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/slice.py --recipe {params.recipe:q} --grid-index {input.grid_index:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/slice.py" --recipe {params.recipe:q} --grid-index {input.grid_index:q}'
         " --grid-pack {input.grid_pack:q} --index {input.index:q} --rows {input.rows:q} --pack {input.pack:q}"
         " --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"
 
@@ -156,6 +162,7 @@ rule task:
         record="resources/task/{task}/record.json",
     log:
         "logs/task/{task}.log",
+    priority: 2
     localrule: True
     conda:
         "../envs/data.yaml"
@@ -164,5 +171,5 @@ rule task:
         code=digest("task"),
         files=lambda job: [f"{split}={file}" for split, file in task_files(job.task).items()],
     shell:
-        'python "$scripts"/task.py --recipe {params.recipe:q} --files {params.files:q}'
+        'python "$scripts/task.py" --recipe {params.recipe:q} --files {params.files:q}'
         " --examples {output.examples:q} --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"

@@ -20,7 +20,7 @@ rule score:
         recipe=recipe("score"),
         code=digest("score"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/score.py --recipe {params.recipe:q} --predictions {input:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/score.py" --recipe {params.recipe:q} --predictions {input:q}'
         " --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -40,5 +40,5 @@ rule baseline:
         recipe=recipe("baseline", "task"),
         code=digest("baseline"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/baseline.py --recipe {params.recipe:q} --examples {input.examples:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/baseline.py" --recipe {params.recipe:q} --examples {input.examples:q}'
         " --task {input.task:q} --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"

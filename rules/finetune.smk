@@ -22,7 +22,7 @@ rule finetune:
         code=digest("finetune"),
         tensorboard="logs/tensorboard/finetune/{model}/{size}/{gpus}/{seed}/{task}",
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/finetune.py --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
+        'HF_HUB_OFFLINE=1 python "$scripts/finetune.py" --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
         " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
         " --predictions {output.predictions:q} --record {output.record:q} --tensorboard {params.tensorboard:q}"
         " > {log:q} 2>&1"

@@ -11,10 +11,10 @@ rule pretrain:
         record="results/pretrain/{model}/{size}/{gpus}/{seed}/record.json",
     log:
         "logs/pretrain/{model}/{size}/{gpus}/{seed}.log",
-    conda:
-        "../envs/train.yaml"
     # The longest jobs first, so that short ones fill the gaps.
     priority: 1
+    conda:
+        "../envs/train.yaml"
     threads: lambda job: int(job.gpus)
     resources:
         gpu=lambda job: int(job.gpus),
@@ -24,6 +24,6 @@ rule pretrain:
         inputs=pretrain_arguments,
         tensorboard="logs/tensorboard/pretrain/{model}/{size}/{gpus}/{seed}",
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts"/pretrain.py --recipe {params.recipe:q} {params.inputs:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/pretrain.py" --recipe {params.recipe:q} {params.inputs:q}'
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
         " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"

@@ -34,7 +34,7 @@ def test_step_environments_have_a_part_of_the_pins(file):
 def test_rule_script_and_help(script):
     rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
     assert f"rule {script.stem}:" in rules
-    assert f"/{script.name} " in rules
+    assert f'"$scripts/{script.name}"' in rules
     done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
     assert "--recipe" in done.stdout
     assert f"python scripts/{script.name}" in done.stdout
