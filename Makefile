@@ -23,7 +23,7 @@ setup: .venv/.done
 
 # The lock of a run that was killed is taken away; the one held here is gone with its process.
 demo: setup
-	flock --nonblock .venv/.lock sh -c 'snakemake --unlock > /dev/null 2>&1; snakemake --cores $(CORES) --rerun-incomplete all'
+	flock --nonblock .venv/.lock sh -c 'snakemake --unlock > /dev/null 2>&1; snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs all'
 	@echo
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
 	@echo "Figures: results/figures/scores.png  loss.png  throughput.png  (each also as .svg, .pdf and .csv)"

@@ -17,6 +17,9 @@ from datasets import Dataset, disable_progress_bars
 
 from gridlaw import cli, record, text
 
+# Segments of a row group, which is what memory holds.
+ROWS = 8192
+
 
 def main() -> None:
     parser = cli.parser(__doc__)
@@ -51,8 +54,8 @@ def main() -> None:
         train_segments, held_out_segments = shuffled(train), shuffled(held_out)
         words = np.cumsum(held_out_segments["words"][:])
         held_out_segments = held_out_segments.select(range(int(np.searchsorted(words, recipe["held_out_words"])) + 1))
-        train_segments.to_parquet(args.train)
-        held_out_segments.to_parquet(args.held_out)
+        train_segments.to_parquet(args.train, batch_size=ROWS)
+        held_out_segments.to_parquet(args.held_out, batch_size=ROWS)
         counts = {
             "train": {"documents": len(train), "segments": len(train_segments)},
             "held_out": {"documents": len(held_out), "segments": len(held_out_segments)},

@@ -283,8 +283,12 @@ def _larger_than_corpus(config: dict, names: dict[str, str | int]) -> Iterator[s
 def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
     """No more tokens than these can be in a corpus, and where more could be asked for.
 
-    A word or mark of the embedded language is a token or more; a token of any text has at least one byte.
+    A corpus that was packed already is known. Else a word or mark of the embedded language is one token where the
+    vocabulary holds it, and a token of any text has at least one byte.
     """
+    packed = _packed(config)
+    if packed is not None:
+        return packed, "text"
     if corpus["source"] == "generator":
         words = grid.parse_size(corpus["words"])
         if not words:
@@ -295,6 +299,23 @@ def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
     if not files or any(file.suffix in (".gz", ".parquet") for file in files):
         return float("inf"), ""
     return sum(file.stat().st_size for file in files), "files"
+
+
+def _packed(config: dict) -> int | None:
+    """Training tokens of the corpus as it was packed in this folder, if by the recipes of this configuration."""
+    corpus, tokenizer = config["corpus"], config["data"]["tokenizer"]
+    steps = {f"corpus/{corpus}": recipes.corpus(config, corpus), f"segments/{corpus}": recipes.segments(config)}
+    if tokenizer in config["catalogue"]["tokenizers"]:
+        steps[f"tokenizer/{corpus}/{tokenizer}"] = recipes.tokenizer(config, tokenizer)
+    try:
+        made = [json.loads(Path("resources", step, "record.json").read_text())["recipe"] for step in steps]
+        manifest = json.loads(Path("resources/pack", corpus, tokenizer, "manifest.json").read_text())
+    except (OSError, ValueError, KeyError):
+        return None
+    same = all(
+        recipes.canonical(one) == recipes.canonical(other) for one, other in zip(made, steps.values(), strict=True)
+    )
+    return manifest["train"]["tokens"] if same and "files" not in config["catalogue"]["corpora"][corpus] else None
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
