@@ -48,7 +48,7 @@ def main() -> None:
     tables = {
         "runs": runs,
         "scores": scores,
-        "summary": intervals.summarise(scores, keys, "value"),
+        "summary": within_range(intervals.summarise(scores, keys, "value")),
         "baselines": baselines(recipe["tasks"], args.baseline),
     }
     outputs = []
@@ -58,6 +58,13 @@ def main() -> None:
         table.to_parquet(file.with_suffix(".parquet"), index=False)
         outputs += [file, file.with_suffix(".parquet")]
     record.write(args.record, recipe, [], outputs)
+
+
+def within_range(summary: pd.DataFrame) -> pd.DataFrame:
+    """A summary whose intervals end where the metric does: correlations at -1 and 1, all others at 0 and 1."""
+    signed = summary["metric"].isin(["matthews_correlation", "pearson", "spearman"]) | summary["task"].eq(ALL_TASKS)
+    lowest = signed.map({True: -1.0, False: 0.0})
+    return summary.assign(low=summary["low"].clip(lower=lowest), high=summary["high"].clip(upper=1.0))
 
 
 def run_rows(recipe: dict, folder: Path) -> list[dict]:
@@ -77,6 +84,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
             if file.is_file():
                 facts = json.loads(file.read_text())
                 row |= {"tokens": facts["size_tokens"], "status": "done"}
+                row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts.get("tokens" if name == "trained_tokens" else name) for name in RUN_FACTS}
             rows.append(row)
     return rows

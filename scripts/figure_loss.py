@@ -2,7 +2,8 @@
 
     python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png
 
-The interval is over pre-training seeds where there are several, else over the rows of the held-out text.
+The interval is over pre-training seeds where there are several, else over the rows of the held-out text. Losses are a
+masked token's: models with different tokenizers, which predict different tokens, have a panel each.
 """
 
 from __future__ import annotations
@@ -21,23 +22,29 @@ def main() -> None:
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["held_out_loss"])
     table, over = losses(runs)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(runs["model"])])
-    with plotting.figure(args.figure, 1, 1, plotting.COLUMN * 1.2, 3.0, table) as (figure, (ax,)):
+    tokenizers = list(table["tokenizer"].unique())
+    columns = max(1, len(tokenizers))
+    width = plotting.COLUMN * 1.2 if columns == 1 else plotting.PAGE
+    with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
         if table.empty:
-            ax.text(0.5, 0.5, "no held-out text in this grid", ha="center", transform=ax.transAxes)
+            axes[0].text(0.5, 0.5, "no held-out text in this grid", ha="center", transform=axes[0].transAxes)
             return
-        zero = plotting.tokens_axis(ax, table)
-        for (model, gpus), curve in table.groupby(["model", "gpus"], sort=False):
-            curve = curve.sort_values("tokens")
-            plotting.line(
-                ax, curve["tokens"].replace(0, zero), curve, models[model], plotting.marker(table["gpus"], gpus)
-            )
-        ax.set_ylabel("held-out loss (nats)")
+        for tokenizer, ax in zip(tokenizers, axes, strict=True):
+            own = table[table["tokenizer"] == tokenizer]
+            zero = plotting.tokens_axis(ax, own)
+            for (model, gpus), curve in own.groupby(["model", "gpus"], sort=False):
+                curve = curve.sort_values("tokens")
+                marker = plotting.marker(table["gpus"], gpus)
+                plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model], marker)
+            ax.set_ylabel("held-out loss (nats)")
+            if columns > 1:
+                ax.set_title(f"tokenizer {tokenizer}")
         plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}")
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Mean held-out loss of each cell with its interval, and what the interval is over."""
-    keys = ["model", "size", "tokens", "gpus"]
+    keys = ["model", "tokenizer", "size", "tokens", "gpus"]
     if runs["pretrain_seed"].nunique() > 1:
         return intervals.summarise(
             runs, keys, "held_out_loss"

@@ -44,8 +44,9 @@ def main() -> None:
     rows = math.ceil(len(panels) / columns)
     width = plotting.PAGE if columns > 1 else plotting.COLUMN
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
+        by_panel = summary.set_index(["task", "metric", "split"]).sort_index()
         for panel, ax in zip(panels, axes, strict=False):
-            table = summary[(summary[["task", "metric", "split"]] == panel).all(axis=1)]
+            table = by_panel.loc[panel]
             draw(ax, table, models, panel == AVERAGE)
             ax.set_title(panel[0])
             ax.set_ylabel(NAMES.get(panel[1], panel[1].replace("_", " ")))

@@ -117,10 +117,11 @@ def baseline(config: dict, task: str) -> dict:
 
 
 def aggregate(config: dict) -> dict:
-    """The grid: its cells, each with the gpus value that its scores come from, its seeds and tasks."""
+    """The grid: its cells, each with the gpus value that its scores come from; tokenizers, seeds and tasks."""
     tasks = config["catalogue"]["tasks"]
     return {
         "cells": [[*cell, grid.scored_at(config, cell)] for cell in grid.cells(config)],
+        "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
         "seeds": config["seeds"]["pretrain"],
         "tasks": {task: {name: tasks[task][name] for name in ("metrics", "glue")} for task in config["tasks"]},
     }

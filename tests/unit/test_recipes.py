@@ -52,7 +52,7 @@ CHANGES = {
 @pytest.mark.parametrize(
     ("overlay", "changed"),
     [
-        ("pretrain: {learning_rate: 1.0e-3}", TRAINED),
+        ("pretrain: {weight_decay: 0.1}", TRAINED),
         ("pretrain: {mask_rate: 0.3}", TRAINED | {"pretrain tiny 0"}),
         ("pretrain: {per_model: {small: {learning_rate: 1.0e-3}}}", {"pretrain small"}),
         ("finetune: {learning_rate: 1.0e-3}", FINETUNED),
@@ -75,10 +75,10 @@ def test_change(overlay, changed):
 @pytest.mark.parametrize(
     "overlay",
     [
-        "sizes: [0, 16000, 64000, '256000', 1000k]",
+        "sizes: [0, 1000, 8000, '32000', 0.1M]",
         "pretrain: {max_grad_norm: 1}",
-        "finetune: {dropout: 1.0e-1}",
-        "catalogue: {corpora: {toy: {words: 1200000}}}",
+        "finetune: {dropout: 0}",
+        "catalogue: {corpora: {toy: {words: 150000}}}",
     ],
 )
 def test_spelling_does_not_matter(overlay):
