@@ -26,6 +26,18 @@ from gridlaw import cli, devices, masking, modeling, objective, record, rows, tr
 # The held-out text is hidden in the same way for every model and every seed.
 HELD_OUT_SEED = 0
 
+# Facts of a run at size 0.
+NOTHING_TRAINED = {
+    "size_tokens": 0,
+    "tokens": 0,
+    "steps": 0,
+    "final_loss": None,
+    "tokens_per_second": None,
+    "tokens_per_second_low": None,
+    "tokens_per_second_high": None,
+    "train_seconds": 0,
+}
+
 
 def main() -> None:
     parser = cli.parser(__doc__)
@@ -74,28 +86,16 @@ def main() -> None:
         dist.destroy_process_group()
 
 
-NOTHING_TRAINED = {
-    "size_tokens": 0,
-    "tokens": 0,
-    "steps": 0,
-    "final_loss": None,
-    "tokens_per_second": None,
-    "tokens_per_second_low": None,
-    "tokens_per_second_high": None,
-    "train_seconds": 0,
-}
-
-
 class Pretrainer(Trainer):
     """Trainer that measures the held-out loss over tokens, not over batches."""
 
     def __init__(self, *args, measure, **kwargs):
         super().__init__(*args, **kwargs)
-        self.measure, self.measured = measure, {}
+        self.measure, self.measured, self.measured_at = measure, {}, -1
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """Measure, log and tell the callbacks, as Trainer's own evaluation does."""
-        self.measured = self.measure()
+        self.measured, self.measured_at = self.measure(), self.state.global_step
         metrics = {f"eval_{name}": value for name, value in self.measured.items()}
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -140,10 +140,10 @@ def train(model, tokenizer, recipe: dict, ranks: int, args, held_out: rows.Slice
     seconds = trainer.train().metrics["train_runtime"]
     if trainer.state.global_step != steps:
         raise cli.Failure(f"stopped after {trainer.state.global_step} of {steps} updates")
-    if trainer.state.log_history[-1].get("step") != steps or not trainer.measured:
+    if trainer.measured_at != steps:
         trainer.evaluate()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    tokens = recipe["passes"] * size["tokens"] * steps * batch / (recipe["passes"] * len(text))
+    tokens = size["tokens"] * steps * batch / len(text)
     return {
         "size_tokens": size["size_tokens"],
         "unique_tokens": size["tokens"],
@@ -166,7 +166,8 @@ def loss_on(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, f
     mine = torch.utils.data.Subset(examples, range(devices.rank() if ranks > 1 else 0, len(examples), ranks))
     device, was_training = next(model.parameters()).device, model.training
     predict = objective.PredictMasked(model).eval()
-    per_row = []
+    # A rank may have no row: there can be more ranks than rows.
+    per_row = [torch.zeros(2, 0, dtype=torch.float64, device=device)]
     with torch.autocast(device.type, torch.bfloat16, enabled=devices.bf16(recipe["precision"])):
         for batch in DataLoader(mine, batch_size=recipe["device_batch_size"]):
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
@@ -199,9 +200,8 @@ def total_over_ranks(value: float) -> float:
 
 
 def _device() -> torch.device:
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
+    cuda = torch.cuda.is_available()
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
 
 
 def save(model, tokenizer, args, facts: dict) -> None:

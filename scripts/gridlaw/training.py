@@ -18,8 +18,11 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str, **more: object)
     """Trainer's arguments for a recipe's optimisation.
 
     Args:
-        recipe: has the hyper-parameters of `optimisation` in the schema; `batch_size` is that of an update over all
-        ranks. steps: updates of the run. folder: where Trainer may write.
+        recipe: has the schema's hyper-parameters of optimisation; `batch_size` is that of an update over all ranks.
+        steps: updates of the run.
+        ranks: data-parallel ranks that share an update.
+        folder: where Trainer may write.
+        more: arguments of its own that a program adds.
     """
     share = recipe["batch_size"] // ranks
     accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
@@ -54,8 +57,7 @@ def log_to_tensorboard(folder: str | Path | None) -> str:
 
 
 class StepTimes(TrainerCallback):
-    """Seconds of each update, from the end of the one before; start-up, the first update and evaluations are left
-    out."""
+    """Seconds of each update, from the end of the one before, without start-up, first update and evaluations."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
