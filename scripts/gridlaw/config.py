@@ -1,5 +1,4 @@
-"""Validation of the configuration: every mistake is one line that names the key, what is wrong and what would be
-right."""
+"""Validation of the configuration: a mistake is one line that names the key, what is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -291,10 +290,13 @@ def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
         return packed, "text"
     if corpus["source"] == "generator":
         words = grid.parse_size(corpus["words"])
-        if not words:
-            raise ValueError(f"{corpus['words']} is no amount of text; right would be such as 1M")
+        held_out = config["data"]["held_out_words"]
+        if not words or words <= held_out:
+            raise ValueError(
+                f"{corpus['words']} leaves nothing after data.held_out_words: {held_out}; right would be more"
+            )
         # The last document may run over.
-        return words + 200 - config["data"]["held_out_words"], "words of it"
+        return words + 200 - held_out, "words of it"
     files = [Path(file) for pattern in corpus.get("files", []) for file in glob(pattern, recursive=True)]
     if not files or any(file.suffix in (".gz", ".parquet") for file in files):
         return float("inf"), ""

@@ -39,6 +39,7 @@ MISTAKES = {
     "unsafe name": ("catalogue: {models: {../x: {pretrained: a/b}}}", "catalogue.models.../x: not safe as a name", "letters"),
     "unsafe axis name": ("models: ['a b']", 'models.0: "a b"', "safe as part of a path"),
     "too large for the corpus": ("sizes: [64k, 5M]", "sizes: 5M is more than the corpus toy holds", "all"),
+    "corpus smaller than its held-out text": ("catalogue: {corpora: {toy: {words: 90}}}", "catalogue.corpora.toy.words: 90 leaves nothing", "more"),
     "unknown model": ("models: [tini]", "models: tini is not in the catalogue", "did you mean tiny?"),
     "unknown task": ("tasks: [cola2]", "tasks: cola2 is not in the catalogue", "did you mean cola?"),
     "unknown corpus": ("corpus: wiki", "corpus: wiki is not in the catalogue", "toy"),
