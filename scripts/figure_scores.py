@@ -56,6 +56,8 @@ def main() -> None:
             ax.set_visible(False)
         counts = sorted({int(n) for n in summary["n"]})
         note = f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}"
+        if counts == [1]:
+            note = "one seed: no interval"
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
         plotting.legend(figure, models, summary["gpus"], note, [majority])
 
@@ -77,7 +79,7 @@ def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
             curve = cell.sort_values("train_examples")
             plotting.line(ax, curve["train_examples"], curve, models[model], marker)
             ax.set_xscale("log")
-            ax.set_xticks(curve["train_examples"], [plotting.amount(n) for n in curve["train_examples"]])
+            ax.set_xticks(curve["train_examples"], [f"{n:,.0f}" for n in curve["train_examples"]])
             ax.minorticks_off()
             ax.set_xlabel("training examples")
         else:
