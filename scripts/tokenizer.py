@@ -8,6 +8,8 @@ The folder loads with `AutoTokenizer.from_pretrained`. Both kinds have BERT's fi
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,6 +27,10 @@ SPECIAL = {
 }
 
 
+# Characters that a WordPiece vocabulary begins with, as BERT's: rarer ones are unknown.
+ALPHABET = 1000
+
+
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--segments", required=True, help="training segments, Parquet")
@@ -34,42 +40,86 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="how it was made, JSON to write")
     args = parser.parse_args()
 
-    tokenizer, trainer = untrained(args.recipe)
-    parquet = pq.ParquetFile(args.segments)
-    texts = (batch.column("text").to_pylist() for batch in parquet.iter_batches(columns=["text"]))
-    tokenizer.train_from_iterator(texts, trainer, length=parquet.metadata.num_rows)
-    pair = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=pair
-    )
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(args.folder)
+    def texts() -> Iterator[list[str]]:
+        for batch in pq.ParquetFile(args.segments).iter_batches(columns=["text"]):
+            yield batch.column("text").to_pylist()
 
+    tokenizer = train(args.recipe, texts)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(args.folder)
     file = Path(args.folder, "tokenizer.json")
     record.write_json(args.manifest, {"vocabulary": tokenizer.get_vocab_size(), "sha256": record.sha256(file)})
     record.write(args.record, args.recipe, [args.segments_manifest], [file, args.manifest])
 
 
-def untrained(recipe: dict) -> tuple[Tokenizer, trainers.Trainer]:
-    """A tokenizer of the recipe's kind, and what trains it to the recipe's vocabulary size."""
-    common = {"vocab_size": recipe["vocab_size"], "special_tokens": list(SPECIAL.values()), "show_progress": False}
-    if recipe["algorithm"] == "wordpiece":
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+def train(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
+    """A tokenizer of the recipe's kind and vocabulary size; the same text gives the same one.
+
+    Args:
+        recipe: `algorithm`, `vocab_size` and `lowercase`.
+        texts: begins a new pass over the text, in batches.
+    """
+    tokenizer = wordpiece(recipe, texts) if recipe["algorithm"] == "wordpiece" else byte_level_bpe(recipe, texts)
+    pair = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=pair
+    )
+    return tokenizer
+
+
+def wordpiece(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
+    """BERT's WordPiece."""
+
+    def with_vocabulary(vocabulary: dict[str, int]) -> Tokenizer:
+        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=recipe["lowercase"])
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece()
-        return tokenizer, trainers.WordPieceTrainer(**common)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    if recipe["vocab_size"] < len(alphabet) + len(SPECIAL):
+        return tokenizer
+
+    tokenizer = with_vocabulary({})
+    counts: Counter[str] = Counter()
+    for batch in texts():
+        for text in batch:
+            counts.update(tokenizer.normalizer.normalize_str(text))
+    frequent = sorted(counts, key=lambda character: (-counts[character], character))
+    alphabet = sorted([character for character in frequent if not character.isspace()][:ALPHABET])
+    # The trainer would number the alphabet's inner forms in the order of a hash table, another one in every process,
+    # and break ties by these numbers. Given beforehand they are always the same; they are not special afterwards.
+    inner = [f"##{character}" for character in alphabet]
+    smallest = len(SPECIAL) + 2 * len(alphabet)
+    if recipe["vocab_size"] < smallest:
         raise cli.Failure(
-            f"vocab_size: {recipe['vocab_size']} is too small for bpe;"
-            f" right would be {len(alphabet) + len(SPECIAL)} or more"
+            f"vocab_size: {recipe['vocab_size']} is too small for this text; right would be {smallest} or more"
         )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=recipe["vocab_size"],
+        special_tokens=[*SPECIAL.values(), *inner],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts(), trainer)
+    return with_vocabulary(tokenizer.get_vocab())
+
+
+def byte_level_bpe(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
+    """RoBERTa's byte-level BPE."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    smallest = len(SPECIAL) + len(alphabet)
+    if recipe["vocab_size"] < smallest:
+        raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for bpe; right would be {smallest} or more")
     tokenizer = Tokenizer(models.BPE())
     lowercase = [normalizers.Lowercase()] if recipe["lowercase"] else []
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *lowercase])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer, trainers.BpeTrainer(**common, initial_alphabet=sorted(alphabet))
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe["vocab_size"],
+        special_tokens=list(SPECIAL.values()),
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts(), trainer)
+    return tokenizer
 
 
 if __name__ == "__main__":

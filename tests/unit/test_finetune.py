@@ -22,8 +22,8 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    network, trainer = tokenizer_program.untrained({"algorithm": "wordpiece", "vocab_size": 100, "lowercase": True})
-    network.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    recipe = {"algorithm": "wordpiece", "vocab_size": 100, "lowercase": True}
+    network = tokenizer_program.train(recipe, lambda: iter([[" ".join(WORDS)] * 5]))
     tokenizer = tokenizer_program.PreTrainedTokenizerFast(tokenizer_object=network, **tokenizer_program.SPECIAL)
     torch.manual_seed(0)
     shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 16}
