@@ -1,5 +1,6 @@
 """A grid whose corpus, task and checkpoint come from a hub; once they are fetched, the hub may go."""
 
+import copy
 import json
 import random
 
@@ -100,12 +101,13 @@ def test_fetched_once_then_offline(workflow, repositories, tmp_path):
 
 
 def test_missing_repository_is_one_line(workflow, repositories, tmp_path):
-    grid = {**GRID, "catalogue": {"models": {"released": {"pretrained": "someone/nothing", "revision": "main"}}}}
+    grid = copy.deepcopy(GRID)
+    grid["catalogue"]["models"]["released"]["pretrained"] = "someone/nothing"
     with serve(repositories) as address:
         environment = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
         target = "resources/checkpoint/released/manifest.json"
         done = workflow.snakemake(target, "-c1", "--forcerun", "checkpoint", overlay=grid, environment=environment)
-    assert done.returncode != 0
+    assert done.returncode != 0, done.stderr
     log = (workflow.folder / "logs/checkpoint/released.log").read_text()
     assert "error: model someone/nothing at revision main cannot be fetched" in log
     assert "Traceback" not in log
