@@ -172,10 +172,6 @@ def _fill(root: dict, schema: dict, value: object) -> None:
                 _fill(root, rest, value[name])
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Remembers keys that stand twice in one mapping."""
-
-
 def _repeated_keys(file: Path) -> list[str]:
     repeated = []
 
@@ -189,7 +185,7 @@ def _repeated_keys(file: Path) -> list[str]:
             seen.add(key.value)
         return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
-    loader = type("Loader", (_StrictLoader,), {})
+    loader = type("StrictLoader", (yaml.SafeLoader,), {})
     loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     yaml.load(file.read_text(), Loader=loader)
     return repeated
