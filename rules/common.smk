@@ -1,5 +1,6 @@
 """The grid, and what rules take from it: paths, recipes, digests of programs."""
 
+import json
 import shlex
 import sys
 from glob import glob
@@ -68,29 +69,86 @@ def checkpoint_files(model):
     return sorted(glob(f"{name}/*.json") + glob(f"{name}/*.safetensors")) if name.startswith((".", "/")) else []
 
 
-def pretrain_input(job):
-    """A run's text is its slice in the model's tokenizer; size 0 has none, and a grid without a corpus no held-out text."""
+def slice_manifest(model, size):
+    """What a slice is, in a model's tokenizer."""
+    return f"resources/slice/{CORPUS}/{recipes.tokenizer_of(config, model)}/{size}/manifest.json"
+
+
+def shares_trunk(model, size):
+    """Whether a run branches off the trunk of its model; size 0 trains nothing."""
+    trunk = recipes.pretrain_parameters(config, model)["schedule"] == "trunk"
+    return trunk and grid.parse_size(size) != 0
+
+
+def trunk_before(job):
+    """The size whose state a trunk goes on from: the next smaller one of the grid, None for the smallest.
+
+    A state that is there already keeps the one that it did go on from: a size added in between does not change it.
+    """
+    record = Path(f"results/trunk/{job.model}/{job.size}/{job.gpus}/{job.seed}/record.json")
+    if record.exists():
+        made = json.loads(record.read_text())
+        if recipes.canonical(made["recipe"]) == recipes.canonical(recipes.trunk(config, job.model, job.gpus, job.seed)):
+            states = (Path(file) for file in made["inputs"] if file.startswith("results/trunk/"))
+            return next((state.parts[3] for state in states), None)
+    smaller = [
+        cell.size
+        for cell in CELLS
+        if (cell.model, cell.gpus) == (job.model, int(job.gpus))
+        and 0 < grid.size_order(cell.size) < grid.size_order(job.size)
+    ]
+    return max(smaller, key=grid.size_order, default=None)
+
+
+def network_input(job):
+    """What a model's first weights and its rows are made from."""
     tokenizer = recipes.tokenizer_of(config, job.model)
     inputs = {"tokenizer": f"{tokenizer_folder(tokenizer)}/manifest.json"}
-    if CORPUS:
-        inputs["pack"] = f"{pack_folder(job.model)}/manifest.json"
-        inputs["held_out"] = ancient(f"{pack_folder(job.model)}/held_out.bin")
     if grid.parse_size(job.size) != 0:
         inputs["rows"] = ancient(f"{pack_folder(job.model)}/rows.bin")
-        inputs["slice"] = f"resources/slice/{CORPUS}/{tokenizer}/{job.size}/manifest.json"
+        inputs["slice"] = slice_manifest(job.model, job.size)
     return inputs
 
 
-def pretrain_arguments(job):
-    """The command line of a run's inputs, those that its size has."""
+def trunk_input(job):
+    """A trunk's state goes on from that of a smaller size."""
+    return network_input(job) | state_input(job, trunk_before(job))
+
+
+def pretrain_input(job):
+    """A run's text is its slice in the model's tokenizer; size 0 has none, and a grid without a corpus no held-out text."""
+    inputs = network_input(job)
+    if CORPUS:
+        inputs["pack"] = f"{pack_folder(job.model)}/manifest.json"
+        inputs["held_out"] = ancient(f"{pack_folder(job.model)}/held_out.bin")
+    return inputs | state_input(job, job.size if shares_trunk(job.model, job.size) else None)
+
+
+def state_input(job, size):
+    """The trunk's state at a size, if any."""
+    if size is None:
+        return {}
+    trunk = f"results/trunk/{job.model}/{size}/{job.gpus}/{job.seed}"
+    return {"state": ancient(f"{trunk}/state"), "trunk": f"{trunk}/manifest.json"}
+
+
+def network_arguments(job, inputs):
+    """The command line of a run's inputs, those that it has."""
     tokenizer = tokenizer_folder(recipes.tokenizer_of(config, job.model))
-    arguments = ["--tokenizer", tokenizer, "--inputs", f"{tokenizer}/manifest.json"]
+    named = [inputs[name] for name in ("tokenizer", "trunk") if name in inputs]
+    arguments = ["--tokenizer", tokenizer, "--inputs", *named]
     if job.model in RELEASED:
         arguments += ["--checkpoint", tokenizer]
-    if CORPUS:
-        arguments += ["--pack", f"{pack_folder(job.model)}/manifest.json"]
-        arguments += ["--held-out-rows", f"{pack_folder(job.model)}/held_out.bin"]
-    if grid.parse_size(job.size) != 0:
-        slice_manifest = f"resources/slice/{CORPUS}/{recipes.tokenizer_of(config, job.model)}/{job.size}/manifest.json"
-        arguments += ["--rows", f"{pack_folder(job.model)}/rows.bin", "--slice", slice_manifest]
+    options = {"rows": "rows", "slice": "slice", "state": "trunk", "pack": "pack", "held_out": "held-out-rows"}
+    for name, option in options.items():
+        if name in inputs:
+            arguments += [f"--{option}", inputs[name]]
     return arguments
+
+
+def trunk_arguments(job):
+    return network_arguments(job, trunk_input(job))
+
+
+def pretrain_arguments(job):
+    return network_arguments(job, pretrain_input(job))

@@ -17,12 +17,14 @@ rule finetune:
         "../envs/train.yaml"
     resources:
         gpu=1,
+        checkpoint_minutes=str(config["checkpoint_minutes"]),
     params:
         recipe=recipe("finetune", "model", "task"),
         code=digest("finetune"),
+        work="work/finetune/{model}/{size}/{gpus}/{seed}/{task}",
         tensorboard="logs/tensorboard/finetune/{model}/{size}/{gpus}/{seed}/{task}",
     shell:
         'HF_HUB_OFFLINE=1 python "$scripts/finetune.py" --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
         " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
-        " --predictions {output.predictions:q} --record {output.record:q} --tensorboard {params.tensorboard:q}"
-        " > {log:q} 2>&1"
+        " --predictions {output.predictions:q} --record {output.record:q} --work {params.work:q}"
+        " --checkpoint-minutes {resources.checkpoint_minutes} --tensorboard {params.tensorboard:q} > {log:q} 2>&1"

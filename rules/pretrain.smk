@@ -1,6 +1,37 @@
 """From slices to models."""
 
 
+rule trunk:
+    """Train what all sizes of a model share to where a size branches off."""
+    input:
+        unpack(trunk_input),
+    output:
+        state=directory("results/trunk/{model}/{size}/{gpus}/{seed}/state"),
+        manifest="results/trunk/{model}/{size}/{gpus}/{seed}/manifest.json",
+        record="results/trunk/{model}/{size}/{gpus}/{seed}/record.json",
+    log:
+        "logs/trunk/{model}/{size}/{gpus}/{seed}.log",
+    # The longest jobs first, so that short ones fill the gaps.
+    priority: 1
+    conda:
+        "../envs/train.yaml"
+    threads: lambda job: int(job.gpus)
+    resources:
+        gpu=lambda job: int(job.gpus),
+        checkpoint_minutes=str(config["checkpoint_minutes"]),
+    params:
+        recipe=recipe("trunk", "model", "gpus", "seed"),
+        code=digest("trunk"),
+        inputs=trunk_arguments,
+        work="work/trunk/{model}/{size}/{gpus}/{seed}",
+        tensorboard="logs/tensorboard/trunk/{model}/{size}/{gpus}/{seed}",
+    shell:
+        'HF_HUB_OFFLINE=1 python "$scripts/trunk.py" --recipe {params.recipe:q} {params.inputs:q}'
+        " --state {output.state:q} --manifest {output.manifest:q} --record {output.record:q}"
+        " --work {params.work:q} --checkpoint-minutes {resources.checkpoint_minutes}"
+        " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"
+
+
 rule pretrain:
     """Pre-train one cell's model, or keep its first weights at size 0, and measure its held-out loss."""
     input:
@@ -11,19 +42,21 @@ rule pretrain:
         record="results/pretrain/{model}/{size}/{gpus}/{seed}/record.json",
     log:
         "logs/pretrain/{model}/{size}/{gpus}/{seed}.log",
-    # The longest jobs first, so that short ones fill the gaps.
     priority: 1
     conda:
         "../envs/train.yaml"
     threads: lambda job: int(job.gpus)
     resources:
         gpu=lambda job: int(job.gpus),
+        checkpoint_minutes=str(config["checkpoint_minutes"]),
     params:
         recipe=recipe("pretrain", "model", "size", "gpus", "seed"),
         code=digest("pretrain"),
         inputs=pretrain_arguments,
+        work="work/pretrain/{model}/{size}/{gpus}/{seed}",
         tensorboard="logs/tensorboard/pretrain/{model}/{size}/{gpus}/{seed}",
     shell:
         'HF_HUB_OFFLINE=1 python "$scripts/pretrain.py" --recipe {params.recipe:q} {params.inputs:q}'
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
+        " --work {params.work:q} --checkpoint-minutes {resources.checkpoint_minutes}"
         " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"

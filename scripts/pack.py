@@ -10,6 +10,7 @@ document, words, bytes, tokens (without special ones), and the stream position b
 from __future__ import annotations
 
 import os
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -43,15 +44,16 @@ def main() -> None:
         raise cli.Failure(
             f"{args.tokenizer}: not a masked-LM tokenizer; it lacks one of its cls, sep, pad and mask tokens"
         )
+    train, frequencies, dtype = pack(args.train, args.rows, args.index, tokenizer, args.recipe)
+    held_out, held_out_frequencies, _ = pack(args.held_out, args.held_out_rows, None, tokenizer, args.recipe)
     manifest = {
         "row_length": args.recipe["row_length"],
         "pad": tokenizer.pad_token_id,
         "vocabulary": len(tokenizer),
-        "train": pack(args.train, args.rows, args.index, tokenizer, args.recipe),
-        "held_out": pack(args.held_out, args.held_out_rows, None, tokenizer, args.recipe),
+        "dtype": dtype,
+        "train": train,
+        "held_out": held_out | {"unigram_loss": unigram_loss(frequencies, held_out_frequencies)},
     }
-    manifest["dtype"] = manifest["train"].pop("dtype")
-    manifest["held_out"].pop("dtype")
     outputs = {"rows": args.rows, "index": args.index, "held_out_rows": args.held_out_rows}
     manifest["sha256"] = {name: record.sha256(file) for name, file in outputs.items()}
     record.write_json(args.manifest, manifest)
@@ -59,18 +61,24 @@ def main() -> None:
     record.write(args.record, args.recipe, inputs, [*outputs.values(), args.manifest])
 
 
-def pack(segments: str, file: str, index: str | None, tokenizer, recipe: dict) -> dict:
+def pack(
+    segments: str, file: str, index: str | None, tokenizer, recipe: dict
+) -> tuple[dict[str, int], np.ndarray, str]:
     """Tokenise and pack one file of segments.
 
     Returns:
-        counts of segments and tokens, the stream position behind the last segment, and the dtype of the rows.
+        counts of segments and tokens and the stream position behind the last segment; how often each token occurs that
+        can be predicted, shape (vocabulary,); the dtype of the rows.
     """
     special = rows.Special(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
     packer = rows.Packer(file, recipe["row_length"], recipe["packing"] == "whole", special, len(tokenizer))
+    frequencies = np.zeros(len(tokenizer), np.int64)
     columns: dict[str, list] = {"document": [], "words": [], "bytes": []}
     for batch in pq.ParquetFile(segments).iter_batches(BATCH):
         texts = batch.column("text").to_pylist()
-        packer.add(tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"])
+        ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        packer.add(ids)
+        frequencies += np.bincount(np.fromiter(chain.from_iterable(ids), np.int64), minlength=len(tokenizer))
         columns["document"].append(batch.column("document").to_numpy())
         columns["words"].append(batch.column("words").to_numpy())
         columns["bytes"].append(np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts]))
@@ -78,7 +86,18 @@ def pack(segments: str, file: str, index: str | None, tokenizer, recipe: dict) -
     if index:
         table = {name: np.concatenate(parts) for name, parts in columns.items()} | {"tokens": tokens, "end": ends}
         pq.write_table(pa.table(table), index)
-    return {"segments": len(ends), "tokens": int(tokens.sum()), "end": int(ends[-1]), "dtype": packer.dtype.name}
+    frequencies[tokenizer.all_special_ids] = 0
+    counts = {"segments": len(ends), "tokens": int(tokens.sum()), "end": int(ends[-1])}
+    return counts, frequencies, packer.dtype.name
+
+
+def unigram_loss(train: np.ndarray, held_out: np.ndarray) -> float:
+    """Held-out loss in nats of guessing each token by its frequency in training, each token counted once more.
+
+    A masked LM that has learnt only this has learnt nothing of the text's order.
+    """
+    probability = (train + 1) / (train + 1).sum()
+    return float(-(held_out * np.log(probability)).sum() / held_out.sum())
 
 
 if __name__ == "__main__":

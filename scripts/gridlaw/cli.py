@@ -22,6 +22,33 @@ def parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
+def training_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser with the options of programs that train."""
+    training = parser(doc)
+    training.add_argument("--work", required=True, help="folder for what an interrupted run is continued from")
+    training.add_argument(
+        "--checkpoint-minutes", type=float, default=5, help="minutes between checkpoints (default: 5)"
+    )
+    training.add_argument("--tensorboard", help="folder for TensorBoard's files")
+    return training
+
+
+def pretraining_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser with the options of programs that pre-train."""
+    pretraining = training_parser(doc)
+    pretraining.add_argument("--tokenizer", required=True, help="folder of the model's tokenizer")
+    pretraining.add_argument("--checkpoint", help="folder of a released checkpoint to start from")
+    pretraining.add_argument("--trunk", help="folder of the trunk's state to go on from")
+    pretraining.add_argument("--rows", help="rows of token ids")
+    pretraining.add_argument("--slice", help="manifest of the slice to train on, JSON")
+    pretraining.add_argument(
+        "--inputs", nargs="*", default=[], help="further manifests that the record names as inputs"
+    )
+    pretraining.add_argument("--manifest", required=True, help="what the result is, JSON to write")
+    pretraining.add_argument("--record", required=True, help="how it came about, JSON to write")
+    return pretraining
+
+
 def _recipe(text: str) -> dict:
     if not text.lstrip().startswith("{"):
         text = Path(text).read_text()

@@ -253,6 +253,13 @@ def _sizes(config: dict) -> Iterator[str]:
         yield from _unknown_names(
             "exclude.model", listed if isinstance(listed, list) else [listed], config["catalogue"]["models"]
         )
+    warmups = {"pretrain": config["pretrain"]}
+    warmups |= {f"pretrain.per_model.{model}": own for model, own in config["pretrain"]["per_model"].items()}
+    for key, section in warmups.items():
+        try:
+            grid.parse_size(section.get("warmup_tokens", 0))
+        except ValueError as error:
+            yield f"{key}.warmup_tokens: {error}"
     yield from _larger_than_corpus(config, names)
 
 
@@ -396,7 +403,35 @@ def _cells(config: dict) -> Iterator[str]:
                 yield (
                     f"{key}: {batch} rows cannot be shared equally by {gpus} ranks; right would be a multiple of {gpus}"
                 )
+    yield from _schedules(config, trained)
     yield from _scores(config, cells)
+
+
+def _schedules(config: dict, trained: list[grid.Cell]) -> Iterator[str]:
+    """A trunk reads a slice once, and a warm-up must leave something of the smallest size."""
+    for model in dict.fromkeys(cell.model for cell in trained):
+        parameters = recipes.pretrain_parameters(config, model)
+        trunk = parameters["schedule"] == "trunk"
+        own = config["pretrain"]["per_model"].get(model, {})
+        key = {name: f"pretrain.per_model.{model}.{name}" if name in own else f"pretrain.{name}" for name in parameters}
+        if trunk and parameters["passes"] > 1:
+            yield (
+                f"{key['passes']}: {parameters['passes']} passes over a slice share no trunk with other sizes;"
+                " right would be 1, or schedule: independent"
+            )
+        warmup = parameters["warmup_tokens"]
+        if warmup is None:
+            yield f"{key['warmup_tokens']}: all is no number of tokens; right would be such as 64k"
+            continue
+        sizes = [grid.parse_size(cell.size) for cell in trained if cell.model == model and cell.size != grid.ALL]
+        smallest = min(sizes, default=float("inf"))
+        before_decay = smallest * (1 - parameters["decay_ratio"] if trunk else parameters["passes"])
+        if warmup >= before_decay:
+            yield (
+                f"{key['warmup_tokens']}: {grid.size_name(warmup)} leaves nothing of the"
+                f" {grid.size_name(int(before_decay))} tokens that size {grid.size_name(smallest)} is trained on"
+                f"{' before its decay' if trunk else ''}; right would be fewer, or larger sizes"
+            )
 
 
 def _scores(config: dict, cells: list[grid.Cell]) -> Iterator[str]:

@@ -1,29 +1,10 @@
-"""Ranks and devices: a rank is a GPU, or one CPU thread on a machine without a GPU."""
+"""Devices: a rank is a GPU, or one CPU thread on a machine without a GPU."""
 
 from __future__ import annotations
 
 import os
-import sys
 
 import torch
-
-
-def launch(ranks: int) -> None:
-    """Start the running program again on several ranks with torchrun; returns in the ranks.
-
-    One rank needs no launcher, which would cost its start; it keeps to one GPU, because Trainer would take all it sees.
-    """
-    if "RANK" in os.environ:
-        return
-    if ranks > 1:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-        os.execv(sys.executable, [sys.executable, *torchrun, *sys.argv])
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
-def rank() -> int:
-    """Number of the running rank; 0 does what is done once."""
-    return int(os.environ.get("RANK", 0))
 
 
 def prepare() -> str:
@@ -34,6 +15,20 @@ def prepare() -> str:
     return "cpu"
 
 
+def device() -> torch.device:
+    """The running rank's own."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
 def bf16(precision: str) -> bool:
-    """Whether a `precision` of the configuration means bf16 here."""
-    return precision == "bf16" or (precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    """Whether a `precision` of the configuration means bf16 here: auto does where the device multiplies in it."""
+    return precision == "bf16" or (precision == "auto" and _multiplies_in_bf16())
+
+
+def _multiplies_in_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities()
+    return any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "arm_bf16", "bf16"))

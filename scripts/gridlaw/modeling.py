@@ -18,39 +18,52 @@ from transformers import (
 from gridlaw import families
 
 
-def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float) -> PreTrainedModel:
+def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, attention: str) -> PreTrainedModel:
     """A masked language model with random weights, from the global random state.
 
     Args:
         model: a from-scratch model of the catalogue.
+        attention: which implementation of transformers (`auto`, `sdpa`, `eager`, `flash_attention_2`).
     """
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep")}
     special = ids | {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
     fields = families.configuration(model, len(tokenizer), special)
     config = CONFIG_MAPPING[model["model_type"]](**fields)
-    return AutoModelForMaskedLM.from_config(_with_dropout(config, dropout))
+    return AutoModelForMaskedLM.from_config(
+        _with_dropout(config, dropout), attn_implementation=_implementation(attention)
+    )
 
 
-def released_masked_lm(folder: str | Path, dropout: float) -> tuple[PreTrainedModel, bool]:
+def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tuple[PreTrainedModel, bool]:
     """A released checkpoint as a masked language model, and whether it brought the head for it."""
     config = _with_dropout(AutoConfig.from_pretrained(folder), dropout)
     model, loading = AutoModelForMaskedLM.from_pretrained(
-        folder, config=config, use_safetensors=True, output_loading_info=True
+        folder,
+        config=config,
+        attn_implementation=_implementation(attention),
+        use_safetensors=True,
+        output_loading_info=True,
     )
     missing = [name for name in loading["missing_keys"] if not name.startswith(f"{model.base_model_prefix}.")]
     return model, not missing
 
 
-def classifier(folder: str | Path, classes: int, dropout: float) -> PreTrainedModel:
+def classifier(folder: str | Path, classes: int, dropout: float, attention: str) -> PreTrainedModel:
     """A pre-trained encoder with a new head from the global random state; one class is a regression."""
     config = _with_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
     config.problem_type = "regression" if classes == 1 else "single_label_classification"
-    return AutoModelForSequenceClassification.from_pretrained(folder, config=config, use_safetensors=True)
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, attn_implementation=_implementation(attention), use_safetensors=True
+    )
 
 
 def tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder."""
     return AutoTokenizer.from_pretrained(folder)
+
+
+def _implementation(attention: str) -> str | None:
+    return None if attention == "auto" else attention
 
 
 def _with_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:

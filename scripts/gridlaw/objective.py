@@ -1,20 +1,20 @@
-"""The masked-LM objective, computed only where something is predicted.
+"""The objectives: masked language modelling and classification, computed only where the loss looks.
 
-Nine out of ten positions of a row predict nothing; the head and the softmax over the vocabulary are most of a small
-model's arithmetic, so they see the predicted positions alone. Outputs there are those of the model's own forward
-pass.
+The head and the softmax over the vocabulary are most of a small model's arithmetic, so they see the predicted positions
+alone. Outputs there are those of the model's own forward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from gridlaw.masking import IGNORED
+from gridlaw.sparse import LastLayer, gather
 
-# Each family's head, from hidden states of any shape (..., hidden) to logits (..., vocabulary).
+# Each family's masked-LM head, from hidden states of any shape (..., hidden) to logits (..., vocabulary).
 HEADS: dict[str, Callable[[PreTrainedModel, Tensor], Tensor]] = {
     "bert": lambda model, hidden: model.cls(hidden),
     "roberta": lambda model, hidden: model.lm_head(hidden),
@@ -23,6 +23,7 @@ HEADS: dict[str, Callable[[PreTrainedModel, Tensor], Tensor]] = {
     ),
     "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
     "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
+    "deberta-v2": lambda model, hidden: model.cls(hidden),
 }
 
 
@@ -39,29 +40,76 @@ class PredictMasked(nn.Module):
     def __init__(self, model: PreTrainedModel):
         super().__init__()
         self.model, self.config = model, model.config
+        self.head = HEADS.get(model.config.model_type)
+        self.last = LastLayer(model.base_model)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None = None
+        self,
+        input_ids: Tensor,
+        positions: Tensor,
+        labels: Tensor,
+        attention_mask: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> dict[str, Tensor]:
         """Cross-entropy in nats: the sum over predicted tokens, over the *global* number of them in the update.
 
         Normalising each rank by its own count would weigh tokens unequally, and differently for every number of ranks.
 
         Args:
-            input_ids, attention_mask: shape (rows, row length).
-            labels: token ids, or `IGNORED` where nothing is predicted; shape (rows, row length).
+            input_ids: shape (rows, row length).
+            positions: where tokens are predicted, numbers into rows x row length; shape (predicted,).
+            labels: the tokens there; shape (predicted,).
+            attention_mask: 0 at padding, shape (rows, row length); None where there is none.
             num_items_in_batch: predicted tokens of the whole update; None takes those at hand.
         """
-        losses = self.losses(input_ids, attention_mask, labels)
+        losses = self.losses(input_ids, positions, labels, attention_mask)
         return {"loss": losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)}
 
-    def losses(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of each predicted token, row by row, shape (predicted,)."""
-        chosen = labels != IGNORED
-        head = HEADS.get(self.config.model_type)
-        if head:
-            hidden = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            logits = head(self.model, hidden[chosen])
+    def losses(
+        self, input_ids: Tensor, positions: Tensor, labels: Tensor, attention_mask: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy of each predicted token, shape (predicted,)."""
+        if self.head is None:
+            logits = gather(self.model(input_ids=input_ids, attention_mask=attention_mask).logits, positions)
         else:
-            logits = self.model(input_ids=input_ids, attention_mask=attention_mask).logits[chosen]
-        return nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="none")
+            with self.last.only(positions):
+                hidden = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+            logits = self.head(self.model, self.last.at(hidden, positions))
+        return nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+
+
+# Families whose classifier reads the first position and nothing else.
+FIRST = {"bert", "roberta", "distilbert", "electra", "deberta-v2"}
+
+
+class Classify(nn.Module):
+    """A sequence classifier of transformers whose last layer is computed at the first position only."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.model, self.config = model, model.config
+        self.last = LastLayer(model.base_model) if model.config.model_type in FIRST else None
+
+    def forward(self, input_ids: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+        """Outputs of the head, `logits` of shape (rows, classes), or (rows, 1) for a regression."""
+        if self.last is None:
+            return {"logits": self.model(input_ids=input_ids, **inputs).logits}
+        rows, length = input_ids.shape
+        first = torch.arange(0, rows * length, length, device=input_ids.device)[:, None]
+        with self.last.only(first):
+            return {"logits": self.model(input_ids=input_ids, **inputs).logits}
+
+
+def classification_loss(
+    outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Tensor | int | None = None
+) -> Tensor:
+    """Loss of a fine-tuning over the examples of the whole update, however it is split into micro-batches.
+
+    Cross-entropy in nats for class numbers, squared error for scores.
+    """
+    logits = outputs["logits"].float()
+    if labels.is_floating_point():
+        total = nn.functional.mse_loss(logits.squeeze(-1), labels.float(), reduction="sum")
+    else:
+        total = nn.functional.cross_entropy(logits, labels, reduction="sum")
+    return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)

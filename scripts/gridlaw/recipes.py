@@ -38,7 +38,8 @@ def tokenizer_of(config: dict, model: str) -> str | None:
 
 def pretrain_parameters(config: dict, model: str) -> dict:
     """Hyper-parameters of a model's pre-training, its overrides applied."""
-    return _without(config["pretrain"], "per_model") | config["pretrain"]["per_model"].get(model, {})
+    parameters = _without(config["pretrain"], "per_model") | config["pretrain"]["per_model"].get(model, {})
+    return parameters | {"warmup_tokens": grid.parse_size(parameters["warmup_tokens"])}
 
 
 def finetune_parameters(config: dict, model: str, task: str) -> dict:
@@ -87,7 +88,8 @@ def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | s
     """Size 0 trains nothing, so of the hyper-parameters it keeps what shapes the model and its evaluation."""
     parameters = pretrain_parameters(config, model)
     if grid.parse_size(size) == 0:
-        parameters = {name: parameters[name] for name in ("dropout", "mask_rate", "device_batch_size", "precision")}
+        kept = ("dropout", "attention", "mask_rate", "device_batch_size", "precision")
+        parameters = {name: parameters[name] for name in kept}
     entry = config["catalogue"]["models"][model]
     return {
         "model": {} if "pretrained" in entry else _without(entry, "tokenizer"),
@@ -95,6 +97,11 @@ def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | s
         "seed": int(seed),
         **parameters,
     }
+
+
+def trunk(config: dict, model: str, gpus: int | str, seed: int | str) -> dict:
+    """What a branch does by itself, its decay's shape and its evaluations, is not the trunk's."""
+    return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape", "evaluations")
 
 
 def finetune(config: dict, model: str, task: str) -> dict:

@@ -58,6 +58,28 @@ def read_json(file: str | Path) -> dict:
     return json.loads(Path(file).read_text())
 
 
+def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
+    """Identity of the running program's result: recipe, code, inputs, and the versions of what computes it."""
+    versions = _versions()
+    whole = {
+        "recipe": recipe,
+        "code": code.digest(Path(sys.argv[0])),
+        "inputs": [sha256(path) for path in inputs],
+        "libraries": [versions.get(package) for package in ("torch", "transformers")],
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def is_finished(file: str | Path, fingerprint: str) -> bool:
+    """Whether a record is that of a run with this fingerprint, and the run's outputs are still as it left them."""
+    try:
+        found = read_json(file)
+        outputs = all(sha256(path) == digest for path, digest in found["outputs"].items())
+    except (OSError, ValueError, KeyError):
+        return False
+    return found.get("fingerprint") == fingerprint and outputs
+
+
 def write(
     file: str | Path, recipe: dict, inputs: Iterable[str | Path], outputs: Iterable[str | Path], **facts: object
 ) -> None:
@@ -70,13 +92,14 @@ def write(
         outputs: files that make up the result.
         facts: what else is known of the run (tokens, throughput, ...), JSON values.
     """
-    program = Path(sys.argv[0])
+    program, inputs = Path(sys.argv[0]), list(inputs)
     write_json(
         file,
         {
             "step": program.stem,
             "recipe": recipe,
             "code": code.digest(program),
+            "fingerprint": fingerprint(recipe, inputs),
             "inputs": {str(path): sha256(path) for path in inputs},
             "outputs": {str(path): sha256(path) for path in outputs},
             **facts,

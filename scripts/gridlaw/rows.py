@@ -126,19 +126,18 @@ class Slice:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """One row of token ids, shape (row length,), int64."""
-        row = self.rows[index].astype(np.int64)
-        if index == len(self.rows) - 1:
-            row[1 + self._last :] = self.pad
-        return row
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Some rows of token ids, shape (indices, row length), int64."""
+        rows = self.rows[indices].astype(np.int64)
+        rows[indices == len(self) - 1, 1 + self._last :] = self.pad
+        return rows
 
     def sha256(self) -> str:
         """SHA-256 of the slice's rows as little-endian 32-bit integers."""
         digest = hashlib.sha256()
         for start in range(0, len(self) - 1, 1 << 14):
             digest.update(self.rows[start : min(start + (1 << 14), len(self) - 1)].astype("<u4").tobytes())
-        digest.update(self[len(self) - 1].astype("<u4").tobytes())
+        digest.update(self.take(np.array([len(self) - 1])).astype("<u4").tobytes())
         return digest.hexdigest()
 
 

@@ -1,20 +1,19 @@
-"""What pre-training and fine-tuning ask of Hugging Face's Trainer alike."""
+"""What pre-training and fine-tuning ask of Hugging Face's Trainer alike, and say of a run."""
 
 from __future__ import annotations
 
 import os
 import resource
 import statistics
-import time
 from pathlib import Path
 
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 
 from gridlaw import devices
 
 
-def arguments(recipe: dict, steps: int, ranks: int, folder: str, **more: object) -> TrainingArguments:
+def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: object) -> TrainingArguments:
     """Trainer's arguments for a recipe's optimisation.
 
     Args:
@@ -26,24 +25,33 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str, **more: object)
     """
     share = recipe["batch_size"] // ranks
     accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
+    cuda = torch.cuda.is_available()
     return TrainingArguments(
-        output_dir=folder,
+        output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=share // accumulation,
         gradient_accumulation_steps=accumulation,
         learning_rate=recipe["learning_rate"],
-        lr_scheduler_type={"constant": "constant_with_warmup"}.get(recipe["schedule"], recipe["schedule"]),
-        warmup_steps=round(recipe["warmup_ratio"] * steps),
         weight_decay=recipe["weight_decay"],
         adam_beta2=recipe["adam_beta2"],
         max_grad_norm=recipe["max_grad_norm"],
         bf16=devices.bf16(recipe["precision"]),
-        use_cpu=not torch.cuda.is_available(),
+        tf32=recipe["precision"] == "tf32" if cuda else None,
+        torch_compile=recipe["compile"],
+        use_cpu=not cuda,
+        # The order of the data is the data set's own, a pure function of seed and pass.
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        accelerator_config={"non_blocking": cuda},
         logging_steps=max(1, steps // 50),
+        # It would wait for the GPU at each update.
+        logging_nan_inf_filter=False,
         save_strategy="no",
         disable_tqdm=True,
-        ddp_find_unused_parameters=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        # The gradients' buckets are otherwise laid out anew after the first update since the start, which changes the
+        # order of sums over more than two ranks: a resumed run would differ.
+        ddp_find_unused_parameters=ranks > 2,
         **more,
     )
 
@@ -56,34 +64,18 @@ def log_to_tensorboard(folder: str | Path | None) -> str:
     return "tensorboard"
 
 
-class StepTimes(TrainerCallback):
-    """Seconds of each update, from the end of the one before, without start-up, first update and evaluations."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._last: float | None = None
-
-    def on_evaluate(self, args, state, control, **kwargs) -> None:
-        self._last = time.perf_counter()
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        now = time.perf_counter()
-        if self._last is not None:
-            self.seconds.append(now - self._last)
-        self._last = now
-
-    def throughput(self, tokens_per_step: float) -> dict[str, float | None]:
-        """Tokens a second at the median update, with the 95 % interval of the median (order statistics)."""
-        if not self.seconds:
-            return {"tokens_per_second": None, "tokens_per_second_low": None, "tokens_per_second_high": None}
-        ordered, n = sorted(self.seconds), len(self.seconds)
-        reach = 0.98 * n**0.5
-        low, high = max(0, round(n / 2 - reach) - 1), min(n - 1, round(n / 2 + reach))
-        return {
-            "tokens_per_second": tokens_per_step / statistics.median(ordered),
-            "tokens_per_second_low": tokens_per_step / ordered[high],
-            "tokens_per_second_high": tokens_per_step / ordered[low],
-        }
+def throughput(seconds: list[float], tokens_per_step: float) -> dict[str, float | None]:
+    """Tokens a second at the median update, with the 95 % interval of the median (order statistics)."""
+    if not seconds:
+        return {"tokens_per_second": None, "tokens_per_second_low": None, "tokens_per_second_high": None}
+    ordered, n = sorted(seconds), len(seconds)
+    reach = 0.98 * n**0.5
+    low, high = max(0, round(n / 2 - reach) - 1), min(n - 1, round(n / 2 + reach))
+    return {
+        "tokens_per_second": tokens_per_step / statistics.median(ordered),
+        "tokens_per_second_low": tokens_per_step / ordered[high],
+        "tokens_per_second_high": tokens_per_step / ordered[low],
+    }
 
 
 def peak_memory_mb() -> float:

@@ -30,8 +30,8 @@ def digests(tmp_path, monkeypatch):
 
 def test_comments_and_docstrings_do_not_matter(digests):
     before = digests()
-    assert digests("pretrain.py", "import math\n", "# a comment\nimport math\n\n\n") == before
-    assert digests("gridlaw/masking.py", '"""Mask one row.', '"""Hide some tokens of one row.') == before
+    assert digests("pretrain.py", "import shutil\n", "# a comment\nimport shutil\n\n\n") == before
+    assert digests("gridlaw/masking.py", '"""Mask rows.', '"""Hide some tokens of rows.') == before
 
 
 def test_code_of_one_program_matters_to_it_only(digests):

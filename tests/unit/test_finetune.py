@@ -15,7 +15,7 @@ RECIPE = {
     "seeds": [1, 2], "text": ["text"], "label": "label", "train": "train", "validation": ["validation"],
     "epochs": 6, "max_length": 16, "train_examples": [16, "all"], "eval_batch_size": 7, "learning_rate": 3e-3, "batch_size": 8,
     "weight_decay": 0.0, "adam_beta2": 0.999, "schedule": "constant", "warmup_ratio": 0.0, "max_grad_norm": 1.0, "dropout": 0.0,
-    "precision": "fp32", "device_batch_size": 4,
+    "precision": "fp32", "attention": "auto", "compile": False, "device_batch_size": 4,
 }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def model(tmp_path_factory):
     torch.manual_seed(0)
     shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 16}
     entry = {"model_type": "bert", "shape": shape, "config": {}, "initializer_range": 0.1}
-    modeling.masked_lm(entry, tokenizer, 0.0).save_pretrained(folder)
+    modeling.masked_lm(entry, tokenizer, 0.0, "auto").save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -49,6 +49,7 @@ def run(program, folder, model, kind):
         finetune, "--recipe", recipes.canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
         "--predictions", folder / "predictions.parquet", "--record", folder / "record.json",
+        "--work", folder / "work",
     )  # fmt: skip
     return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "record.json").read_text())
 

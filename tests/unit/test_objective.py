@@ -1,11 +1,10 @@
-"""The loss at predicted positions alone is that of the model's whole forward pass, for every family."""
+"""The losses where the model is looked at alone are those of its whole forward pass, for every family."""
 
 import pytest
 import torch
 
-from gridlaw import families, modeling
-from gridlaw.masking import IGNORED
-from gridlaw.objective import HEADS, PredictMasked
+from gridlaw import families, modeling, objective, sparse
+from gridlaw.objective import Classify, PredictMasked
 
 
 class Tokenizer:
@@ -15,44 +14,89 @@ class Tokenizer:
         return 120
 
 
-def model(kind):
+def model(kind, layers=2, dropout=0.0):
     torch.manual_seed(0)
-    shape = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24}
-    return modeling.masked_lm(
-        {"model_type": kind, "shape": shape, "config": {}, "initializer_range": 0.2}, Tokenizer(), 0.0
-    ).eval()
+    shape = {"num_hidden_layers": layers, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 24}
+    entry = {"model_type": kind, "shape": shape, "config": {}, "initializer_range": 0.2}
+    return modeling.masked_lm(entry, Tokenizer(), dropout, "auto").eval()
+
+
+def batch():
+    ids = torch.randint(5, 120, (3, 24))
+    attention = torch.ones_like(ids)
+    attention[1, 16:] = 0
+    positions = torch.tensor([1, 5, 9, 24 + 2, 24 + 3, 48 + 7])
+    return ids, attention, positions, ids.flatten()[positions]
 
 
 @pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
 def test_same_loss_and_gradient(kind):
     network = model(kind)
-    ids = torch.randint(5, 120, (3, 24))
-    attention = torch.ones_like(ids)
-    attention[1, 16:] = 0
-    labels = torch.full_like(ids, IGNORED)
-    for row, places in enumerate(([1, 5, 9], [2, 3], [7])):
-        labels[row, places] = ids[row, places]
-    whole = network(input_ids=ids, attention_mask=attention, labels=labels).loss
+    ids, attention, positions, labels = batch()
+    dense = torch.full_like(ids, -100)
+    dense.view(-1)[positions] = labels
+    whole = network(input_ids=ids, attention_mask=attention, labels=dense).loss
     whole.backward()
     expected = {name: weight.grad.clone() for name, weight in network.named_parameters() if weight.grad is not None}
     network.zero_grad()
-    sparse = PredictMasked(network)(ids, attention, labels)["loss"]
-    sparse.backward()
-    assert sparse.item() == pytest.approx(whole.item(), rel=1e-5)
+    loss = PredictMasked(network)(ids, positions, labels, attention)["loss"]
+    loss.backward()
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-5)
     for name, weight in network.named_parameters():
         if name in expected:
             torch.testing.assert_close(weight.grad, expected[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
+def test_last_layer_is_unchanged_where_it_is_computed(kind):
+    body = model(kind).base_model
+    ids, attention, positions, _ = batch()
+    whole = body(input_ids=ids, attention_mask=attention).last_hidden_state.flatten(0, 1)[positions]
+    computed = []
+    last = sparse.LastLayer(body)
+    assert kind in sparse.TAIL or kind in sparse.BLOCK, "the last layer of every familiar family is reduced"
+    for module in body.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda _, given, __: computed.append(given[0].shape[:-1].numel()))
+    with last.only(positions):
+        hidden = body(input_ids=ids, attention_mask=attention).last_hidden_state
+    torch.testing.assert_close(last.at(hidden, positions), whole, rtol=1e-5, atol=1e-6)
+    assert computed.count(len(positions)) >= 2, "the last feed-forward sees the chosen positions only"
+    torch.testing.assert_close(
+        body(input_ids=ids, attention_mask=attention).last_hidden_state.flatten(0, 1)[positions], whole
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
+@pytest.mark.parametrize("classes", [1, 3])
+def test_same_classes(kind, classes, tmp_path):
+    model(kind).save_pretrained(tmp_path)
+    network = modeling.classifier(tmp_path, classes, 0.0, "auto").eval()
+    ids, attention, _, _ = batch()
+    whole = network(input_ids=ids, attention_mask=attention).logits
+    sparsely = Classify(network)(input_ids=ids, attention_mask=attention)["logits"]
+    torch.testing.assert_close(sparsely, whole, rtol=1e-5, atol=1e-6)
+
+
 def test_loss_is_normalised_by_the_tokens_of_the_whole_update():
     network = PredictMasked(model("bert"))
-    ids = torch.randint(5, 120, (2, 24))
-    labels = torch.full_like(ids, IGNORED)
-    labels[:, 3:6] = ids[:, 3:6]
-    alone = network(ids, torch.ones_like(ids), labels)["loss"]
-    shared = network(ids, torch.ones_like(ids), labels, num_items_in_batch=torch.tensor(24))["loss"]
+    ids, _, positions, labels = batch()
+    alone = network(ids, positions, labels)["loss"]
+    shared = network(ids, positions, labels, num_items_in_batch=torch.tensor(24))["loss"]
     assert shared.item() == pytest.approx(alone.item() * 6 / 24, rel=1e-6)
 
 
+def test_loss_of_a_classification_is_that_of_the_whole_update():
+    logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    whole = objective.classification_loss({"logits": logits}, labels)
+    parts = [objective.classification_loss({"logits": logits[i : i + 2]}, labels[i : i + 2], 6) for i in (0, 2, 4)]
+    assert sum(parts).item() == pytest.approx(whole.item())
+    assert whole.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item())
+    scores = torch.randn(6)
+    assert objective.classification_loss({"logits": logits[:, :1]}, scores).item() == pytest.approx(
+        ((logits[:, 0] - scores) ** 2).mean().item()
+    )
+
+
 def test_every_head_is_of_a_familiar_family():
-    assert set(HEADS) <= families.FAMILIAR
+    assert set(objective.HEADS) <= families.FAMILIAR

@@ -1,0 +1,208 @@
+"""Pre-training with masked language modelling: from a slice of rows to a trained network, or to the trunk's next state.
+
+The run is one flat sequence of updates over one flat sequence of rows, so that an update is known by its number alone.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Subset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+
+from gridlaw import cli, devices, flops, launch, masking, modeling, objective, record, rows, schedule, training
+from gridlaw.checkpoints import ResumableTrainer
+
+# The held-out text is hidden in the same way for every model and every seed.
+HELD_OUT_SEED = 0
+
+# A model this close to guessing words by their frequency has learnt nothing of their order, in nats.
+UNIGRAM_MARGIN = 0.02
+
+
+def network(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizerBase]:
+    """The model at its first weights, whether its masked-LM head means something, and its tokenizer."""
+    recipe = args.recipe
+    set_seed(recipe["seed"])
+    tokenizer = modeling.tokenizer(args.tokenizer)
+    if args.checkpoint:
+        model, has_head = modeling.released_masked_lm(args.checkpoint, recipe["dropout"], recipe["attention"])
+        return model, has_head, tokenizer
+    return modeling.masked_lm(recipe["model"], tokenizer, recipe["dropout"], recipe["attention"]), True, tokenizer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run over a slice: rows of an update, updates, and the learning rate's course."""
+
+    batch: int
+    steps: int
+    rate: schedule.Schedule
+
+    @classmethod
+    def of(cls, recipe: dict, text: rows.Slice) -> Plan:
+        """The plan that a recipe makes for a slice.
+
+        Raises:
+            Failure: the slice is too short for an update, or for the warm-up.
+        """
+        batch = recipe["batch_size"] * (recipe["gpus"] if recipe["scaling"] == "weak" else 1)
+        steps = recipe["passes"] * len(text) // batch
+        if not steps:
+            raise cli.Failure(
+                f"pretrain.batch_size: {batch} rows is more than the slice has, {len(text)}; right would be fewer"
+            )
+        warmup = math.ceil(recipe["warmup_tokens"] / (batch * text.rows.shape[1]))
+        decay_from = schedule.branch_point(steps, recipe["decay_ratio"], warmup)
+        if warmup >= steps or (recipe["schedule"] == "trunk" and warmup > steps - round(recipe["decay_ratio"] * steps)):
+            raise cli.Failure(
+                f"pretrain.warmup_tokens: {recipe['warmup_tokens']} tokens are {warmup} updates, and this size has"
+                f" {steps}, its decay included; right would be fewer, or larger sizes"
+            )
+        # The trunk ends where the decay begins, and does not depend on its shape.
+        return cls(batch, steps, schedule.Schedule(warmup, decay_from, steps, recipe.get("decay_shape")))
+
+
+class Evaluations(TrainerCallback):
+    """Measures the held-out loss after some updates, without touching what the training depends on."""
+
+    def __init__(self, steps: set[int], measure: Callable[[], dict[str, float]]):
+        self.steps, self.measure = steps, measure
+        self.trainer: ResumableTrainer | None = None
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step in self.steps:
+            self.trainer.log({f"eval_{name}": value for name, value in self.measure().items()})
+            self.trainer.callback_handler.on_evaluate(args, state, control, {})
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    args: Namespace,
+    fingerprint: str,
+    until: Callable[[Plan], int],
+    measure: Callable[[], dict[str, float]] | None = None,
+) -> tuple[ResumableTrainer, Plan]:
+    """Train a model in place.
+
+    Args:
+        args: of the program.
+        fingerprint: of the run.
+        until: the update to stop after.
+        measure: the held-out loss, for the measurements on the way.
+    """
+    recipe, text = args.recipe, rows.open_slice(args.rows, args.slice)
+    plan = Plan.of(recipe, text)
+    last = until(plan)
+    masker = masking.Masker(tokenizer, recipe["mask_rate"], recipe["seed"])
+    trainer = ResumableTrainer(
+        model=objective.PredictMasked(model),
+        args=training.arguments(
+            recipe | {"batch_size": plan.batch},
+            last,
+            recipe["gpus"],
+            args.work,
+            seed=recipe["seed"],
+            report_to=training.log_to_tensorboard(args.tensorboard if launch.rank() == 0 else None),
+        ),
+        train_dataset=masking.MaskedRows(text, masker, recipe["seed"], last * plan.batch),
+        data_collator=masking.as_batch,
+        folder=Path(args.work),
+        fingerprint=fingerprint,
+        minutes=args.checkpoint_minutes,
+        schedule=plan.rate,
+    )
+    if measure:
+        times = recipe["evaluations"]
+        evaluations = Evaluations({math.ceil(n * plan.steps / times) for n in range(1, times)}, measure)
+        evaluations.trainer = trainer
+        trainer.add_callback(evaluations)
+    trainer.run(start=Path(args.trunk) if args.trunk else None)
+    return trainer, plan
+
+
+def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
+    """What a record says of a training. Tokens, updates and FLOPs are the model's, from its first weights on."""
+    recipe, size = args.recipe, record.read_json(args.slice)
+    steps = trainer.state.global_step
+    per_step = recipe["passes"] * size["tokens"] / (recipe["passes"] * size["rows"]) * plan.batch
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    done = steps - trainer.first_step
+    return {
+        "size_tokens": size["size_tokens"],
+        "unique_tokens": size["tokens"],
+        "tokens": round(steps * per_step),
+        "steps": steps,
+        "steps_here": done,
+        "batch_rows": plan.batch,
+        "warmup_steps": plan.rate.warmup,
+        "decay_from": plan.rate.decay_from,
+        "final_loss": sum(losses[-5:]) / len(losses[-5:]) if losses else None,
+        **training.throughput(trainer.times.seconds, per_step),
+        "train_seconds": round(trainer.seconds, 3),
+        "tokens_here": round(done * per_step),
+        **flops.training_flops(
+            model, size["row_length"], steps * plan.batch, round(recipe["mask_rate"] * steps * per_step)
+        ),
+    }
+
+
+@torch.no_grad()
+def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, float]:
+    """Held-out loss over all predicted tokens, in nats, and its standard error over rows; every rank does its share."""
+    masker = masking.Masker(tokenizer, recipe["mask_rate"], HELD_OUT_SEED)
+    examples = masking.MaskedRows(held_out, masker, HELD_OUT_SEED, len(held_out))
+    ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+    mine = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)
+    # A generator of its own: the loader would draw from the one that dropout goes on with.
+    loader = DataLoader(
+        Subset(examples, mine),
+        batch_size=recipe["device_batch_size"],
+        collate_fn=masking.as_batch,
+        generator=torch.Generator(),
+    )
+    device, was_training = next(model.parameters()).device, model.training
+    predict = objective.PredictMasked(model).eval()
+    # A rank may have no row: there can be more ranks than rows.
+    per_row = [torch.zeros(2, 0, dtype=torch.float64, device=device)]
+    with torch.autocast(device.type, torch.bfloat16, enabled=devices.bf16(recipe["precision"])):
+        for batch in loader:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            losses = predict.losses(**batch).double()
+            row = batch["positions"] // batch["input_ids"].shape[1]
+            sums = torch.zeros(2, len(batch["input_ids"]), dtype=losses.dtype, device=device)
+            per_row.append(sums.index_add_(1, row, torch.stack([losses, torch.ones_like(losses)])))
+    model.train(was_training)
+    sums, counts = torch.cat(per_row, 1)
+    # Standard error of a ratio of means over rows: residuals of the row sums around loss times count.
+    moments = torch.stack(
+        [sums.sum(), counts.sum(), (sums * sums).sum(), (sums * counts).sum(), (counts * counts).sum()]
+    )
+    if ranks > 1:
+        dist.all_reduce(moments)
+    total, count, squares, cross, count_squares = moments.tolist()
+    mean = total / count
+    variance = max(0.0, squares - 2 * mean * cross + mean * mean * count_squares)
+    return {"held_out_loss": mean, "held_out_loss_se": math.sqrt(variance) / count}
+
+
+def peak_memory_mb() -> float:
+    """Most memory the run held, over all ranks."""
+    held = torch.tensor(training.peak_memory_mb(), device=devices.device())
+    if dist.is_initialized():
+        dist.all_reduce(held)
+    return round(held.item(), 1)
+
+
+def finish() -> None:
+    """Wait for rank 0 to have written the result."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

@@ -1,0 +1,146 @@
+"""A run's work folder: one writer at a time, on any host, and nothing of another recipe.
+
+Snakemake deletes a job's outputs before each attempt. What an interrupted run is to be continued from lies here, beside
+the declared outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import SoftFileLease, Timeout
+
+from gridlaw import launch, record
+
+LEASE = ".lease"
+ATTEMPTS = "attempts.jsonl"
+FINGERPRINT = "fingerprint"
+# A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
+LEASE_SECONDS = 60.0
+
+
+def attempt(
+    args: Namespace,
+    inputs: list[str],
+    ranks: int,
+    body: Callable[[Namespace, str], None],
+    extendable: tuple[str, ...] = (),
+) -> None:
+    """Make one attempt at a training program's result, as the only one that does.
+
+    Args:
+        args: of the program: `recipe`, `work` and `record`.
+        inputs: files the result is made from.
+        ranks: processes that `body` runs in.
+        body: what each rank does with the arguments and the work's fingerprint.
+        extendable: lists of the recipe that may grow without making what lies in the work folder foreign.
+    """
+    fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
+    fingerprint = record.fingerprint(fixed, inputs)
+    if launch.is_rank():
+        launch.follow_launcher()
+        body(args, fingerprint)
+        return
+    with _held(Path(args.work), fingerprint):
+        if record.is_finished(args.record, record.fingerprint(args.recipe, inputs)):
+            print("finished by another process meanwhile", file=sys.stderr)
+        elif ranks > 1:
+            launch.run(ranks)
+        else:
+            launch.one_gpu()
+            body(args, fingerprint)
+
+
+@contextmanager
+def _held(folder: Path, fingerprint: str) -> Iterator[None]:
+    """Hold a work folder: wait for another writer to end, then drop what was made by another recipe, code or input."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lease = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS, on_compromise=_lost)
+    _acquire(lease, folder)
+    try:
+        _drop_foreign(folder, fingerprint)
+        _append(folder, {"started": _now(), "host": socket.gethostname(), "pid": os.getpid(), **_job()})
+        try:
+            yield
+        except BaseException as error:
+            _append(folder, {"ended": _now(), "cause": _cause(error)})
+            raise
+        (folder / ATTEMPTS).unlink(missing_ok=True)
+        if {entry.name for entry in folder.iterdir()} <= {LEASE, FINGERPRINT}:
+            clear(folder)
+    finally:
+        lease.release()
+    # Another writer may be here already.
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def clear(folder: str | Path) -> None:
+    """Remove everything of a finished run but the lease, which its holder still needs."""
+    for entry in Path(folder).iterdir():
+        if entry.name != LEASE:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def attempts(folder: str | Path) -> list[dict]:
+    """All attempts at a run so far, each with start, end and cause; the last one, which is writing, ends now."""
+    entries: list[dict] = []
+    for line in Path(folder, ATTEMPTS).read_text().splitlines():
+        entry = json.loads(line)
+        if "started" in entry:
+            entries.append({**entry, "ended": None, "cause": "killed"})
+        else:
+            entries[-1] |= entry
+    entries[-1] |= {"ended": _now(), "cause": "finished"}
+    return entries
+
+
+def _acquire(lease: SoftFileLease, folder: Path) -> None:
+    try:
+        lease.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder}: another process writes there; waiting for it to end", file=sys.stderr, flush=True)
+        lease.acquire(poll_interval=0.5)
+
+
+def _lost(compromise: object) -> None:
+    """Stop at once: another process may hold the folder, and two must not write."""
+    print(f"lost the lease on a work folder: {compromise}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _drop_foreign(folder: Path, fingerprint: str) -> None:
+    file = folder / FINGERPRINT
+    if not file.exists() or file.read_text() != fingerprint:
+        if file.exists():
+            print(f"{folder}: dropped what an earlier recipe, code or input had left", file=sys.stderr, flush=True)
+        clear(folder)
+        file.write_text(fingerprint)
+
+
+def _append(folder: Path, entry: dict) -> None:
+    with open(folder / ATTEMPTS, "a") as stream:
+        stream.write(json.dumps(entry) + "\n")
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "SIGTERM" if error.code == launch.TERMINATED else f"exit status {error.code}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _job() -> dict[str, str]:
+    return {"slurm_job": os.environ["SLURM_JOB_ID"]} if "SLURM_JOB_ID" in os.environ else {}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,58 @@
+"""Train the trunk to where a size branches off: warm-up, then a constant learning rate.
+
+    python scripts/trunk.py --recipe trunk.json --tokenizer tokenizer/ --rows rows.bin --slice slice.json \
+        [--trunk smaller/state/] --state state/ --manifest manifest.json --record record.json --work work/
+
+All sizes of a model share the trunk; each state goes on from the one before, given with --trunk. A state holds
+weights, optimizer and random numbers: the decay that `pretrain` adds is that of one uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+from gridlaw import cli, launch, record, work
+
+
+def main() -> None:
+    parser = cli.pretraining_parser(__doc__)
+    parser.add_argument("--state", required=True, help="folder to write")
+    args = parser.parse_args()
+    inputs = [args.slice, *args.inputs]
+    work.attempt(args, inputs, args.recipe["gpus"], lambda args, fingerprint: trunk(args, fingerprint, inputs))
+
+
+def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
+    """What each rank does."""
+    # Imported by ranks only: their launcher need not wait for it.
+    from gridlaw import checkpoints, devices, pretraining
+    from gridlaw.energy import Energy
+
+    device = devices.prepare()
+    model, _, tokenizer = pretraining.network(args)
+    with Energy() as energy:
+        trainer, plan = pretraining.train(model, tokenizer, args, fingerprint, until=lambda plan: plan.rate.decay_from)
+    memory = pretraining.peak_memory_mb()
+    # Sizes so close that they branch off at the same update share its state.
+    start = Path(args.trunk) if args.trunk else None
+    at_start = start and checkpoints.step(start) == trainer.state.global_step
+    last = start if at_start else trainer.last_checkpoint()
+    if launch.rank() == 0:
+        state = Path(args.state)
+        shutil.rmtree(state, ignore_errors=True)
+        shutil.copytree(last, state)
+        files = {name: record.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
+        record.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
+        record.write(
+            args.record, args.recipe, inputs, [args.manifest], ranks=args.recipe["gpus"],
+            device=device, **pretraining.facts(trainer, plan, args, model), peak_memory_mb=memory,
+            energy=energy.record(), attempts=work.attempts(args.work),
+        )  # fmt: skip
+        work.clear(args.work)
+    pretraining.finish()
+
+
+if __name__ == "__main__":
+    cli.run(main)
