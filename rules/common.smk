@@ -11,8 +11,8 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from gridlaw import code, grid, recipes
 from gridlaw.config import complete
 
-# Where the programs are, whatever the working directory.
-shell.prefix(f"scripts={shlex.quote(workflow.basedir)}/scripts; ")
+# Where the programs are, whatever the working directory; logs are there to read while they run.
+shell.prefix(f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts; ")
 
 try:
     config = complete(config, workflow.configfiles)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 import time
 from argparse import Namespace
 from functools import lru_cache
@@ -70,8 +69,7 @@ def every_run(args: Namespace, fingerprint: str) -> None:
                 folder = Path(args.work, f"{train_set}-{seed}")
                 if not (folder / FACTS).exists():
                     finetune(args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed)
-                for checkpoint in folder.glob("checkpoint-*"):
-                    shutil.rmtree(checkpoint)
+                work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / PREDICTIONS).assign(**run))
                 runs.append(run | record.read_json(folder / FACTS))

@@ -70,7 +70,6 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
             args.record, args.recipe, inputs, [args.manifest], **facts, energy=energy.record(),
             attempts=work.attempts(args.work),
         )  # fmt: skip
-        work.clear(args.work)
     pretraining.finish()
 
 

@@ -50,7 +50,6 @@ def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
             device=device, **pretraining.facts(trainer, plan, args, model), peak_memory_mb=memory,
             energy=energy.record(), attempts=work.attempts(args.work),
         )  # fmt: skip
-        work.clear(args.work)
     pretraining.finish()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -58,8 +59,12 @@ def _recipe(text: str) -> dict:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a program; a `Failure` ends it with its message on one line and status 1."""
+    """Run a program; a `Failure`, or a full disk, ends it with its message on one line and status 1."""
     try:
         main()
     except Failure as failure:
         sys.exit(f"error: {failure}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"error: {error}; right would be more room, then the same command again")

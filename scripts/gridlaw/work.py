@@ -13,7 +13,7 @@ import socket
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from filelock import SoftFileLease, Timeout
 
 from gridlaw import launch, record
 
-LEASE = ".lease"
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
 # A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
@@ -58,13 +57,15 @@ def attempt(
         else:
             launch.one_gpu()
             body(args, fingerprint)
+        remove_checkpoints(args.work)
 
 
 @contextmanager
 def _held(folder: Path, fingerprint: str) -> Iterator[None]:
     """Hold a work folder: wait for another writer to end, then drop what was made by another recipe, code or input."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lease = SoftFileLease(folder / LEASE, lease_duration=LEASE_SECONDS, on_compromise=_lost)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, which is removed while the lease is held and while others wait for it.
+    lease = SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_lost)
     _acquire(lease, folder)
     try:
         _drop_foreign(folder, fingerprint)
@@ -74,28 +75,28 @@ def _held(folder: Path, fingerprint: str) -> Iterator[None]:
         except BaseException as error:
             _append(folder, {"ended": _now(), "cause": _cause(error)})
             raise
-        (folder / ATTEMPTS).unlink(missing_ok=True)
-        if {entry.name for entry in folder.iterdir()} <= {LEASE, FINGERPRINT}:
-            clear(folder)
+        (folder / ATTEMPTS).unlink()
+        if [entry.name for entry in folder.iterdir()] == [FINGERPRINT]:
+            shutil.rmtree(folder)
     finally:
         lease.release()
-    # Another writer may be here already.
-    with suppress(OSError):
-        folder.rmdir()
 
 
-def clear(folder: str | Path) -> None:
-    """Remove everything of a finished run but the lease, which its holder still needs."""
-    for entry in Path(folder).iterdir():
-        if entry.name != LEASE:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+def remove_checkpoints(folder: str | Path) -> None:
+    """Remove the checkpoints of a run whose result is written."""
+    for checkpoint in [*Path(folder).glob("checkpoint-*"), Path(folder, ".partial")]:
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def attempts(folder: str | Path) -> list[dict]:
     """All attempts at a run so far, each with start, end and cause; the last one, which is writing, ends now."""
     entries: list[dict] = []
     for line in Path(folder, ATTEMPTS).read_text().splitlines():
-        entry = json.loads(line)
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            # Cut off by a full disk.
+            continue
         if "started" in entry:
             entries.append({**entry, "ended": None, "cause": "killed"})
         else:
@@ -123,7 +124,8 @@ def _drop_foreign(folder: Path, fingerprint: str) -> None:
     if not file.exists() or file.read_text() != fingerprint:
         if file.exists():
             print(f"{folder}: dropped what an earlier recipe, code or input had left", file=sys.stderr, flush=True)
-        clear(folder)
+            shutil.rmtree(folder)
+        folder.mkdir(exist_ok=True)
         file.write_text(fingerprint)
 
 
