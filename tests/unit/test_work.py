@@ -1,0 +1,134 @@
+"""One writer at a time in a work folder, and a dead one does not block for long."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from gridlaw import launch, record, work
+
+HOLD = """
+import sys, time
+sys.path.insert(0, {scripts!r})
+sys.argv = [{scripts!r} + "/trunk.py"]
+from argparse import Namespace
+from gridlaw import work
+work.LEASE_SECONDS = {seconds}
+args = Namespace(recipe={{}}, work={folder!r}, record={folder!r} + ".json")
+work.attempt(args, [], 1, lambda *_: print("held", flush=True) or time.sleep(60))
+"""
+SCRIPTS = str(Path(work.__file__).resolve().parents[1])
+
+
+@pytest.fixture
+def args(tmp_path, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setattr(sys, "argv", [f"{SCRIPTS}/trunk.py"])
+    monkeypatch.setattr(work, "LEASE_SECONDS", 2.0)
+    return Namespace(recipe={"a": 1}, work=str(tmp_path / "run"), record=str(tmp_path / "record.json"))
+
+
+def holder(args):
+    code = HOLD.format(scripts=SCRIPTS, folder=args.work, seconds=2.0)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def attempt(args, **changes):
+    done = []
+    work.attempt(Namespace(**(vars(args) | changes)), [], 1, lambda *_: done.append(time.monotonic()))
+    return done
+
+
+def test_a_dead_writer_of_this_host_does_not_block(args):
+    process = holder(args)
+    process.kill()
+    process.wait()
+    started = time.monotonic()
+    assert attempt(args)
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_dead_writer_of_another_host_blocks_until_it_was_silent_for_long(args):
+    process = holder(args)
+    process.kill()
+    process.wait()
+    lease = Path(f"{args.work}.lease")
+    lease.write_bytes(lease.read_bytes().replace(socket.gethostname().encode(), b"elsewhere"))
+    started = time.monotonic()
+    assert attempt(args)
+    assert 1.5 < time.monotonic() - started < 15
+
+
+def test_a_live_writer_is_waited_for(args, capfd):
+    process = holder(args)
+    try:
+        # Longer than a silent lease lives: the holder's heartbeat keeps it.
+        threading.Timer(4.0, process.terminate).start()
+        started = time.monotonic()
+        assert attempt(args)
+        assert time.monotonic() - started > 3.5
+    finally:
+        process.kill()
+        process.wait()
+    assert "another process writes there" in capfd.readouterr().err
+
+
+def test_attempts_are_told_with_their_causes(args):
+    for error in (SystemExit(launch.TERMINATED), ValueError("no")):
+
+        def body(*_, error=error):
+            raise error
+
+        with pytest.raises(type(error)):
+            work.attempt(args, [], 1, body)
+    told = []
+    work.attempt(args, [], 1, lambda *_: told.extend(work.attempts(args.work)))
+    assert [attempt["cause"] for attempt in told] == ["SIGTERM", "ValueError: no", "finished"]
+    assert all(attempt["ended"] >= attempt["started"] for attempt in told)
+    assert not Path(args.work).exists(), "a finished run leaves nothing"
+
+
+def test_a_line_that_a_full_disk_cut_off_is_no_attempt(args):
+    Path(args.work).mkdir()
+    work._append(Path(args.work), {"started": "1"})
+    with open(Path(args.work, work.ATTEMPTS), "a") as stream:
+        stream.write('{"started": "cut o')
+    assert [attempt["started"] for attempt in work.attempts(args.work)] == ["1"]
+
+
+def test_another_recipe_drops_what_is_there(args, capfd):
+    def body(*_):
+        Path(args.work, "kept").write_text("")
+
+    work.attempt(args, [], 1, body)
+    assert Path(args.work, "kept").exists()
+    attempt(args, recipe={"a": 2})
+    assert not Path(args.work, "kept").exists()
+    assert "dropped what an earlier recipe" in capfd.readouterr().err
+
+
+def test_growing_lists_drop_nothing(args):
+    def body(*_):
+        Path(args.work, "kept").write_text("")
+
+    work.attempt(args, [], 1, body, extendable=("seeds",))
+    args.recipe = {"a": 1, "seeds": [1, 2]}
+    work.attempt(args, [], 1, lambda *_: None, extendable=("seeds",))
+    assert Path(args.work, "kept").exists()
+
+
+def test_a_finished_run_is_not_repeated(args, tmp_path):
+    (tmp_path / "out").write_text("x")
+    work.attempt(args, [], 1, lambda *_: record.write(args.record, args.recipe, [], [tmp_path / "out"]))
+    assert json.loads(Path(args.record).read_text())["fingerprint"] == record.fingerprint(args.recipe, [])
+    assert not attempt(args)
+    (tmp_path / "out").write_text("y")
+    assert attempt(args), "its output was changed"
