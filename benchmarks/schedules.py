@@ -4,7 +4,7 @@
     python benchmarks/schedules.py --resources runs/schedules/resources --corpus toy --sizes 64k 128k 256k 512k
 
 Both schedules see the same rows, masks and first weights for a seed, and the same warm-up. Linear decay takes the best
-of `--rates` at each size, the trunk the best one for all sizes, both chosen with the first seed. Prints held-out losses,
+of `--rates` at each size, the trunk the best one for all sizes, both chosen with the first seed. Prints held-out loss,
 paired differences and the tokens trained.
 """
 
@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from transformers.utils import logging  # noqa: E402
+from transformers.utils import logging
 
-from gridlaw import devices, grid, pretraining, record, rows  # noqa: E402
+from gridlaw import devices, grid, pretraining, record, rows
 
 
 class Setting:

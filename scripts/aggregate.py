@@ -23,10 +23,12 @@ CELL = ["model", "size", "tokens", "gpus"]
 ALL_TASKS, AVERAGE = "all tasks", "macro_average"
 RUN_FACTS = [
     "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "unique_tokens", "trained_tokens",
-    "steps", "batch_rows", "final_loss", "held_out_loss", "held_out_loss_se", "tokens_per_second",
-    "tokens_per_second_low", "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host",
-    "started",
+    "tokens_here", "steps", "batch_rows", "flops", "flops_without_embeddings", "final_loss", "held_out_loss",
+    "held_out_loss_se", "unigram_loss", "trained", "tokens_per_second", "tokens_per_second_low",
+    "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
 ]  # fmt: skip
+# What points must have in common to be one curve's.
+SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
 
 
 def main() -> None:
@@ -85,7 +87,12 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 facts = json.loads(file.read_text())
                 row |= {"tokens": facts["size_tokens"], "status": "done"}
                 row["tokenizer"] = recipe["tokenizers"][model]
+                row |= {name: facts["recipe"].get(name) for name in SCHEDULE}
                 row |= {name: facts.get("tokens" if name == "trained_tokens" else name) for name in RUN_FACTS}
+                # With start-up and evaluation, of the attempt that finished.
+                row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
+                row["joules"] = facts["energy"]["joules"]
+                row["attempts"] = len(facts["attempts"])
             rows.append(row)
     return rows
 

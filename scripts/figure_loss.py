@@ -3,12 +3,14 @@
     python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png
 
 The interval is over pre-training seeds where there are several, else over the rows of the held-out text. Losses are a
-masked token's: models with different tokenizers, which predict different tokens, have a panel each.
+masked token's: models with different tokenizers, which predict different tokens, have a panel each. A model at the
+dotted line has learnt no more than how frequent each word is.
 """
 
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from gridlaw import cli, intervals, plotting
 
@@ -36,10 +38,13 @@ def main() -> None:
                 curve = curve.sort_values("tokens")
                 marker = plotting.marker(table["gpus"], gpus)
                 plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model], marker)
+            for unigram in runs.loc[runs["tokenizer"] == tokenizer, "unigram_loss"].dropna().unique():
+                ax.axhline(unigram, color="0.4", linewidth=0.7, linestyle=":")
             ax.set_ylabel("held-out loss (nats)")
             if columns > 1:
                 ax.set_title(f"tokenizer {tokenizer}")
-        plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}")
+        unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="words guessed by their frequency")
+        plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -64,7 +64,10 @@ def test_plan():
 
 @pytest.mark.parametrize(
     ("change", "line"),
-    [({"batch_size": 101}, "pretrain.batch_size: 101 rows is more"), ({"warmup_tokens": 2000}, "pretrain.warmup_tokens")],
+    [
+        ({"batch_size": 101}, "pretrain.batch_size: 101 rows is more"),
+        ({"warmup_tokens": 2000}, "pretrain.warmup_tokens"),
+    ],
 )
 def test_impossible_plans(change, line):
     with pytest.raises(cli.Failure, match=line):

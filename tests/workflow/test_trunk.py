@@ -52,7 +52,9 @@ def test_a_branch_goes_on_from_the_trunk(finished):
     assert trunk["steps"] == branch["decay_from"] == round(0.8 * branch["steps"])
     assert branch["steps_here"] == branch["steps"] - trunk["steps"]
     assert trunk["steps_here"] == trunk["steps"] - record(finished, "trunk", "3k")["steps"]
-    trained = sum(record(finished, step, size)["tokens_here"] for step in ("trunk", "pretrain") for size in ("3k", "6k"))
+    trained = sum(
+        record(finished, step, size)["tokens_here"] for step in ("trunk", "pretrain") for size in ("3k", "6k")
+    )
     apart = sum(record(finished, "pretrain", size)["tokens"] for size in ("3k", "6k"))
     assert trained < 0.8 * apart
 
