@@ -282,7 +282,7 @@ def compare_losses(args: Namespace, folder: Path) -> None:
     recipe = recipe_of(
         model=bert(layers=2, width=128, heads=2, positions=64),
         batch_size=16,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         passes=args.passes,
         warmup_tokens=args.tokens * args.passes // 10,
     )
