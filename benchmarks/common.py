@@ -13,10 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
-# Programs import this module before gridlaw.
+# Programs import this module before gridlaw and before torch.
 sys.path.insert(0, str(SCRIPTS))
 # Nothing here is fetched from the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+from gridlaw import launch
+
+# Both sides have the same one.
+launch.one_gpu()
 
 
 def configuration() -> dict:
