@@ -17,11 +17,8 @@ SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 # Nothing here is fetched from the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
-
-from gridlaw import launch
-
-# Both sides have the same one.
-launch.one_gpu()
+# Trainer would take all GPUs there are.
+os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def configuration() -> dict:

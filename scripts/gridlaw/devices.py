@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import torch
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def prepare() -> str:
@@ -12,7 +16,19 @@ def prepare() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     torch.set_num_threads(1)
+    _keep_memory()
     return "cpu"
+
+
+def _keep_memory() -> None:
+    """Have glibc keep freed memory for the next update.
+
+    It would give each large tensor back to the system, and be handed pages again that the system has to clear first.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def device() -> torch.device:
