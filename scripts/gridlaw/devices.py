@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 
+# Large tensors on large pages: those of 4 KiB each cost a fault. Read by torch at its first allocation.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
 import torch
 
 # Of glibc's malloc.h.

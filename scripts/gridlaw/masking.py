@@ -20,12 +20,12 @@ from gridlaw.rows import Slice
 class Masker:
     """Chooses and hides the tokens of rows that are to be predicted.
 
-    A fixed number of a row's ordinary tokens is chosen, `rate` of them and at least one; of the chosen, 80 % become
-    [MASK], 10 % a random token, 10 % stay.
+    A fixed number of a row's ordinary tokens is chosen: `rate` of all its tokens but padding, and at least one, so that
+    batches of full rows have one shape. Of the chosen, 80 % become [MASK], 10 % a random token, 10 % stay.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rate: float, seed: int):
-        self.mask = tokenizer.mask_token_id
+        self.mask, self.pad = tokenizer.mask_token_id, tokenizer.pad_token_id
         self.is_ordinary = np.ones(len(tokenizer), bool)
         self.is_ordinary[tokenizer.all_special_ids] = False
         self.ordinary = np.flatnonzero(self.is_ordinary)
@@ -44,8 +44,8 @@ class Masker:
         """
         order, fate, other = self._random(positions, rows.shape[1])
         ordinary = self.is_ordinary[rows]
-        available = ordinary.sum(1)
-        count = np.minimum(np.maximum(1, np.rint(self.rate * available)), available)
+        tokens = (rows != self.pad).sum(1)
+        count = np.minimum(np.maximum(1, np.rint(self.rate * tokens)), ordinary.sum(1))
         ranked = np.where(ordinary, order, 2.0).argsort(1, kind="stable")
         chosen = np.zeros(rows.shape, bool)
         np.put_along_axis(chosen, ranked, np.arange(rows.shape[1]) < count[:, None], 1)

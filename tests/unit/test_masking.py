@@ -8,7 +8,7 @@ from gridlaw import masking
 
 
 class Tokenizer:
-    mask_token_id = 4
+    mask_token_id, pad_token_id = 4, 0
     all_special_ids = [0, 1, 2, 3, 4]
 
     def __len__(self):
@@ -36,12 +36,19 @@ def masker(rate=0.2, seed=1):
 def test_fixed_count_of_ordinary_tokens():
     rows = np.repeat(Rows(1).ids, 20, 0)
     masked, places, labels = masker()(rows, np.arange(20))
-    assert (np.bincount(places // 40) == round(0.2 * 29)).all()
+    assert (np.bincount(places // 40) == round(0.2 * 30)).all()
     assert (labels == rows.reshape(-1)[places]).all()
     assert (labels >= 5).all(), "special tokens are never predicted"
     kept = np.ones(rows.size, bool)
     kept[places] = False
     assert (masked.reshape(-1)[kept] == rows.reshape(-1)[kept]).all()
+
+
+def test_full_rows_have_one_shape():
+    rows = np.random.default_rng(0).integers(0, 100, (50, 40))
+    rows[rows == 0] = 1
+    _, places, _ = masker()(rows, np.arange(50))
+    assert (np.bincount(places // 40) == 8).all(), "however many special tokens are among them"
 
 
 def test_eighty_ten_ten():
