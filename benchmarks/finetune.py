@@ -36,6 +36,7 @@ import pandas as pd
 import tokenizer as tokenizer_program
 import torch
 from transformers import PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from gridlaw import language, modeling, recipes, record
 
@@ -62,6 +63,7 @@ def main() -> None:
         "--threads", type=int, default=1, help="CPU threads of the baseline; gridlaw takes one (default: 1)"
     )
     args = parser.parse_args()
+    disable_progress_bar()
     common.print_machine(args.threads)
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as folder:
         for task in args.tasks:
@@ -182,8 +184,8 @@ def examples(count: int, seed: int) -> pd.DataFrame:
         speaker.change_topic()
         label = int(speaker.chance(0.5))
         # Three tokens are special ones.
-        words = round(min(max(random.gauss(MEAN, DEVIATION), 20), MAX_LENGTH)) - 3
-        pair = [text(speaker, label, words // 2), text(speaker, label, words - words // 2)]
+        length = round(min(max(random.gauss(MEAN, DEVIATION), 20), MAX_LENGTH)) - 3
+        pair = [text(speaker, label, length // 2), text(speaker, label, length - length // 2)]
         rows.append({"sentence1": pair[0], "sentence2": pair[1], "label": label})
     return pd.DataFrame(rows)
 

@@ -36,8 +36,9 @@ def main() -> None:
 def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -> None:
     """What each rank does."""
     # Imported by ranks only: their launcher need not wait for it.
-    from gridlaw import devices, modeling, pretraining, rows
-    from gridlaw.energy import Energy
+    with launch.loading():
+        from gridlaw import devices, modeling, pretraining, rows
+        from gridlaw.energy import Energy
 
     device = devices.prepare()
     model, has_head, tokenizer = pretraining.network(args)

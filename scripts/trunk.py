@@ -27,8 +27,9 @@ def main() -> None:
 def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
     """What each rank does."""
     # Imported by ranks only: their launcher need not wait for it.
-    from gridlaw import checkpoints, devices, pretraining
-    from gridlaw.energy import Energy
+    with launch.loading():
+        from gridlaw import checkpoints, devices, pretraining
+        from gridlaw.energy import Energy
 
     device = devices.prepare()
     model, _, tokenizer = pretraining.network(args)

@@ -5,18 +5,35 @@ This module is imported before torch, whose import a mere launcher need not pay 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
 # Of a program that SIGTERM ended, as shells report it.
 TERMINATED = 128 + signal.SIGTERM
 LAUNCHER = "GRIDLAW_LAUNCHER"
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Within this block modules are imported a fifth faster.
+
+    What they define stays. The garbage collector would look through it again and again while it grows, and whenever
+    Trainer asks it to; it is told to leave it alone.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def is_rank() -> bool:
