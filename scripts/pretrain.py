@@ -49,7 +49,7 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
     def measure() -> dict[str, float]:
         return pretraining.held_out_loss(model, tokenizer, args.recipe, held_out)
 
-    with Energy() as energy:
+    with Energy() as meter:
         if args.slice:
             trainer, plan = pretraining.train(
                 model, tokenizer, args, fingerprint, until=lambda plan: plan.steps, measure=measure
@@ -63,14 +63,11 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
             unigram = pack["held_out"]["unigram_loss"]
             learnt = facts["held_out_loss"] < unigram - pretraining.UNIGRAM_MARGIN
             facts |= {"unigram_loss": unigram, "trained": learnt if args.slice else None}
-    facts["peak_memory_mb"] = pretraining.peak_memory_mb()
+    facts |= {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
 
     if launch.rank() == 0:
         save(model, tokenizer, args)
-        record.write(
-            args.record, args.recipe, inputs, [args.manifest], **facts, energy=energy.record(),
-            attempts=work.attempts(args.work),
-        )  # fmt: skip
+        record.write(args.record, args.recipe, inputs, [args.manifest], **facts, attempts=work.attempts(args.work))
     pretraining.finish()
 
 

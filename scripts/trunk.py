@@ -33,9 +33,9 @@ def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
 
     device = devices.prepare()
     model, _, tokenizer = pretraining.network(args)
-    with Energy() as energy:
+    with Energy() as meter:
         trainer, plan = pretraining.train(model, tokenizer, args, fingerprint, until=lambda plan: plan.rate.decay_from)
-    memory = pretraining.peak_memory_mb()
+    used = {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
     # Sizes so close that they branch off at the same update share its state.
     start = Path(args.trunk) if args.trunk else None
     at_start = start and checkpoints.step(start) == trainer.state.global_step
@@ -48,8 +48,7 @@ def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
         record.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
         record.write(
             args.record, args.recipe, inputs, [args.manifest], ranks=args.recipe["gpus"],
-            device=device, **pretraining.facts(trainer, plan, args, model), peak_memory_mb=memory,
-            energy=energy.record(), attempts=work.attempts(args.work),
+            device=device, **pretraining.facts(trainer, plan, args, model), **used, attempts=work.attempts(args.work),
         )  # fmt: skip
     pretraining.finish()
 

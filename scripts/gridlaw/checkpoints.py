@@ -21,7 +21,7 @@ import torch.distributed as dist
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from gridlaw import cli, devices, launch, record
 
@@ -50,6 +50,9 @@ class ResumableTrainer(Trainer):
         self.saving = SaveByTime(60 * minutes)
         self.add_callback(self.times)
         self.add_callback(self.saving)
+        if launch.rank() > 0:
+            # The first rank of each node would print the same.
+            self.remove_callback(PrinterCallback)
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> LambdaLR:
         """The learning rate of the run's schedule."""
@@ -156,12 +159,14 @@ class SaveByTime(TrainerCallback):
 
     @contextmanager
     def at_sigterm(self) -> Iterator[None]:
-        """Within this block SIGTERM asks for a checkpoint and the end of training."""
-        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "sigterm", True))
+        """Within this block SIGTERM, or what srun has for it, asks for a checkpoint and the end of training."""
+        signals = (signal.SIGTERM, launch.SAVE)
+        before = [signal.signal(one, lambda *_: setattr(self, "sigterm", True)) for one in signals]
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for one, handler in zip(signals, before, strict=True):
+                signal.signal(one, handler)
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         # A checkpoint brings the intervals of the run that wrote it, which may have been shorter.

@@ -10,6 +10,8 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 
+from gridlaw import launch
+
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
@@ -19,6 +21,8 @@ def prepare() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     torch.set_num_threads(1)
+    # Or accelerate would take more where torchrun started a single rank on a node.
+    os.environ["OMP_NUM_THREADS"] = "1"
     _keep_memory()
     return "cpu"
 
@@ -37,7 +41,8 @@ def _keep_memory() -> None:
 def device() -> torch.device:
     """The running rank's own."""
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        # srun may show each rank its own GPU alone.
+        return torch.device("cuda", launch.local_rank() % torch.cuda.device_count())
     return torch.device("cpu")
 
 

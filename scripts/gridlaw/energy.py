@@ -69,6 +69,19 @@ class Energy:
         return {"joules": None, "source": "not measured"}
 
 
+def together(records: list[dict]) -> dict[str, float | str | None]:
+    """What several nodes used, from the record of each; not measured unless all of them are."""
+    if len(records) == 1:
+        return records[0]
+    if any(record["joules"] is None for record in records):
+        return {"joules": None, "source": "not measured"}
+    sources = " and ".join(dict.fromkeys(record["source"] for record in records))
+    return {
+        "joules": round(sum(record["joules"] for record in records), 3),
+        "source": f"{len(records)} nodes: {sources}",
+    }
+
+
 def gpus() -> tuple[str, list[Counter]]:
     """NVML's counters of the GPUs that this program may use; needs the package nvidia-ml-py.
 

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
-from gridlaw import cli, devices, flops, launch, masking, modeling, objective, record, rows, schedule, training
+from gridlaw import cli, devices, energy, flops, launch, masking, modeling, objective, record, rows, schedule, training
 from gridlaw.checkpoints import ResumableTrainer
 
 # The held-out text is hidden in the same way for every model and every seed.
@@ -199,6 +199,15 @@ def peak_memory_mb() -> float:
     if dist.is_initialized():
         dist.all_reduce(held)
     return round(held.item(), 1)
+
+
+def energy_used(meter: energy.Energy) -> dict[str, float | str | None]:
+    """What the run used on all its nodes, for a record; each rank has measured its own node."""
+    records = [meter.record()]
+    if dist.is_initialized():
+        records = [None] * dist.get_world_size()
+        dist.all_gather_object(records, meter.record() if launch.local_rank() == 0 else None)
+    return energy.together([record for record in records if record])
 
 
 def finish() -> None:

@@ -36,6 +36,8 @@ def attempt(
 ) -> None:
     """Make one attempt at a training program's result, as the only one that does.
 
+    The process that holds the work folder is the launcher of the ranks, or rank 0 of ranks that it did not launch.
+
     Args:
         args: of the program: `recipe`, `work` and `record`.
         inputs: files the result is made from.
@@ -45,19 +47,24 @@ def attempt(
     """
     fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
     fingerprint = record.fingerprint(fixed, inputs)
-    if launch.is_rank():
-        launch.follow_launcher()
+    launch.join()
+    if launch.is_launched() or (launch.rank() > 0 and launch.told_to_begin()):
         body(args, fingerprint)
-        return
-    with _held(Path(args.work), fingerprint):
-        if record.is_finished(args.record, record.fingerprint(args.recipe, inputs)):
-            print("finished by another process meanwhile", file=sys.stderr)
-        elif ranks > 1:
-            launch.run(ranks)
-        else:
-            launch.one_gpu()
-            body(args, fingerprint)
-        remove_checkpoints(args.work)
+    elif launch.rank() == 0:
+        launch.check_number(ranks)
+        with _held(Path(args.work), fingerprint):
+            finished = record.is_finished(args.record, record.fingerprint(args.recipe, inputs))
+            if launch.is_rank():
+                launch.tell(begin=not finished)
+            if finished:
+                print("finished by another process meanwhile", file=sys.stderr)
+            elif ranks > 1 and not launch.is_rank():
+                launch.run(ranks)
+            else:
+                if ranks == 1:
+                    launch.one_gpu()
+                body(args, fingerprint)
+            remove_checkpoints(args.work)
 
 
 @contextmanager

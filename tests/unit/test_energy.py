@@ -235,3 +235,12 @@ def test_no_nvml(nvml, monkeypatch):
     # None in its place is how Python says that a module cannot be imported.
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert measured(nvml, {"b": 2_500, "d": 1_000}) == NOT_MEASURED
+
+
+def test_several_nodes():
+    one, two = {"joules": 1.5, "source": "NVML: 4 GPUs"}, {"joules": 2.0, "source": "NVML: 4 GPUs"}
+    assert energy.together([one]) == one
+    assert energy.together([one, two]) == {"joules": 3.5, "source": "2 nodes: NVML: 4 GPUs"}
+    other = {"joules": 1.0, "source": "NVML: 1 GPU"}
+    assert energy.together([one, other])["source"] == "2 nodes: NVML: 4 GPUs and NVML: 1 GPU"
+    assert energy.together([one, NOT_MEASURED, two]) == NOT_MEASURED

@@ -104,13 +104,20 @@ class Training:
                 "--examples", data / "examples.parquet", "--task", data / "task.json",
             ]  # fmt: skip
         program = SCRIPTS / f"{phase}.py"
-        self.command = [sys.executable, program, "--recipe", recipes.canonical(recipe), *common, *arguments]
+        self.program = [program, "--recipe", recipes.canonical(recipe), *common, *arguments]
 
-    def start(self) -> subprocess.Popen:
+    def start(self, *launcher: str, **environment: str) -> subprocess.Popen:
+        """Start the program, alone or by a launcher of ranks."""
         log = open(self.folder / "log", "ab")  # noqa: SIM115
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        command = list(map(str, self.command))
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        command = [sys.executable, *launcher, *map(str, self.program)]
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+    def start_nodes(self, share: int, port: int) -> list[subprocess.Popen]:
+        """Start the program's ranks as two nodes would, with a torchrun each; both are this host."""
+        meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}", "--rdzv-id", "1"]
+        torchrun = ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", str(share), *meeting]
+        return [self.start(*torchrun) for _ in range(2)]
 
     def finish(self, timeout: float = 300) -> str:
         """Run to the end.

@@ -1,8 +1,11 @@
 """A training that was killed continues to the very same weights, at whatever moment it was killed."""
 
 import json
+import os
 import shutil
 import signal
+import socket
+import sys
 import time
 
 import pytest
@@ -45,6 +48,12 @@ def updates(training):
     return int(found[-1].name.split("-")[1]) if found else 0
 
 
+def wait_for(training, process, number):
+    """Wait for a training to have done some updates."""
+    while updates(training) < number and process.poll() is None:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_pretraining(train, reference, ranks):
     training = train(ranks=ranks)
@@ -55,8 +64,7 @@ def test_pretraining(train, reference, ranks):
     training.kill_when(lambda: updates(training) > 45 and partial.exists())
     # Only what was started is killed: its ranks must not go on.
     process = training.start()
-    while updates(training) < 60 and process.poll() is None:
-        pass
+    wait_for(training, process, 60)
     process.kill()
     process.wait()
     assert training.finish() == reference("pretrain", ranks)
@@ -82,8 +90,8 @@ def test_one_more_seed_costs_one_seed(data, train, reference):
     training = train("finetune")
     shutil.copytree(data / "reference-finetune-1" / "work", training.folder / "work")
     before = {file: file.stat().st_mtime_ns for file in (training.folder / "work").rglob("facts.json")}
-    at = training.command.index("--recipe") + 1
-    training.command[at] = training.command[at].replace('"seeds":[1,2]', '"seeds":[2,1,3]')
+    at = training.program.index("--recipe") + 1
+    training.program[at] = training.program[at].replace('"seeds":[1,2]', '"seeds":[2,1,3]')
     training.finish()
     runs = json.loads((training.folder / "record.json").read_text())["runs"]
     assert [(run["train_set"], run["seed"]) for run in runs] == [(s, n) for s in ("60", "all") for n in (2, 1, 3)]
@@ -113,8 +121,8 @@ def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
 def test_another_recipe_starts_afresh(train):
     training = train()
     training.kill_when(lambda: updates(training) > 10)
-    at = training.command.index("--recipe") + 1
-    training.command[at] = training.command[at].replace('"learning_rate":0.003', '"learning_rate":0.002')
+    at = training.program.index("--recipe") + 1
+    training.program[at] = training.program[at].replace('"learning_rate":0.003', '"learning_rate":0.002')
     training.finish()
     assert "dropped what an earlier recipe, code or input had left" in training.log()
     assert "continuing" not in training.log()
@@ -143,3 +151,92 @@ def test_one_writer_at_a_time(train, reference):
     assert log.count("another process writes there; waiting for it to end") == 1
     assert log.count("finished by another process meanwhile") == 1
     assert training.digest() == reference("pretrain")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("share", [1, 2])
+def test_two_nodes(train, reference, port, share):
+    training = train(ranks=2 * share)
+    nodes = training.start_nodes(share, port)
+    wait_for(training, nodes[0], 40)
+    # Their ranks are in sessions of their own: they must see by themselves that they are alone.
+    for node in nodes:
+        node.kill()
+    assert [node.wait() for node in nodes] == [-signal.SIGKILL] * 2, training.log()
+    nodes = training.start_nodes(share, port)
+    wait_for(training, nodes[0], updates(training) + 10)
+    # A word to one of them ends both.
+    nodes[1].terminate()
+    assert all(node.wait(60) for node in nodes), training.log()
+    assert "SIGTERM after update" in training.log()
+    assert not (training.folder / "record.json").exists()
+    assert [node.wait(200) for node in training.start_nodes(share, port)] == [0, 0], training.log()
+    assert training.digest() == reference("pretrain", 2 * share)
+    attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
+    assert [attempt["cause"] for attempt in attempts] == ["killed", "SIGTERM", "finished"]
+    assert [node.wait(60) for node in training.start_nodes(share, port)] == [0, 0], training.log()
+    assert training.log().count("finished by another process meanwhile") == 1
+
+
+SRUN = """#!{python}
+# Runs a command twice, as on two nodes; kills both at SIGTERM and passes SIGUSR1 on, as srun does.
+import signal, subprocess, sys
+assert sys.argv[1:5] == ["--nodes", "2", "--ntasks", "2"]
+command = sys.argv[sys.argv.index({python!r}):]
+tasks = [subprocess.Popen(command) for _ in range(2)]
+signal.signal(signal.SIGUSR1, lambda *_: [task.send_signal(signal.SIGUSR1) for task in tasks])
+signal.signal(signal.SIGTERM, lambda *_: [task.kill() for task in tasks])
+sys.exit(max(task.wait() for task in tasks))
+"""
+
+
+def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
+    programs = {
+        "srun": SRUN.format(python=sys.executable),
+        "squeue": "#!/bin/sh\necho n[1-2]\n",
+        "sinfo": "#!/bin/sh\necho n1 localhost\necho n2 localhost\n",
+    }
+    (tmp_path / "bin").mkdir()
+    for name, program in programs.items():
+        (tmp_path / "bin" / name).write_text(program)
+        (tmp_path / "bin" / name).chmod(0o755)
+    job = {"SLURM_JOB_ID": "7", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    training = train(ranks=2)
+    launcher = training.start(**job)
+    wait_for(training, launcher, 20)
+    # Its ranks must not go on.
+    launcher.kill()
+    assert launcher.wait() == -signal.SIGKILL, training.log()
+    launcher = training.start(**job)
+    wait_for(training, launcher, updates(training) + 10)
+    launcher.terminate()
+    assert launcher.wait(60) == 128 + signal.SIGTERM, training.log()
+    assert "SIGTERM after update" in training.log()
+    assert training.start(**job).wait(120) == 0, training.log()
+    assert training.digest() == reference("pretrain", 2)
+    attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
+    assert [attempt["cause"] for attempt in attempts] == ["killed", "SIGTERM", "finished"]
+    assert {attempt["slurm_job"] for attempt in attempts} == {"7"}
+
+
+def test_ranks_of_srun(train, reference, port):
+    training = train(ranks=2, minutes=10)
+    meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "SLURM_STEP_NUM_TASKS": "2"}
+    tasks = [training.start(**meeting, SLURM_PROCID=number, SLURM_LOCALID="0") for number in ("0", "1")]
+    assert [task.wait(120) for task in tasks] == [0, 0], training.log()
+    assert training.digest() == reference("pretrain", 2)
+
+
+def test_another_number_of_ranks_is_refused(train):
+    training = train(ranks=1)
+    torchrun = training.start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    assert torchrun.wait(60) == 1
+    said = [line for line in training.log().splitlines() if line.startswith("error: ")]
+    assert said == ["error: gpus: 2 ranks were started for a run of 1; right would be 1"]
+    assert not (training.folder / "work").exists()
