@@ -9,7 +9,11 @@ rule aggregate:
             for cell in CELLS
             for seed in config["seeds"]["pretrain"]
         ],
-        scores=[f"results/score/{cell.model}/{cell.size}/{cell.gpus}/scores.csv" for cell in SCORED],
+        scores=[
+            f"results/score/{cell.model}/{cell.size}/{cell.gpus}/{file}"
+            for cell in SCORED
+            for file in ("scores.csv", "record.json")
+        ],
         baselines=expand("results/baseline/{task}/scores.csv", task=config["tasks"]),
     output:
         runs="results/runs.csv",
@@ -44,6 +48,7 @@ rule figure_scores:
         svg="results/figures/scores.svg",
         pdf="results/figures/scores.pdf",
         data="results/figures/scores.csv",
+        record="results/figures/scores.json",
     log:
         "logs/figure_scores.log",
     conda:
@@ -53,7 +58,7 @@ rule figure_scores:
         code=digest("figure_scores"),
     shell:
         'python "$scripts/figure_scores.py" --recipe {params.recipe:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --figure {output.figure:q} > {log:q} 2>&1"
+        " --baselines {input.baselines:q} --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_loss:
@@ -65,6 +70,7 @@ rule figure_loss:
         svg="results/figures/loss.svg",
         pdf="results/figures/loss.pdf",
         data="results/figures/loss.csv",
+        record="results/figures/loss.json",
     log:
         "logs/figure_loss.log",
     conda:
@@ -74,7 +80,7 @@ rule figure_loss:
         code=digest("figure_loss"),
     shell:
         'python "$scripts/figure_loss.py" --recipe {params.recipe:q} --runs {input.runs:q}'
-        " --figure {output.figure:q} > {log:q} 2>&1"
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_throughput:
@@ -86,6 +92,7 @@ rule figure_throughput:
         svg="results/figures/throughput.svg",
         pdf="results/figures/throughput.pdf",
         data="results/figures/throughput.csv",
+        record="results/figures/throughput.json",
     log:
         "logs/figure_throughput.log",
     conda:
@@ -95,4 +102,4 @@ rule figure_throughput:
         code=digest("figure_throughput"),
     shell:
         'python "$scripts/figure_throughput.py" --recipe {params.recipe:q} --runs {input.runs:q}'
-        " --figure {output.figure:q} > {log:q} 2>&1"
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"

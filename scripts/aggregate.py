@@ -59,7 +59,17 @@ def main() -> None:
         table.to_csv(file, index=False)
         table.to_parquet(file.with_suffix(".parquet"), index=False)
         outputs += [file, file.with_suffix(".parquet")]
-    record.write(args.record, recipe, [], outputs)
+    record.write(args.record, recipe, gathered(recipe, args.pretrain, args.score, args.baseline), outputs)
+
+
+def gathered(recipe: dict, pretrain: Path, score: Path, baseline: Path) -> list[Path]:
+    """The files that the tables come from, those that are there."""
+    cells = [Path(model, size, str(gpus)) for model, size, gpus, _ in recipe["cells"]]
+    scored = {Path(model, size, str(gpus)) for model, size, _, gpus in recipe["cells"]}
+    files = [pretrain / cell / str(seed) / "record.json" for cell in cells for seed in recipe["seeds"]]
+    files += [score / cell / file for cell in sorted(scored) for file in ("scores.csv", "record.json")]
+    files += [baseline / task / "scores.csv" for task in recipe["tasks"]]
+    return [file for file in files if file.is_file()]
 
 
 def within_range(summary: pd.DataFrame) -> pd.DataFrame:

@@ -14,10 +14,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from gridlaw import cli, record, sources
-
-CONTENT = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
-           "added_tokens.json", "vocab.*", "merges.txt", "spiece.model", "sentencepiece*"]  # fmt: skip
+from gridlaw import cli, layout, record, sources
 
 
 def main() -> None:
@@ -34,10 +31,10 @@ def main() -> None:
     else:
         facts["commit"] = sources.commit(name, args.recipe["revision"], "model")
         try:
-            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=CONTENT))
+            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=layout.CHECKPOINT))
         except (HfHubHTTPError, OSError) as error:
             raise cli.Failure(f"model {name}: {error}") from error
-    files = sorted({file for pattern in CONTENT for file in source.glob(pattern)})
+    files = [Path(file) for file in layout.checkpoint_files(source)]
     if not any(file.suffix == ".safetensors" for file in files):
         raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +43,7 @@ def main() -> None:
 
     digests = {file.name: record.sha256(folder / file.name) for file in files}
     record.write_json(args.manifest, {**facts, "files": digests})
-    record.write(args.record, args.recipe, [], [args.manifest], **facts)
+    record.write(args.record, args.recipe, layout.checkpoint_files(name), [args.manifest], **facts)
 
 
 if __name__ == "__main__":
