@@ -189,7 +189,8 @@ class _Reach:
 class _Module:
     """A module: its definitions by name, and what its imports bind and load."""
 
-    def __init__(self, path: Path, package: str):
+    def __init__(self, root: Path, path: Path):
+        package = ".".join(path.relative_to(root).parts[:-1])
         statements: dict[str, list[ast.stmt]] = {LEVEL: []}
         imports: list[ast.stmt] = []
         for statement in ast.parse(path.read_bytes(), path).body:
@@ -202,9 +203,12 @@ class _Module:
         level = self.units[LEVEL]
         bound = _Unit([*imports, *level.statements], package)
         self.imports, self.loads = bound.imports, bound.loads
-        # What nobody names was imported for its effects.
+        # What nobody names was imported for its effects; those of the project's modules are theirs.
         named = {_first(reference) for unit in self.units.values() for reference in unit.references}
-        level.statements += [one for one in imports if not named & _Unit([one], package).imports.keys()]
+        for statement in imports:
+            unit = _Unit([statement], package)
+            if not named & unit.imports.keys() and not any(any(_importable(root / _first(one))) for one in unit.loads):
+                level.statements.append(statement)
         if not level.statements:
             del self.units[LEVEL]
         self._digests: dict[str, str] = {}
@@ -265,7 +269,7 @@ class _Unit:
                 name = _dotted(node)
                 if name is None:
                     self._refer([node.value], bound)
-                elif _first(name) not in bound:
+                elif _first(name) not in bound and not (kind is ast.Name and type(node.ctx) is ast.Store):
                     self.references.add(name)
             elif kind is ast.Constant:
                 if type(node.value) is str:
@@ -365,8 +369,7 @@ def _meanings(dotted: str, imports: dict[str, set[str]]) -> set[str]:
 
 @cache
 def _module(root: Path, path: Path) -> _Module:
-    parts = path.relative_to(root).with_suffix("").parts
-    return _Module(path, ".".join(parts[:-1]))
+    return _Module(root, path)
 
 
 @cache
