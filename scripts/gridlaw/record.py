@@ -112,6 +112,7 @@ def write(
             "step": program.stem,
             "recipe": recipe,
             "code": code.digest(program),
+            "definitions": code.definitions(program),
             "fingerprint": fingerprint(recipe, inputs),
             "inputs": {str(path): sha256(path) for path in inputs},
             "outputs": {str(path): sha256(path) for path in outputs},
