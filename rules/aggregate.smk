@@ -41,8 +41,9 @@ rule aggregate:
 rule figure_scores:
     """Draw task scores against data size."""
     input:
-        summary="results/summary.csv",
-        baselines="results/baselines.csv",
+        summary=ancient("results/summary.csv"),
+        baselines=ancient("results/baselines.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/scores.png",
         svg="results/figures/scores.svg",
@@ -64,7 +65,8 @@ rule figure_scores:
 rule figure_loss:
     """Draw held-out loss against data size."""
     input:
-        runs="results/runs.csv",
+        runs=ancient("results/runs.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/loss.png",
         svg="results/figures/loss.svg",
@@ -86,7 +88,8 @@ rule figure_loss:
 rule figure_throughput:
     """Draw throughput and parallel efficiency against gpus."""
     input:
-        runs="results/runs.csv",
+        runs=ancient("results/runs.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/throughput.png",
         svg="results/figures/throughput.svg",
