@@ -9,7 +9,11 @@ rule aggregate:
             for cell in CELLS
             for seed in config["seeds"]["pretrain"]
         ],
-        scores=[f"results/score/{cell.model}/{cell.size}/{cell.gpus}/scores.csv" for cell in SCORED],
+        scores=[
+            f"results/score/{cell.model}/{cell.size}/{cell.gpus}/{file}"
+            for cell in SCORED
+            for file in ("scores.csv", "record.json")
+        ],
         baselines=expand("results/baseline/{task}/scores.csv", task=config["tasks"]),
     output:
         runs="results/runs.csv",
@@ -37,13 +41,15 @@ rule aggregate:
 rule figure_scores:
     """Draw task scores against data size."""
     input:
-        summary="results/summary.csv",
-        baselines="results/baselines.csv",
+        summary=ancient("results/summary.csv"),
+        baselines=ancient("results/baselines.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/scores.png",
         svg="results/figures/scores.svg",
         pdf="results/figures/scores.pdf",
         data="results/figures/scores.csv",
+        record="results/figures/scores.json",
     log:
         "logs/figure_scores.log",
     conda:
@@ -53,18 +59,20 @@ rule figure_scores:
         code=digest("figure_scores"),
     shell:
         'python "$scripts/figure_scores.py" --recipe {params.recipe:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --figure {output.figure:q} > {log:q} 2>&1"
+        " --baselines {input.baselines:q} --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_loss:
     """Draw held-out loss against data size."""
     input:
-        runs="results/runs.csv",
+        runs=ancient("results/runs.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/loss.png",
         svg="results/figures/loss.svg",
         pdf="results/figures/loss.pdf",
         data="results/figures/loss.csv",
+        record="results/figures/loss.json",
     log:
         "logs/figure_loss.log",
     conda:
@@ -74,18 +82,20 @@ rule figure_loss:
         code=digest("figure_loss"),
     shell:
         'python "$scripts/figure_loss.py" --recipe {params.recipe:q} --runs {input.runs:q}'
-        " --figure {output.figure:q} > {log:q} 2>&1"
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_throughput:
     """Draw throughput and parallel efficiency against gpus."""
     input:
-        runs="results/runs.csv",
+        runs=ancient("results/runs.csv"),
+        record="results/aggregate.json",
     output:
         figure="results/figures/throughput.png",
         svg="results/figures/throughput.svg",
         pdf="results/figures/throughput.pdf",
         data="results/figures/throughput.csv",
+        record="results/figures/throughput.json",
     log:
         "logs/figure_throughput.log",
     conda:
@@ -95,4 +105,4 @@ rule figure_throughput:
         code=digest("figure_throughput"),
     shell:
         'python "$scripts/figure_throughput.py" --recipe {params.recipe:q} --runs {input.runs:q}'
-        " --figure {output.figure:q} > {log:q} 2>&1"
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"

@@ -1,28 +1,29 @@
 """The grid, and what rules take from it: paths, recipes, digests of programs."""
 
-import json
 import shlex
 import sys
-from glob import glob
 from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, grid, recipes
+from gridlaw import code, files, grid, layout, recipes
 from gridlaw.config import complete
-
-# Where the programs are, whatever the working directory; logs are there to read while they run.
-shell.prefix(f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts; ")
 
 try:
     config = complete(config, workflow.configfiles)
 except ValueError as mistakes:
     sys.exit(str(mistakes))
 
+# Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
+# whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.
+shell.prefix(
+    f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
+    f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']}; "
+)
+
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
-SCORED = sorted({cell._replace(gpus=grid.scored_at(config, cell)) for cell in CELLS})
-RELEASED = {name for name, model in config["catalogue"]["models"].items() if "pretrained" in model}
+SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
 
 
 def digest(rule_name):
@@ -39,116 +40,49 @@ def recipe(step, *wildcards):
     return of
 
 
-def tokenizer_folder(tokenizer):
-    """Where a tokenizer lies: trained on the corpus, or a released model's own."""
-    if tokenizer in RELEASED:
-        return f"resources/checkpoint/{tokenizer}"
-    return f"resources/tokenizer/{CORPUS}/{tokenizer}"
+def corpus_files(key):
+    """Local files of a corpus; its recipe tells what is in them, their age does not matter."""
+
+    def of(job):
+        return ancient(files.of_corpus(config, job.corpus, key))
+
+    return of
 
 
-def pack_folder(model):
-    """Where the rows in a model's tokenizer lie."""
-    return f"resources/pack/{CORPUS}/{recipes.tokenizer_of(config, model)}"
-
-
-def corpus_files(corpus, key):
-    """Local files of a corpus, in the order of their names; none for other sources."""
-    patterns = config["catalogue"]["corpora"][corpus].get(key, [])
-    return sorted({file for pattern in patterns for file in glob(pattern, recursive=True)})
-
-
-def task_files(task):
-    """Local files of a task by split, as far as it uses them; none for other sources."""
-    entry = config["catalogue"]["tasks"][task]
-    return {split: entry["files"][split] for split in [entry["train"], *entry["validation"]] if "files" in entry}
-
-
-def checkpoint_files(model):
-    """Files of a released model that is a local folder; none for one on the hub."""
-    name = config["catalogue"]["models"][model]["pretrained"]
-    return sorted(glob(f"{name}/*.json") + glob(f"{name}/*.safetensors")) if name.startswith((".", "/")) else []
-
-
-def slice_manifest(model, size):
-    """What a slice is, in a model's tokenizer."""
-    return f"resources/slice/{CORPUS}/{recipes.tokenizer_of(config, model)}/{size}/manifest.json"
-
-
-def shares_trunk(model, size):
-    """Whether a run branches off the trunk of its model; size 0 trains nothing."""
-    trunk = recipes.pretrain_parameters(config, model)["schedule"] == "trunk"
-    return trunk and grid.parse_size(size) != 0
-
-
-def trunk_before(job):
-    """The size whose state a trunk goes on from: the next smaller one of the grid, None for the smallest.
-
-    A state that is there already keeps the one that it did go on from: a size added in between does not change it.
-    """
-    record = Path(f"results/trunk/{job.model}/{job.size}/{job.gpus}/{job.seed}/record.json")
-    if record.exists():
-        made = json.loads(record.read_text())
-        if recipes.canonical(made["recipe"]) == recipes.canonical(recipes.trunk(config, job.model, job.gpus, job.seed)):
-            states = (Path(file) for file in made["inputs"] if file.startswith("results/trunk/"))
-            return next((state.parts[3] for state in states), None)
-    smaller = [
-        cell.size
-        for cell in CELLS
-        if (cell.model, cell.gpus) == (job.model, int(job.gpus))
-        and 0 < grid.size_order(cell.size) < grid.size_order(job.size)
-    ]
-    return max(smaller, key=grid.size_order, default=None)
+def checkpoint_files(job):
+    """Files of a released model in a local folder, likewise."""
+    return ancient(files.of_checkpoint(config["catalogue"]["models"][job.model]["pretrained"]))
 
 
 def network_input(job):
-    """What a model's first weights and its rows are made from."""
+    """What a model's first weights and its rows are made from; a text that size 0 or the grid does not have is nothing."""
     tokenizer = recipes.tokenizer_of(config, job.model)
-    inputs = {"tokenizer": f"{tokenizer_folder(tokenizer)}/manifest.json"}
-    if grid.parse_size(job.size) != 0:
-        inputs["rows"] = ancient(f"{pack_folder(job.model)}/rows.bin")
-        inputs["slice"] = slice_manifest(job.model, job.size)
-    return inputs
+    text = grid.parse_size(job.size) != 0
+    return {
+        "tokenizer": f"{layout.tokenizer_folder(config, tokenizer)}/manifest.json",
+        "rows": ancient(f"{layout.pack_folder(config, job.model)}/rows.bin") if text else [],
+        "slice": layout.slice_manifest(config, job.model, job.size) if text else [],
+    }
 
 
 def trunk_input(job):
     """A trunk's state goes on from that of a smaller size."""
-    return network_input(job) | state_input(job, trunk_before(job))
+    before = layout.trunk_before(config, job.model, job.size, job.gpus, job.seed, CELLS)
+    return network_input(job) | state_input(job, before)
 
 
 def pretrain_input(job):
-    """A run's text is its slice in the model's tokenizer; size 0 has none, and a grid without a corpus no held-out text."""
-    inputs = network_input(job)
-    if CORPUS:
-        inputs["pack"] = f"{pack_folder(job.model)}/manifest.json"
-        inputs["held_out"] = ancient(f"{pack_folder(job.model)}/held_out.bin")
-    return inputs | state_input(job, job.size if shares_trunk(job.model, job.size) else None)
+    """A run's text is its slice in the model's tokenizer; a grid without a corpus has no held-out text."""
+    folder = layout.pack_folder(config, job.model)
+    return {
+        **network_input(job),
+        "pack": f"{folder}/manifest.json" if CORPUS else [],
+        "held_out": ancient(f"{folder}/held_out.bin") if CORPUS else [],
+        **state_input(job, job.size if layout.shares_trunk(config, job.model, job.size) else None),
+    }
 
 
 def state_input(job, size):
     """The trunk's state at a size, if any."""
-    if size is None:
-        return {}
     trunk = f"results/trunk/{job.model}/{size}/{job.gpus}/{job.seed}"
-    return {"state": ancient(f"{trunk}/state"), "trunk": f"{trunk}/manifest.json"}
-
-
-def network_arguments(job, inputs):
-    """The command line of a run's inputs, those that it has."""
-    tokenizer = tokenizer_folder(recipes.tokenizer_of(config, job.model))
-    named = [inputs[name] for name in ("tokenizer", "trunk") if name in inputs]
-    arguments = ["--tokenizer", tokenizer, "--inputs", *named]
-    if job.model in RELEASED:
-        arguments += ["--checkpoint", tokenizer]
-    options = {"rows": "rows", "slice": "slice", "state": "trunk", "pack": "pack", "held_out": "held-out-rows"}
-    for name, option in options.items():
-        if name in inputs:
-            arguments += [f"--{option}", inputs[name]]
-    return arguments
-
-
-def trunk_arguments(job):
-    return network_arguments(job, trunk_input(job))
-
-
-def pretrain_arguments(job):
-    return network_arguments(job, pretrain_input(job))
+    return {"state": ancient(f"{trunk}/state") if size else [], "trunk": f"{trunk}/manifest.json" if size else []}

@@ -4,8 +4,8 @@
 rule corpus:
     """Fetch the corpus into resources/; later rules need no network."""
     input:
-        files=lambda job: corpus_files(job.corpus, "files"),
-        held_out_files=lambda job: corpus_files(job.corpus, "held_out_files"),
+        files=corpus_files("files"),
+        held_out_files=corpus_files("held_out_files"),
     output:
         documents="resources/corpus/{corpus}/documents.parquet",
         manifest="resources/corpus/{corpus}/manifest.json",
@@ -78,7 +78,7 @@ rule tokenizer:
 rule checkpoint:
     """Fetch a released checkpoint, weights and tokenizer, into resources/."""
     input:
-        lambda job: checkpoint_files(job.model),
+        checkpoint_files,
     output:
         config="resources/checkpoint/{model}/config.json",
         manifest="resources/checkpoint/{model}/manifest.json",
@@ -103,7 +103,7 @@ rule pack:
         train=ancient("resources/segments/{corpus}/train.parquet"),
         held_out=ancient("resources/segments/{corpus}/held_out.parquet"),
         segments="resources/segments/{corpus}/manifest.json",
-        tokenizer=lambda job: f"{tokenizer_folder(job.tokenizer)}/manifest.json",
+        tokenizer=lambda job: f"{layout.tokenizer_folder(config, job.tokenizer)}/manifest.json",
     output:
         rows="resources/pack/{corpus}/{tokenizer}/rows.bin",
         index="resources/pack/{corpus}/{tokenizer}/index.parquet",
@@ -155,7 +155,7 @@ rule slice:
 rule task:
     """Fetch a task's examples into resources/."""
     input:
-        files=lambda job: task_files(job.task).values(),
+        files=lambda job: ancient(list(files.of_task(config, job.task).values())),
     output:
         examples="resources/task/{task}/examples.parquet",
         manifest="resources/task/{task}/manifest.json",
@@ -169,7 +169,6 @@ rule task:
     params:
         recipe=recipe("task", "task"),
         code=digest("task"),
-        files=lambda job: [f"{split}={file}" for split, file in task_files(job.task).items()],
     shell:
-        'python "$scripts/task.py" --recipe {params.recipe:q} --files {params.files:q}'
+        'python "$scripts/task.py" --recipe {params.recipe:q} --files {input.files:q}'
         " --examples {output.examples:q} --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"

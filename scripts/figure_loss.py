@@ -1,6 +1,6 @@
 """Draw held-out loss against data size, a line a model and gpus value.
 
-    python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png
+    python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png --record loss.json
 
 The interval is over pre-training seeds where there are several, else over the rows of the held-out text. Losses are a
 masked token's: models with different tokenizers, which predict different tokens, have a panel each. A model at the
@@ -12,13 +12,14 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, intervals, plotting
+from gridlaw import cli, intervals, plotting, record
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
     parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
     args = parser.parse_args()
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["held_out_loss"])
@@ -30,8 +31,7 @@ def main() -> None:
     with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
         if table.empty:
             axes[0].text(0.5, 0.5, "no held-out text in this grid", ha="center", transform=axes[0].transAxes)
-            return
-        for tokenizer, ax in zip(tokenizers, axes, strict=True):
+        for tokenizer, ax in zip(tokenizers, axes, strict=False):
             own = table[table["tokenizer"] == tokenizer]
             zero = plotting.tokens_axis(ax, own)
             for (model, gpus), curve in own.groupby(["model", "gpus"], sort=False):
@@ -43,8 +43,12 @@ def main() -> None:
             ax.set_ylabel("held-out loss (nats)")
             if columns > 1:
                 ax.set_title(f"tokenizer {tokenizer}")
-        unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="words guessed by their frequency")
-        plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
+        if tokenizers:
+            unigram = Line2D(
+                [], [], color="0.4", linewidth=0.7, linestyle=":", label="words guessed by their frequency"
+            )
+            plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
+    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -1,6 +1,7 @@
 """Draw task scores: a panel a task, against data size; in a grid of one size, against the size of the training set.
 
-python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv --figure scores.png
+    python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv \
+        --figure scores.png --record scores.json
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting
+from gridlaw import cli, plotting, record
 
 NAMES = {
     "matthews_correlation": "Matthews correlation",
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--summary", required=True, help="means and intervals, CSV")
     parser.add_argument("--baselines", required=True, help="the majority class's scores, CSV")
     parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
     args = parser.parse_args()
 
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
@@ -60,6 +62,7 @@ def main() -> None:
             note = "one seed: no interval"
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
         plotting.legend(figure, models, summary["gpus"], note, [majority])
+    record.write(args.record, args.recipe, [args.summary, args.baselines], plotting.files(args.figure))
 
 
 def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:

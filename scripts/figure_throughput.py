@@ -1,6 +1,7 @@
 """Draw throughput and parallel efficiency against gpus, a line a model.
 
-    python scripts/figure_throughput.py --recipe figure.json --runs runs.csv --figure throughput.png
+    python scripts/figure_throughput.py --recipe figure.json --runs runs.csv --figure throughput.png \
+        --record throughput.json
 
 Of each model it takes the largest size that was run at most gpus values; the interval is that of the median update.
 """
@@ -8,15 +9,17 @@ Of each model it takes the largest size that was run at most gpus values; the in
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting
+from gridlaw import cli, plotting, record
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
     parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
     args = parser.parse_args()
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
@@ -29,22 +32,28 @@ def main() -> None:
         efficiency.set_ylabel("parallel efficiency")
         if table.empty:
             speed.text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=speed.transAxes)
-            return
-        for model, curve in table.groupby("model", sort=False):
-            plotting.line(speed, curve["gpus"], curve, models[model], plotting.marker([1], 1))
-            speed.plot(curve["gpus"], curve["ideal"], color=models[model]["color"], linewidth=0.7, linestyle=":")
-            scaled = curve.assign(**{name: curve[name] / curve["ideal"] for name in ("mean", "low", "high")})
-            plotting.line(efficiency, scaled["gpus"], scaled, models[model], plotting.marker([1], 1))
-        for ax in (speed, efficiency):
-            ax.set_xscale("log", base=2)
-            ticks = sorted(table["gpus"].unique())
-            ax.set_xticks(ticks, [str(tick) for tick in ticks])
-            ax.minorticks_off()
-        speed.set_ylim(bottom=0)
-        efficiency.set_ylim(0, max(1.1, 1.05 * (table["high"] / table["ideal"]).max()))
-        efficiency.axhline(1, color="0.4", linewidth=0.7, linestyle=":")
-        ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
-        plotting.legend(figure, models, [], "band: 95 % interval of the median update", [ideal])
+        else:
+            draw(speed, efficiency, table, models)
+            ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
+            plotting.legend(figure, models, [], "band: 95 % interval of the median update", [ideal])
+    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+
+
+def draw(speed: Axes, efficiency: Axes, table: pd.DataFrame, models: dict[str, dict]) -> None:
+    """Both panels: a line a model."""
+    for model, curve in table.groupby("model", sort=False):
+        plotting.line(speed, curve["gpus"], curve, models[model], plotting.marker([1], 1))
+        speed.plot(curve["gpus"], curve["ideal"], color=models[model]["color"], linewidth=0.7, linestyle=":")
+        scaled = curve.assign(**{name: curve[name] / curve["ideal"] for name in ("mean", "low", "high")})
+        plotting.line(efficiency, scaled["gpus"], scaled, models[model], plotting.marker([1], 1))
+    for ax in (speed, efficiency):
+        ax.set_xscale("log", base=2)
+        ticks = sorted(table["gpus"].unique())
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.minorticks_off()
+    speed.set_ylim(bottom=0)
+    efficiency.set_ylim(0, max(1.1, 1.05 * (table["high"] / table["ideal"]).max()))
+    efficiency.axhline(1, color="0.4", linewidth=0.7, linestyle=":")
 
 
 def throughput(runs: pd.DataFrame) -> pd.DataFrame:

@@ -57,6 +57,11 @@ def figure(
     plt.close(drawn)
 
 
+def files(file: str | Path) -> list[Path]:
+    """What `figure` writes for one of its files: the picture in three formats, and its data."""
+    return [Path(file).with_suffix(suffix) for suffix in (".png", ".svg", ".pdf", ".csv")]
+
+
 def styles(models: list[str]) -> dict[str, dict]:
     """Colour and dashes of every model of the grid, the same in all figures."""
     colours = sns.color_palette("colorblind", 10)

@@ -58,6 +58,19 @@ def read_json(file: str | Path) -> dict:
     return json.loads(Path(file).read_text())
 
 
+def found(file: str | Path) -> dict | None:
+    """The manifest or record in a file; None where there is none that can be read."""
+    try:
+        return read_json(file)
+    except (OSError, ValueError):
+        return None
+
+
+def basis(made: dict) -> dict:
+    """What a record's result is held valid for: what made it, or what a person has accepted in its stead since."""
+    return made | made["accepted"][-1]["basis"] if "accepted" in made else made
+
+
 def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
     """Identity of the running program's result: recipe, code, inputs, and the versions of what computes it."""
     versions = _versions()
@@ -99,6 +112,7 @@ def write(
             "step": program.stem,
             "recipe": recipe,
             "code": code.digest(program),
+            "definitions": code.definitions(program),
             "fingerprint": fingerprint(recipe, inputs),
             "inputs": {str(path): sha256(path) for path in inputs},
             "outputs": {str(path): sha256(path) for path in outputs},

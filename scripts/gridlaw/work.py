@@ -11,12 +11,14 @@ import os
 import shutil
 import socket
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from filelock import SoftFileLease, Timeout
 
 from gridlaw import launch, record
@@ -25,6 +27,8 @@ ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
 # A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
 LEASE_SECONDS = 60.0
+# Causes of an attempt's end that are no failure: it can go on.
+KILLED, TERMINATED = "killed", "SIGTERM"
 
 
 def attempt(
@@ -97,19 +101,42 @@ def remove_checkpoints(folder: str | Path) -> None:
 
 def attempts(folder: str | Path) -> list[dict]:
     """All attempts at a run so far, each with start, end and cause; the last one, which is writing, ends now."""
+    entries = begun(folder)
+    entries[-1] |= {"ended": _now(), "cause": "finished"}
+    return entries
+
+
+def begun(folder: str | Path) -> list[dict]:
+    """Attempts that a work folder tells of, with start, end and cause; one that does not say its end was killed."""
     entries: list[dict] = []
-    for line in Path(folder, ATTEMPTS).read_text().splitlines():
+    try:
+        lines = Path(folder, ATTEMPTS).read_text().splitlines()
+    except FileNotFoundError:
+        return entries
+    for line in lines:
         try:
             entry = json.loads(line)
         except ValueError:
             # Cut off by a full disk.
             continue
         if "started" in entry:
-            entries.append({**entry, "ended": None, "cause": "killed"})
+            entries.append({**entry, "ended": None, "cause": KILLED})
         else:
             entries[-1] |= entry
-    entries[-1] |= {"ended": _now(), "cause": "finished"}
     return entries
+
+
+def is_held(folder: str | Path) -> bool:
+    """Whether a process seems to write in a work folder, as far as can be told without taking its lease."""
+    file = Path(f"{folder}.lease")
+    owner = SoftFileLease(file, lease_duration=LEASE_SECONDS).owner
+    try:
+        fresh = time.time() - file.stat().st_mtime < LEASE_SECONDS
+    except FileNotFoundError:
+        return False
+    # The host's name may be followed by that of a container.
+    here = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
+    return fresh and not (here and not psutil.pid_exists(owner.pid))
 
 
 def _acquire(lease: SoftFileLease, folder: Path) -> None:
@@ -143,7 +170,7 @@ def _append(folder: Path, entry: dict) -> None:
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return "SIGTERM" if error.code == launch.TERMINATED else f"exit status {error.code}"
+        return TERMINATED if error.code == launch.TERMINATED else f"exit status {error.code}"
     return f"{type(error).__name__}: {error}"
 
 

@@ -1,6 +1,8 @@
-"""The digest of a program follows what it computes."""
+"""The digest of a program follows what it computes with, definition by definition."""
 
 import shutil
+import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -8,47 +10,348 @@ import pytest
 from gridlaw import code
 
 SCRIPTS = Path(code.__file__).parents[1]
+PROGRAMS = sorted(SCRIPTS.glob("*.py"))
+
+
+def forget():
+    for cached in (code.digest, code.definitions, code._module, code._importable, code._others):
+        cached.cache_clear()
+
+
+# On synthetic programs --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def digests(tmp_path, monkeypatch):
-    """Digests of two programs in a copy of the scripts, after an edit."""
-    shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(code, "SCRIPTS", tmp_path / "scripts")
+def reached(tmp_path):
+    """Definitions that a program reaches; of a package `lab` with modules of these texts."""
 
-    def after(file=None, old="", new=""):
-        if file:
-            path = tmp_path / "scripts" / file
-            assert old in path.read_text()
-            path.write_text(path.read_text().replace(old, new, 1))
-        code.digest.cache_clear()
-        code._tree.cache_clear()
-        return tuple(code.digest(tmp_path / "scripts" / f"{name}.py") for name in ("pretrain", "finetune"))
+    def of(program, **modules):
+        folder = tmp_path / "scripts"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, text in {"program": program, "lab/__init__": "", **modules}.items():
+            file = folder / (name if "." in name else f"{name}.py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        forget()
+        return code.definitions(folder / "program.py")
 
-    return after
-
-
-def test_comments_and_docstrings_do_not_matter(digests):
-    before = digests()
-    assert digests("pretrain.py", "import shutil\n", "# a comment\nimport shutil\n\n\n") == before
-    assert digests("gridlaw/masking.py", '"""Mask rows.', '"""Hide some tokens of rows.') == before
+    return of
 
 
-def test_code_of_one_program_matters_to_it_only(digests):
-    pretrain, finetune = digests()
-    changed = digests("gridlaw/masking.py", "fate < 0.8", "fate < 0.7")
-    assert changed[0] != pretrain
-    assert changed[1] == finetune
+def others(definitions):
+    """What is reached outside the program, without the folders that all have in common."""
+    return {name.removeprefix("scripts/lab/") for name in definitions if not name.startswith("scripts/program.py")}
 
 
-def test_shared_code_matters_to_both(digests):
-    pretrain, finetune = digests()
-    changed = digests("gridlaw/training.py", "steps // 50", "steps // 40")
-    assert changed[0] != pretrain
-    assert changed[1] != finetune
+TOOLS = """
+    import numpy as np
+
+    LIMIT = 3
+    SHAPES = {"round": circle_area}
+
+    def used(x): return helper(x) + LIMIT
+    def helper(x): return np.sqrt(x)
+    def unused(x): return 2 * x
+    def circle_area(r): return 3 * r * r
+    def default(x=LIMIT): return x
+    def annotated(x: Kind) -> "Kind": return x
+    class Kind: pass
+    class Base: pass
+    class Derived(Base):
+        def area(self): return unused(2)
+"""
+WHOLE = {
+    f"tools.py: {name}"
+    for name in ("LIMIT", "SHAPES", "used", "helper", "unused", "circle_area", "default", "annotated", "Kind", "Base")
+} | {"tools.py: Derived"}
+USED = {"tools.py: used", "tools.py: helper", "tools.py: LIMIT"}
+# A class with a base of the project could be found by it.
+DERIVED = {"tools.py: Derived", "tools.py: Base", "tools.py: unused"}
 
 
-def test_transitive_imports_are_followed():
-    closure = {path.name for path in code._closure(SCRIPTS / "pretrain.py")}
-    assert {"pretrain.py", "masking.py", "rows.py", "record.py", "families.py"} <= closure
-    assert "plotting.py" not in closure
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    {
+        "attribute of a module": ("from lab import tools\ntools.used(1)", USED),
+        "import of a name": ("from lab.tools import used\nused(1)", USED),
+        "import of a name under another": ("from lab.tools import used as u\nu(1)", USED),
+        "import of a module under another name": ("import lab.tools as t\nt.used(1)", USED),
+        "import of a dotted module": ("import lab.tools\nlab.tools.used(1)", USED),
+        "import inside a function": ("def f():\n    from lab import tools\n    return tools.used(1)", USED),
+        "import of a name inside a function": ("def f():\n    from lab.tools import used\n    return used(1)", USED),
+        "import in a condition": (
+            "try:\n    from lab import tools\nexcept ImportError:\n    pass\ntools.used(1)",
+            USED,
+        ),
+        "attribute of an attribute": ("from lab import tools\ntools.used.__doc__", USED),
+        "a constant": ("from lab import tools\ntools.LIMIT", {"tools.py: LIMIT"}),
+        "a registry": ("from lab import tools\ntools.SHAPES[name]", {"tools.py: SHAPES", "tools.py: circle_area"}),
+        "a default argument": ("from lab import tools\ntools.default()", {"tools.py: default", "tools.py: LIMIT"}),
+        "an annotation": ("from lab import tools\ntools.annotated", {"tools.py: annotated", "tools.py: Kind"}),
+        "a base class": ("from lab import tools\ntools.Derived()", DERIVED),
+        "imported and not used": ("from lab import tools", set()),
+        "a decorator": ("from lab import tools\n@tools.used\ndef f(): pass", USED),
+        "a base": ("from lab import tools\nclass A(tools.Kind): pass", {"tools.py: Kind"}),
+        "a default": ("from lab import tools\ndef f(x=tools.LIMIT): pass", {"tools.py: LIMIT"}),
+        "an evaluated annotation": ("from lab import tools\ndef f(x: tools.Kind): pass", {"tools.py: Kind"}),
+        "an assignment to a module's attribute": ("from lab import tools\ntools.LIMIT = 4", {"tools.py: LIMIT"}),
+        "a lambda": ("from lab import tools\nf = lambda x: tools.used(x)", USED),
+        "a comprehension": ("from lab import tools\n[x for x in tools.used(1)]", USED),
+        "a parameter of the same name": ("from lab import tools\ndef f(tools): return tools.x", set()),
+        "a variable of the same name": ("from lab import tools\ndef f():\n    tools = 1\n    return tools.x", set()),
+        "a loop's variable of the same name": ("from lab import tools\n[tools.x for tools in y]", set()),
+        "a loop over what its variable is called": ("from lab import tools\n[x for tools in tools.used(1)]", USED),
+        "a parameter of an inner function": (
+            "from lab import tools\ndef f():\n    g = lambda tools: 0\n    return tools.used(1)",
+            USED,
+        ),
+        "a parameter of a default": ("from lab import tools\ndef f(g=lambda tools: 0): return tools.used(1)", USED),
+        "a global in a function within another": (
+            "from lab import tools\ndef f(tools):\n    def g():\n        global tools\n        return tools.used(1)",
+            USED,
+        ),
+        "a class's own name": (
+            "from lab import tools\nclass A:\n    tools = 1\n    def f(self): return tools.used",
+            USED,
+        ),
+    }.values(),
+)
+def test_what_is_named_is_reached(reached, program, expected):
+    found = others(reached(program, **{"lab/tools": TOOLS}))
+    assert found - DERIVED == expected - DERIVED
+
+
+@pytest.mark.parametrize(
+    "program",
+    {
+        "a module as a value": "from lab import tools\nprint(tools)",
+        "getattr": "from lab import tools\ngetattr(tools, name)(1)",
+        "a dict of modules": "from lab import tools\nMODULES = {'a': tools}",
+        "an attribute that the module does not define": "from lab import tools\ntools.__file__",
+        "a name that the module does not define": "from lab.tools import other\nother()",
+        "everything": "from lab.tools import *",
+        "an import by string": "import importlib\nimportlib.import_module('lab.tools')",
+        "an import by computed string": "from importlib import import_module\nimport_module(f'lab.{name}')",
+        "an import by function": "__import__(name)",
+        "a table of loaded modules": "import sys\nfrom lab import tools\nsys.modules['lab.tools'].used",
+    }.values(),
+)
+def test_where_it_is_not_plain_the_whole_module_is_reached(reached, program):
+    assert others(reached(program, **{"lab/tools": TOOLS})) >= WHOLE
+
+
+@pytest.mark.parametrize("indirect", ["globals()[name]", "eval(name)", "sys.modules[__name__]", "vars()[name]"])
+def test_a_module_that_looks_itself_up_is_reached_whole(reached, indirect):
+    module = f"def look(name, sys): return {indirect}\ndef found(): pass"
+    assert others(reached("from lab import tools\ntools.look(1)", **{"lab/tools": module})) == {
+        "tools.py: look",
+        "tools.py: found",
+    }
+
+
+def test_a_program_is_reached_whole(reached):
+    program = "import sys\nX: int = 1\nA, (B, *C) = 1, [2]\ndef f(): pass\nclass K: pass\nif X: f()\nX += 1"
+    assert set(reached(program)) == {
+        f"scripts/program.py: {name}" for name in ("X", "A", "B", "C", "f", "K", "module level")
+    }
+
+
+def test_what_runs_at_import_is_reached(reached):
+    quiet = "import re\nfrom functools import cache\nWORDS = re.compile('a')\n@cache\ndef f(): pass"
+    loud = "import os\nimport lab.quiet\nos.environ['A'] = 'b'\nfor x in y: z(x)"
+    assert others(reached("from lab import quiet", **{"lab/quiet": quiet})) == set()
+    assert others(reached("from lab import loud", **{"lab/loud": loud, "lab/quiet": quiet})) == {
+        "loud.py: module level"
+    }
+    # Through a module that imports it, and through its package.
+    modules = {"lab/loud": loud, "lab/quiet": quiet, "lab/between": "from lab import loud"}
+    assert others(reached("from lab import between", **modules)) == {"loud.py: module level"}
+    inside = {"lab/deep/__init__": "A = print('hello')", "lab/deep/tools": "def used(): pass"}
+    found = others(reached("from lab.deep import tools\ntools.used()", **inside))
+    assert found == {"deep/__init__.py: A", "deep/tools.py: used"}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    {
+        "a decorator of the project": "from lab.registry import enter\n@enter('name')\ndef f(): pass",
+        "a method of a registry": "from lab import registry\n@registry.ALL.enter\ndef f(): pass",
+        "its own decorator": "def enter(f): return f\n@enter\ndef f(): pass",
+        "any other decorator": "import torch\n@torch.library.custom_op('f')\ndef f(): pass",
+        "a subclass": "from lab import registry\nclass f(registry.Base): pass",
+        "a subclass of a subclass": "from lab.registry import Base\nclass Between(Base): pass\nclass f(Between): pass",
+        "a metaclass": "class f(metaclass=Meta): pass",
+        "a call": "import random\nf = random.seed(1)",
+        "a call in a class": "import random\nclass f:\n    x = random.seed(1)",
+        "a call in a default": "import random\ndef f(x=random.seed(1)): pass",
+        "a call in a comprehension": "import random\nf = [random.seed(x) for x in y]",
+        "a call of what was looked up": "f = TABLE['a']()",
+    }.values(),
+)
+def test_what_acts_at_import_is_reached(reached, definition):
+    registry = "ALL = Registry()\ndef enter(name): return ALL.enter\nclass Base: pass"
+    found = reached("from lab import tools", **{"lab/tools": definition, "lab/registry": registry})
+    assert "scripts/lab/tools.py: f" in found
+
+
+def test_names_are_handed_on(reached):
+    modules = {
+        "lab/deep/__init__": "from lab.deep.tools import used as public\nfrom . import tools",
+        "lab/deep/tools": "from ..units import METRE\ndef used(): return METRE\ndef unused(): pass",
+        "lab/units": "METRE = 1\nFOOT = 0.3",
+    }
+    expected = {"deep/tools.py: used", "units.py: METRE"}
+    assert others(reached("from lab.deep import public\npublic()", **modules)) == expected
+    assert others(reached("from lab import deep\ndeep.tools.used()", **modules)) == expected
+    # By a name that is computed, what the package hands on may be meant, too.
+    assert expected <= others(reached("from lab import deep\ngetattr(deep, name)", **modules))
+
+
+def test_a_package_may_define_what_a_module_in_it_is_called(reached):
+    modules = {"lab/__init__": "def tools(): pass", "lab/tools": "def used(): pass"}
+    assert others(reached("from lab import tools\ntools()", **modules)) == {"__init__.py: tools", "tools.py: used"}
+
+
+def test_programs_are_modules_to_each_other(reached):
+    assert "scripts/other.py: f" in reached("import other\nother.f()", other="def f(): pass\ndef g(): pass")
+    assert "scripts/other.py: g" not in reached("import other\nother.f()", other="def f(): pass\ndef g(): pass")
+    # What is called like a program and is none.
+    assert others(reached("x = {'other': 1}\nother(slice(1))", other="def f(): pass", slice="def g(): pass")) == set()
+
+
+def test_other_files_are_reached_where_they_are_named(reached):
+    files = {"lab/report.html": "<p>", "lab/forms/a.css": "p {}"}
+    assert others(reached("Path(x, 'report.html')", **files)) == {"report.html"}
+    assert others(reached("PackageLoader('lab', 'forms')", **files)) == {"forms/a.css"}
+    assert others(reached("open('forms/a.css')", **files)) == {"forms/a.css"}
+    assert others(reached("print('lab')", **files)) == set()
+    before = reached("open('report.html')", **files)
+    assert reached("open('report.html')", **{**files, "lab/report.html": "<b>"}) != before
+
+
+BASE = """
+    '''What it is.'''
+    import math
+    # How it is.
+    def used(x):
+        '''What it does.'''
+        return math.sqrt(x + 1.0)
+    class Kind:
+        '''What it is.'''
+        size = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "matters"),
+    [
+        ("# How it is.", "# Why it is.", False),
+        ("'''What it does.'''", "'''Something.'''", False),
+        ("'''What it does.'''", "", False),
+        ("'''What it is.'''", "'''Something.'''", False),
+        ("(x + 1.0)", "(\n            x\n            + 1.0,\n        )", False),
+        ("def used", "\n\n    def used", False),
+        ("1.0", "1", True),
+        ("x + 1.0", "1.0 + x", True),
+        ("import math", "import cmath as math", True),
+        ("import math", "from math import sqrt\n    import math", True),
+        ("size = 1", "size = 2", True),
+        ("import math", "import math\n    import readline", True),
+        ("import math", "from __future__ import annotations\n    import math", False),
+        ("import math", "import math\n    math.pi = 3", True),
+    ],
+)
+def test_what_counts_as_a_change(reached, old, new, matters):
+    program = "from lab import tools\ntools.used(1), tools.Kind"
+    before = reached(program, **{"lab/tools": BASE})
+    after = reached(program, **{"lab/tools": BASE.replace(old, new)})
+    assert (before != after) == matters
+
+
+def test_a_file_that_is_no_python_is_named(reached):
+    with pytest.raises(SyntaxError, match=r"tools\.py"):
+        reached("from lab import tools", **{"lab/tools": "def ("})
+
+
+# On the project's own programs -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Programs whose digest an edit of a copy of the scripts changes."""
+    folder = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def digests():
+        forget()
+        return {path.stem: code.digest(folder / path.name) for path in PROGRAMS}
+
+    def by(file, old, new):
+        before, text = digests(), (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new, 1))
+        after = digests()
+        (folder / file).write_text(text)
+        return {name for name in before if before[name] != after[name]}
+
+    return by
+
+
+ALL = {path.stem for path in PROGRAMS}
+FIGURES = {"figure_loss", "figure_scores", "figure_throughput"}
+TRAININGS = {"pretrain", "trunk", "finetune"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "programs"),
+    [
+        ("pretrain.py", "import shutil\n", "# a comment\nimport shutil\n\n\n", set()),
+        ("gridlaw/masking.py", '"""Mask rows.', '"""Hide some tokens of rows.', set()),
+        ("pretrain.py", "ranks = args", "ranks = 1 + args", {"pretrain"}),
+        ("gridlaw/masking.py", "fate < 0.8", "fate < 0.7", {"pretrain", "trunk"}),
+        ("gridlaw/objective.py", "hidden: model.cls(hidden)", "hidden: model.cls(-hidden)", {"pretrain", "trunk"}),
+        ("gridlaw/objective.py", "torch.arange(0,", "torch.arange(1,", {"finetune"}),
+        ("gridlaw/modeling.py", "classes == 1", "classes == 2", {"finetune"}),
+        ("gridlaw/sparse.py", "index_copy(0", "index_add(0", TRAININGS),
+        ("gridlaw/training.py", "steps // 50", "steps // 40", TRAININGS),
+        ("gridlaw/training.py", "0.98 * n", "0.99 * n", {"pretrain", "trunk"}),
+        ("gridlaw/schedule.py", "warmup_ratio * steps", "warmup_ratio + steps", {"finetune"}),
+        ("gridlaw/cli.py", "type=float, default=5", "type=float, default=6", TRAININGS),
+        ("gridlaw/cli.py", '"--slice"', '"--section"', {"pretrain", "trunk"}),
+        ("gridlaw/plotting.py", "MARKERS = ", "MARKERS = '+' + ", FIGURES),
+        ("gridlaw/plotting.py", "sns.despine(drawn)", "pass", FIGURES),
+        ("gridlaw/plotting.py", 'matplotlib.use("Agg")', 'matplotlib.use("pdf")', FIGURES),
+        ("gridlaw/metrics/classification.py", "zero_division=0", "zero_division=1", {"score", "baseline"}),
+        ("gridlaw/metrics/regression.py", "0.0}", "1.0}", {"score", "baseline"}),
+        ("gridlaw/intervals.py", "(1 + level)", "(2 + level)", {"aggregate", "figure_loss"}),
+        ("gridlaw/language.py", "DOCUMENT = (4, 8)", "DOCUMENT = (5, 8)", {"corpus"}),
+        ("gridlaw/language.py", "LINE = (14, 28)", "LINE = (13, 28)", {"corpus"}),
+        ("gridlaw/language.py", "HAVE = (", "HAVE = ('had', ", {"corpus", "task"}),
+        ("gridlaw/text.py", "limit / 4", "limit / 5", {"segments"}),
+        ("gridlaw/sources.py", '"quoting": 3', '"quoting": 2', {"corpus", "task"}),
+        ("gridlaw/record.py", "indent=2", "indent=1", ALL),
+        ("gridlaw/cli.py", "RawDescriptionHelpFormatter", "HelpFormatter", ALL),
+        # Nothing that a program computes: what is between programs and Snakemake.
+        ("gridlaw/code.py", "[:12]", "[:11]", set()),
+        ("gridlaw/config.py", "deepcopy(config)", "config", set()),
+    ],
+)
+def test_an_edit_changes_the_programs_that_it_reaches(changed, file, old, new, programs):
+    assert changed(file, old, new) == programs
+
+
+PYTHONS = [found for minor in range(11, 16) if (found := shutil.which(f"python3.{minor}"))]
+
+
+def test_every_python_gives_the_same_digests():
+    script = "import sys; sys.path.insert(0, sys.argv[1])\nfrom gridlaw import code\nfrom pathlib import Path\n"
+    script += "for program in sys.argv[2:]: print(code.digest(Path(program)))"
+    expected = [code.digest(path) for path in PROGRAMS]
+    said = {}
+    for python in PYTHONS:
+        done = subprocess.run([python, "-c", script, SCRIPTS, *PROGRAMS], capture_output=True, text=True)
+        # A launcher may stand for a version that is not installed.
+        if done.returncode == 0:
+            said[python] = done.stdout.split()
+    assert said
+    assert all(digests == expected for digests in said.values())

@@ -1,0 +1,224 @@
+"""The steps of a grid: every result that its workflow makes, the recipe it should have, and what it is made from.
+
+What Snakemake knows from rules and wildcards, for those who ask without it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gridlaw import files, grid, layout, recipes, record
+
+SCRIPTS = Path(__file__).resolve().parents[1]
+TRAININGS = ("trunk", "pretrain", "finetune")
+# Steps that make one cell of the grid.
+OF_A_CELL = (*TRAININGS, "score")
+# Results that have no folder of their own: the files of each, its record last.
+TABLES = ("runs", "scores", "summary", "baselines")
+FIGURES = ("scores", "loss", "throughput")
+FILES = {
+    "aggregate": [
+        *(f"results/{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
+        "results/aggregate.json",
+    ],
+    **{
+        f"figure_{name}": [f"results/figures/{name}.{kind}" for kind in ("png", "svg", "pdf", "csv", "json")]
+        for name in FIGURES
+    },
+}
+RULES = {file: rule for rule, files in FILES.items() for file in files}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """One result of the workflow.
+
+    Args:
+        rule: the rule that makes it, and its program's name.
+        wildcards: values of the rule's wildcards, in the order of the path.
+        record: path of its record, which is there when the result is whole.
+        recipe: what its record would repeat, were it made now.
+        inputs: files whose digests its record would hold.
+        after: the steps that make these; none for the user's own files.
+    """
+
+    rule: str
+    wildcards: dict[str, str]
+    record: str
+    recipe: dict
+    inputs: tuple[str, ...]
+    after: tuple[Step, ...]
+
+    @property
+    def folder(self) -> str:
+        """Where its result lies."""
+        return self.record.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: its rule, and the values that tell it apart."""
+        return " ".join([self.rule, *self.wildcards.values()])
+
+    @property
+    def program(self) -> Path:
+        """The program that makes it."""
+        return SCRIPTS / f"{self.rule}.py"
+
+    @property
+    def work(self) -> str:
+        """Where a training keeps what it would go on from."""
+        return "/".join(["work", self.rule, *self.wildcards.values()])
+
+    @property
+    def log(self) -> str:
+        """Where its program's messages go."""
+        return "/".join(["logs", self.rule, *self.wildcards.values()]) + ".log"
+
+    @property
+    def cell(self) -> grid.Cell | None:
+        """The cell that it belongs to, if to one only."""
+        if self.rule not in OF_A_CELL:
+            return None
+        return grid.Cell(self.wildcards["model"], self.wildcards["size"], int(self.wildcards["gpus"]))
+
+
+class Steps:
+    """All steps of a grid; iterates over them, upstream first.
+
+    Args:
+        config: a completed configuration.
+        read: gives the record in a file, or None.
+    """
+
+    def __init__(self, config: dict, read: Callable[[str], dict | None] = record.found):
+        self._inputs = _Inputs(config, read)
+        self._recipe = cache(lambda rule, *values: getattr(recipes, rule)(config, *values))
+        # By its folder, or by each of its files where it has none.
+        self._steps: dict[str, Step] = {}
+        for name in FIGURES:
+            self._enter(f"results/figures/{name}.json")
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(dict.fromkeys(self._steps.values()))
+
+    def of(self, file: str) -> Step | None:
+        """The step whose result a file belongs to."""
+        while file and file not in self._steps:
+            file = file.rpartition("/")[0]
+        return self._steps.get(file)
+
+    def _enter(self, file: str) -> Step | None:
+        """The step that makes a file, entered after those that it is made from; None for a file of the user."""
+        folder = file.rpartition("/")[0]
+        rule, places, values = RULES.get(file), [folder], folder.split("/")[2:]
+        if rule:
+            places, values = FILES[rule], []
+        elif folder.startswith(("resources/", "results/")):
+            rule = folder.split("/")[1]
+        if rule not in WILDCARDS or len(values) != len(WILDCARDS[rule]):
+            return None
+        if places[0] not in self._steps:
+            inputs = tuple(dict.fromkeys(getattr(self._inputs, rule)(*values)))
+            after = tuple(dict.fromkeys(filter(None, map(self._enter, inputs))))
+            wildcards = dict(zip(WILDCARDS[rule], values, strict=True))
+            recipe = self._recipe(rule, *(wildcards[name] for name in _arguments(getattr(recipes, rule))))
+            at = FILES[rule][-1] if rule in FILES else f"{folder}/record.json"
+            self._steps |= dict.fromkeys(places, Step(rule, wildcards, at, recipe, inputs, after))
+        return self._steps[places[0]]
+
+
+class _Inputs:
+    """What each rule is made from: a method a rule, with the rule's wildcards, gives the inputs that records name."""
+
+    def __init__(self, config: dict, read: Callable[[str], dict | None]):
+        self._config, self._read = config, read
+        self._cells = list(grid.cells(config))
+
+    def corpus(self, corpus: str) -> list[str]:
+        keys = ("files", "held_out_files")
+        return [file for key in keys for file in files.of_corpus(self._config, corpus, key)]
+
+    def segments(self, corpus: str) -> list[str]:
+        return [f"resources/corpus/{corpus}/manifest.json"]
+
+    def tokenizer(self, corpus: str, tokenizer: str) -> list[str]:
+        return [f"resources/segments/{corpus}/manifest.json"]
+
+    def checkpoint(self, model: str) -> list[str]:
+        return files.of_checkpoint(self._config["catalogue"]["models"][model]["pretrained"])
+
+    def pack(self, corpus: str, tokenizer: str) -> list[str]:
+        folder = layout.tokenizer_folder(self._config, tokenizer)
+        return [f"resources/segments/{corpus}/manifest.json", f"{folder}/manifest.json"]
+
+    def slice(self, corpus: str, tokenizer: str, size: str) -> list[str]:
+        counted_in = self._config["data"]["tokenizer"]
+        return sorted(f"resources/pack/{corpus}/{name}/manifest.json" for name in {tokenizer, counted_in})
+
+    def task(self, task: str) -> list[str]:
+        return list(files.of_task(self._config, task).values())
+
+    def trunk(self, model: str, size: str, gpus: str, seed: str) -> list[str]:
+        before = layout.trunk_before(self._config, model, size, gpus, seed, self._cells, self._read)
+        state = [f"results/trunk/{model}/{before}/{gpus}/{seed}/manifest.json"] if before else []
+        return [*self._network(model, size), *state]
+
+    def pretrain(self, model: str, size: str, gpus: str, seed: str) -> list[str]:
+        pack = [f"{layout.pack_folder(self._config, model)}/manifest.json"] if self._config["corpus"] else []
+        branches = layout.shares_trunk(self._config, model, size)
+        state = [f"results/trunk/{model}/{size}/{gpus}/{seed}/manifest.json"] if branches else []
+        return [*pack, *self._network(model, size), *state]
+
+    def _network(self, model: str, size: str) -> list[str]:
+        folder = layout.tokenizer_folder(self._config, recipes.tokenizer_of(self._config, model))
+        text = [layout.slice_manifest(self._config, model, size)] if grid.parse_size(size) != 0 else []
+        return [*text, f"{folder}/manifest.json"]
+
+    def finetune(self, model: str, size: str, gpus: str, seed: str, task: str) -> list[str]:
+        return [f"results/pretrain/{model}/{size}/{gpus}/{seed}/manifest.json", f"resources/task/{task}/manifest.json"]
+
+    def score(self, model: str, size: str, gpus: str) -> list[str]:
+        return [
+            f"results/finetune/{model}/{size}/{gpus}/{seed}/{task}/manifest.json"
+            for seed in sorted(self._config["seeds"]["pretrain"])
+            for task in sorted(self._config["tasks"])
+        ]
+
+    def baseline(self, task: str) -> list[str]:
+        return [f"resources/task/{task}/manifest.json"]
+
+    def aggregate(self) -> list[str]:
+        seeds = self._config["seeds"]["pretrain"]
+        cells = ["/".join(map(str, cell)) for cell in self._cells]
+        scored = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(self._config).items()})
+        scored = ["/".join(map(str, cell)) for cell in scored]
+        return [
+            *(f"results/pretrain/{cell}/{seed}/record.json" for cell in cells for seed in seeds),
+            *(f"results/score/{cell}/{file}" for cell in scored for file in ("scores.csv", "record.json")),
+            *(f"results/baseline/{task}/scores.csv" for task in self._config["tasks"]),
+        ]
+
+    def figure_scores(self) -> list[str]:
+        return ["results/summary.csv", "results/baselines.csv"]
+
+    def figure_loss(self) -> list[str]:
+        return ["results/runs.csv"]
+
+    def figure_throughput(self) -> list[str]:
+        return ["results/runs.csv"]
+
+
+@cache
+def _arguments(function: Callable) -> tuple[str, ...]:
+    """Names of a function's arguments but the first."""
+    return tuple(inspect.signature(function).parameters)[1:]
+
+
+# Of every rule whose result has a record.
+WILDCARDS = {
+    rule: _arguments(of) for rule, of in vars(_Inputs).items() if inspect.isfunction(of) and not rule.startswith("_")
+}

@@ -1,0 +1,181 @@
+"""What is true of each result by its record alone: done, stale and why, failed, interrupted, or not there yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from gridlaw import reasons, record, work
+from gridlaw.steps import FILES, TRAININGS, Step, Steps
+
+DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
+
+# A larger file is read again only if it was touched after it had been used, in bytes.
+SMALL = 1 << 16
+# What a record must have to be judged.
+NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is true of one result, whatever is true of the results that it is made from.
+
+    Args:
+        state: one of this module's names.
+        reasons: in the user's words, why a result is stale, or what is known of a failed or interrupted run.
+        replaced: steps upstream whose result is not the one that this was made from.
+    """
+
+    state: str
+    reasons: tuple[str, ...] = ()
+    replaced: tuple[Step, ...] = ()
+
+
+class Verdicts:
+    """Verdicts on the steps of a grid; each file is read once.
+
+    Args:
+        config: a completed configuration.
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self._records: dict[str, dict | None] = {}
+        self._digests: dict[str, str | None] = {}
+        self._verdicts: dict[Step, Verdict] = {}
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The grid's steps."""
+        return Steps(self.config, self.record)
+
+    def record(self, file: str) -> dict | None:
+        """The record in a file; None where there is none."""
+        if file not in self._records:
+            self._records[file] = record.found(file)
+        return self._records[file]
+
+    def of(self, step: Step) -> Verdict:
+        """The verdict on a step's result."""
+        if step not in self._verdicts:
+            made = self.record(step.record)
+            self._verdicts[step] = _unfinished(step) if made is None else self._finished(step, made)
+        return self._verdicts[step]
+
+    def _finished(self, step: Step, made: dict) -> Verdict:
+        if not made.keys() >= NEEDED:
+            return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
+        basis = record.basis(made)
+        other = [file for file in step.inputs if self._differs(file, basis)]
+        replaced = tuple(dict.fromkeys(filter(None, map(self.steps.of, other))))
+        found = (
+            *reasons.of_recipe(self.config, step, basis["recipe"]),
+            *reasons.of_code(step, basis),
+            *reasons.of_inputs(self.config, step, basis["inputs"]),
+            *(f"{step.rule} files: {file} changed" for file in other if not self.steps.of(file)),
+        )
+        return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
+
+    def _differs(self, file: str, basis: dict) -> bool:
+        """Whether an input is known to be another than the one that was used; nothing is known of a missing one."""
+        used = basis["inputs"].get(file)
+        if used is None:
+            return False
+        if file not in self._digests:
+            try:
+                about = Path(file).stat()
+            except OSError:
+                self._digests[file] = None
+                return False
+            touched = max(about.st_mtime, about.st_ctime)
+            if about.st_size > SMALL and touched < datetime.fromisoformat(basis["started"]).timestamp():
+                return False
+            self._digests[file] = record.sha256(file)
+        return self._digests[file] not in (None, used)
+
+
+def _unfinished(step: Step) -> Verdict:
+    """The verdict on a result that is not there, from what its attempts have left."""
+    said = _last_error(step.log)
+    begun = work.begun(step.work) if step.rule in TRAININGS else []
+    if begun and work.is_held(step.work):
+        return Verdict(RUNNING, (f"since {begun[-1]['started']} on {begun[-1]['host']}",))
+    if begun and begun[-1]["cause"] in (work.KILLED, work.TERMINATED):
+        return Verdict(INTERRUPTED, (_progress(step),))
+    if begun or said:
+        return Verdict(FAILED, (said or begun[-1]["cause"],))
+    return Verdict(NEW)
+
+
+def _last_error(log: str) -> str | None:
+    """What a program's log ends with, if with an error."""
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, 2) - 4096))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    lines = [line for line in lines if line.strip()]
+    said = next((line for line in reversed(lines) if line.startswith("error: ")), None)
+    if said is None and any(line.startswith("Traceback") for line in lines):
+        said = lines[-1]
+    return said and said.removeprefix("error: ")
+
+
+def _progress(step: Step) -> str:
+    """What an interrupted training goes on from."""
+    folder = Path(step.work)
+    finished = len(list(folder.glob("*/facts.json")))
+    updates = [int(path.name.split("-")[1]) for path in folder.rglob("checkpoint-*")]
+    parts = [f"{finished} runs finished"] * bool(finished) + [f"update {max(updates, default=0)}"] * bool(updates)
+    return f"goes on from {' and '.join(parts)}" if parts else "starts again, there is no checkpoint yet"
+
+
+def to_run(verdicts: Verdicts) -> set[Step]:
+    """The steps that Snakemake would run: what is stale or missing in the end, what that needs, what comes of it."""
+    steps = list(verdicts.steps)
+    before: dict[Step, list[Step]] = {}
+    for step in steps:
+        for earlier in step.after:
+            before.setdefault(earlier, []).append(step)
+    missing = {step for step in steps if verdicts.record(step.record) is None}
+    todo = deque(step for step in steps if (step in missing and step.rule in FILES) or verdicts.of(step).state == STALE)
+    found = set(todo)
+    while todo:
+        step = todo.popleft()
+        more = [earlier for earlier in step.after if earlier in missing] + before.get(step, [])
+        todo += (new for new in dict.fromkeys(more) if new not in found)
+        found.update(more)
+    return found
+
+
+def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dict[Step, dict[str, Step]]:
+    """Why each of some results has to be made again.
+
+    Args:
+        steps: upstream first.
+        running: those that are made.
+
+    Returns:
+        for each running step the reasons and the steps that they are of: only root causes, so that what follows from a
+        step has its reasons; none where nothing was there before.
+    """
+    found: dict[Step, dict[str, Step]] = {}
+    for step in steps:
+        if step not in running:
+            continue
+        own = found[step] = {}
+        for earlier in step.after:
+            own |= found.get(earlier, {})
+        verdict = verdicts.of(step)
+        if verdict.state == STALE:
+            own |= dict.fromkeys(verdict.reasons, step)
+            own |= {f"{other.name} is another result now": other for other in verdict.replaced if other not in running}
+        elif verdict.state == DONE and not own:
+            anew = [earlier for earlier in step.after if earlier in running]
+            own |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
+    return found
