@@ -22,6 +22,7 @@ except ValueError as mistakes:
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=grid.scored_at(config, cell)) for cell in CELLS})
+COMPARED = grid.compared(config)
 RELEASED = {name for name, model in config["catalogue"]["models"].items() if "pretrained" in model}
 
 
@@ -152,3 +153,17 @@ def trunk_arguments(job):
 
 def pretrain_arguments(job):
     return network_arguments(job, pretrain_input(job))
+
+
+def ranks_input(job):
+    """The runs of a model at one size, on a single rank and on more."""
+    runs = [
+        f"results/pretrain/{job.model}/{job.size}/{gpus}/{seed}"
+        for gpus in COMPARED[job.model, job.size]
+        for seed in config["seeds"]["pretrain"]
+    ]
+    return {
+        "records": [f"{run}/record.json" for run in runs],
+        "manifests": [f"{run}/manifest.json" for run in runs],
+        "models": ancient([f"{run}/model/model.safetensors" for run in runs]),
+    }

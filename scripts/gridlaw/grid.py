@@ -74,6 +74,18 @@ def _matches(cell: Cell, entry: dict) -> bool:
     return all(getattr(cell, axis) in values for axis, values in chosen.items())
 
 
+def compared(config: dict) -> dict[tuple[str, str], list[int]]:
+    """The gpus values, the single rank first, of each model and size whose runs differ in nothing else.
+
+    In weak scaling they differ in the batch, and at size 0 there is no training.
+    """
+    runs: dict[tuple[str, str], list[int]] = {}
+    for cell in cells(config):
+        if config["pretrain"]["scaling"] == "strong" and parse_size(cell.size) != 0:
+            runs.setdefault(cell[:2], []).append(cell.gpus)
+    return {run: sorted(gpus) for run, gpus in runs.items() if 1 in gpus and len(gpus) > 1}
+
+
 def scored_at(config: dict, cell: Cell) -> int:
     """The gpus value whose fine-tuning gives this cell its scores.
 

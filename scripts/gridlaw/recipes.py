@@ -104,6 +104,10 @@ def trunk(config: dict, model: str, gpus: int | str, seed: int | str) -> dict:
     return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape", "evaluations")
 
 
+def ranks(config: dict, model: str, size: str) -> dict:
+    return {"gpus": grid.compared(config)[model, size], "seeds": config["seeds"]["pretrain"]}
+
+
 def finetune(config: dict, model: str, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
     return {
@@ -124,10 +128,12 @@ def baseline(config: dict, task: str) -> dict:
 
 
 def aggregate(config: dict) -> dict:
-    """The grid: its cells, each with the gpus value that its scores come from; tokenizers, seeds and tasks."""
+    """The grid: its cells, each with the gpus value that its scores come from; which runs are compared with that of a
+    single rank; tokenizers, seeds and tasks."""
     tasks = config["catalogue"]["tasks"]
     return {
         "cells": [[*cell, grid.scored_at(config, cell)] for cell in grid.cells(config)],
+        "compared": list(grid.compared(config)),
         "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
         "seeds": config["seeds"]["pretrain"],
         "tasks": {task: {name: tasks[task][name] for name in ("metrics", "glue")} for task in config["tasks"]},
