@@ -9,6 +9,7 @@ rule aggregate:
             for cell in CELLS
             for seed in config["seeds"]["pretrain"]
         ],
+        ranks=[f"results/ranks/{model}/{size}/ranks.csv" for model, size in COMPARED],
         scores=[
             f"results/score/{cell.model}/{cell.size}/{cell.gpus}/{file}"
             for cell in SCORED
@@ -34,8 +35,9 @@ rule aggregate:
         code=digest("aggregate"),
     shell:
         'python "$scripts/aggregate.py" --recipe {params.recipe:q} --pretrain results/pretrain'
-        " --score results/score --baseline results/baseline --runs {output.runs:q} --scores {output.scores:q}"
-        " --summary {output.summary:q} --baselines {output.baselines:q} --record {output.record:q} > {log:q} 2>&1"
+        " --ranks results/ranks --score results/score --baseline results/baseline --runs {output.runs:q}"
+        " --scores {output.scores:q} --summary {output.summary:q} --baselines {output.baselines:q}"
+        " --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_scores:

@@ -24,6 +24,7 @@ shell.prefix(
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
+COMPARED = sorted({cell[:2] for cell in CELLS if grid.compared(config, *cell[:2])})
 
 
 def digest(rule_name):
@@ -86,3 +87,17 @@ def state_input(job, size):
     """The trunk's state at a size, if any."""
     trunk = f"results/trunk/{job.model}/{size}/{job.gpus}/{job.seed}"
     return {"state": ancient(f"{trunk}/state") if size else [], "trunk": f"{trunk}/manifest.json" if size else []}
+
+
+def ranks_input(job):
+    """The runs of a model at one size, on a single rank and on more."""
+    runs = [
+        f"results/pretrain/{job.model}/{job.size}/{gpus}/{seed}"
+        for gpus in grid.compared(config, job.model, job.size)
+        for seed in sorted(config["seeds"]["pretrain"])
+    ]
+    return {
+        "records": [f"{run}/record.json" for run in runs],
+        "manifests": [f"{run}/manifest.json" for run in runs],
+        "models": ancient([f"{run}/model/model.safetensors" for run in runs]),
+    }

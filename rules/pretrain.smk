@@ -59,3 +59,23 @@ rule pretrain:
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
         " --work work/pretrain/$run --checkpoint-minutes $checkpoint_minutes"
         " --tensorboard logs/tensorboard/pretrain/$run > {log:q} 2>&1"
+
+
+rule ranks:
+    """Compare the runs of a model at one size on several ranks with the one on a single rank."""
+    input:
+        unpack(ranks_input),
+    output:
+        ranks="results/ranks/{model}/{size}/ranks.csv",
+        record="results/ranks/{model}/{size}/record.json",
+    log:
+        "logs/ranks/{model}/{size}.log",
+    conda:
+        "../envs/train.yaml"
+    params:
+        recipe=recipe("ranks", "model", "size"),
+        code=digest("ranks"),
+    shell:
+        'python "$scripts/ranks.py" --recipe {params.recipe:q}'
+        " --pretrain results/pretrain/{wildcards.model}/{wildcards.size}"
+        " --ranks {output.ranks:q} --record {output.record:q} > {log:q} 2>&1"

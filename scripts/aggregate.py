@@ -1,8 +1,8 @@
 """Gather the grid's records and scores into tidy tables.
 
-    python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --score results/score \
-        --baseline results/baseline --runs runs.csv --scores scores.csv --summary summary.csv \
-        --baselines baselines.csv --record record.json
+    python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --ranks results/ranks \
+        --score results/score --baseline results/baseline --runs runs.csv --scores scores.csv \
+        --summary summary.csv --baselines baselines.csv --record record.json
 
 runs has a row for each pre-training, scores one for each metric of each fine-tuning, summary the mean over seeds
 with its 95 % interval. Every table is also written as Parquet. Cells of the grid without a result stay in `runs`,
@@ -28,13 +28,18 @@ RUN_FACTS = [
     "held_out_loss_se", "unigram_loss", "trained", "tokens_per_second", "tokens_per_second_low",
     "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
 ]  # fmt: skip
+# How far a run on several ranks is from the one on a single rank.
+RANKS = [
+    "held_out_loss_from_one_rank", "final_loss_from_one_rank", "weights_from_one_rank_max",
+    "weights_from_one_rank_relative", "weights_identical_to_one_rank",
+]  # fmt: skip
 # What points must have in common to be one curve's.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for folder in ("pretrain", "score", "baseline"):
+    for folder in ("pretrain", "ranks", "score", "baseline"):
         parser.add_argument(f"--{folder}", type=Path, required=True, help=f"folder of the {folder} results")
     for table in ("runs", "scores", "summary", "baselines"):
         parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
@@ -43,6 +48,7 @@ def main() -> None:
     recipe = args.recipe
 
     runs = pd.DataFrame(run_rows(recipe, args.pretrain))
+    runs = runs.merge(differences(recipe, args.ranks), how="left")
     tokens = runs.groupby(["model", "size"])["tokens"].first()
     scores = score_rows(recipe, args.score, tokens)
     averages = macro_averages(scores, recipe["tasks"])
@@ -60,7 +66,7 @@ def main() -> None:
         table.to_csv(file, index=False)
         table.to_parquet(file.with_suffix(".parquet"), index=False)
         outputs += [file, file.with_suffix(".parquet")]
-    record.write(args.record, recipe, gathered(recipe, args.pretrain, args.score, args.baseline), outputs)
+    record.write(args.record, recipe, gathered(recipe, args.pretrain, args.ranks, args.score, args.baseline), outputs)
 
 
 def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
@@ -72,11 +78,12 @@ def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
                 yield model, size, int(gpus), sizes[size][gpus]
 
 
-def gathered(recipe: dict, pretrain: Path, score: Path, baseline: Path) -> list[Path]:
+def gathered(recipe: dict, pretrain: Path, ranks: Path, score: Path, baseline: Path) -> list[Path]:
     """The files that the tables come from, those that are there."""
     trained = [Path(model, size, str(gpus)) for model, size, gpus, _ in cells(recipe)]
     scored = {Path(model, size, str(gpus)) for model, size, _, gpus in cells(recipe)}
     files = [pretrain / cell / str(seed) / "record.json" for cell in trained for seed in recipe["seeds"]]
+    files += [ranks / model / size / "ranks.csv" for model, size in recipe["compared"]]
     files += [score / cell / file for cell in sorted(scored) for file in ("scores.csv", "record.json")]
     files += [baseline / task / "scores.csv" for task in recipe["tasks"]]
     return [file for file in files if file.is_file()]
@@ -115,6 +122,16 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["attempts"] = len(facts["attempts"])
             rows.append(row)
     return rows
+
+
+def differences(recipe: dict, folder: Path) -> pd.DataFrame:
+    """A row for each run on several ranks that there is one on a single rank for."""
+    files = {(model, size): folder / model / size / "ranks.csv" for model, size in recipe["compared"]}
+    tables = [
+        pd.read_csv(file).assign(model=model, size=size) for (model, size), file in files.items() if file.is_file()
+    ]
+    columns = ["model", "size", "gpus", "pretrain_seed", *RANKS]
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:

@@ -73,6 +73,17 @@ def _chosen(entry: dict) -> dict[str, set]:
     return chosen | {axis: {size_name(size) for size in chosen[axis]} for axis in chosen.keys() & {"size"}}
 
 
+def compared(config: dict, model: str, size: str) -> list[int]:
+    """The gpus values of a model's runs at one size that differ in nothing else, the single rank first; or none.
+
+    In weak scaling they differ in the batch, and at size 0 there is no training.
+    """
+    if config["pretrain"]["scaling"] == "weak" or parse_size(size) == 0:
+        return []
+    gpus = sorted(cell.gpus for cell in cells({**config, "models": [model], "sizes": [size]}))
+    return gpus if gpus[:1] == [1] and len(gpus) > 1 else []
+
+
 def scored(config: dict) -> dict[Cell, int]:
     """The cells, each with the gpus value whose fine-tuning gives it its scores.
 

@@ -23,7 +23,7 @@ from functools import cache
 
 import psutil
 
-from gridlaw import cli
+from gridlaw import cli, gpus
 
 # Of a program that SIGTERM ended, as shells report it.
 TERMINATED = 128 + signal.SIGTERM
@@ -85,19 +85,16 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
-def one_gpu() -> None:
-    """Keep to one GPU: Trainer would take all it sees. To be called before CUDA starts."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-
-
 def run(ranks: int) -> None:
     """Run the running program on several ranks and wait for them; SIGTERM is passed on to them.
 
     Raises:
-        Failure: they cannot be spread over the nodes of the Slurm job.
+        Failure: there are too few GPUs for them, or they cannot be spread over the nodes of the Slurm job.
         SystemExit: a rank failed.
     """
     nodes = job_nodes()
+    if not nodes:
+        gpus.take(ranks)
     environment = {**os.environ, LAUNCHER: f"{socket.gethostname()} {os.getpid()}"}
     terminated = threading.Event()
     with subprocess.Popen(command(ranks, nodes), env=environment) as process:

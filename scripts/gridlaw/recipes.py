@@ -123,6 +123,10 @@ def _network(entry: dict) -> dict:
     return _without(entry, "tokenizer") | {"shape": {"intermediate_size": families.feed_forward(shape)} | shape}
 
 
+def ranks(config: dict, model: str, size: str) -> dict:
+    return {"gpus": grid.compared(config, model, size), "seeds": sorted(config["seeds"]["pretrain"])}
+
+
 def finetune(config: dict, model: str, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
     parameters = finetune_parameters(config, model, task)
@@ -147,13 +151,15 @@ def baseline(config: dict, task: str) -> dict:
 
 
 def aggregate(config: dict) -> dict:
-    """The grid: of each model, size and gpus value the one whose scores it has; tokenizers, seeds and tasks."""
+    """The grid: of each model, size and gpus value the one whose scores it has; the models and sizes whose runs are
+    compared with that of a single rank; tokenizers, seeds and tasks."""
     cells: dict[str, dict[str, dict[str, int]]] = {}
     for cell, scored_at in grid.scored(config).items():
         cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
     return {
         "models": config["models"],
         "cells": cells,
+        "compared": sorted({cell[:2] for cell in grid.cells(config) if grid.compared(config, *cell[:2])}),
         "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
         "seeds": sorted(config["seeds"]["pretrain"]),
         "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},

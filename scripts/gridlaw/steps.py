@@ -178,6 +178,14 @@ class _Inputs:
         text = [layout.slice_manifest(self._config, model, size)] if grid.parse_size(size) != 0 else []
         return [*text, f"{folder}/manifest.json"]
 
+    def ranks(self, model: str, size: str) -> list[str]:
+        return [
+            f"results/pretrain/{model}/{size}/{gpus}/{seed}/{file}"
+            for seed in sorted(self._config["seeds"]["pretrain"])
+            for gpus in grid.compared(self._config, model, size)
+            for file in ("manifest.json", "record.json")
+        ]
+
     def finetune(self, model: str, size: str, gpus: str, seed: str, task: str) -> list[str]:
         return [f"results/pretrain/{model}/{size}/{gpus}/{seed}/manifest.json", f"resources/task/{task}/manifest.json"]
 
@@ -198,6 +206,7 @@ class _Inputs:
         scored = ["/".join(map(str, cell)) for cell in scored]
         return [
             *(f"results/pretrain/{cell}/{seed}/record.json" for cell in cells for seed in seeds),
+            *(f"results/ranks/{model}/{size}/ranks.csv" for model, size in recipes.aggregate(self._config)["compared"]),
             *(f"results/score/{cell}/{file}" for cell in scored for file in ("scores.csv", "record.json")),
             *(f"results/baseline/{task}/scores.csv" for task in self._config["tasks"]),
         ]

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
-from gridlaw import launch, record
+from gridlaw import gpus, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
@@ -62,11 +62,12 @@ def attempt(
                 launch.tell(begin=not finished)
             if finished:
                 print("finished by another process meanwhile", file=sys.stderr)
-            elif ranks > 1 and not launch.is_rank():
+            elif launch.is_rank():
+                body(args, fingerprint)
+            elif ranks > 1:
                 launch.run(ranks)
             else:
-                if ranks == 1:
-                    launch.one_gpu()
+                gpus.take(1)
                 body(args, fingerprint)
             remove_checkpoints(args.work)
 

@@ -47,6 +47,7 @@ def config(**changes):
         "sizes": ["64k", "1M"],
         "gpus": [1, 2],
         "exclude": [],
+        "pretrain": {"scaling": "strong"},
         "finetune": {"gpus": [1]},
     } | changes
 
@@ -61,6 +62,17 @@ def test_cells_in_the_order_of_the_axes():
 def test_exclusion_needs_all_of_its_keys():
     cells = set(grid.cells(config(exclude=[{"model": "a", "gpus": 2}, {"size": [64000]}])))
     assert cells == {("a", "1M", 1), ("b", "1M", 1), ("b", "1M", 2)}
+
+
+def test_runs_that_differ_in_the_number_of_ranks_alone():
+    axes = config(sizes=["0", "64k", "1M"], gpus=[4, 1, 2])
+    axes["exclude"] = [{"model": "a", "size": "1M", "gpus": 1}, {"model": "b", "gpus": [2, 4]}]
+    assert grid.compared(axes, "a", "64k") == [1, 2, 4]
+    assert grid.compared(axes, "a", "1M") == grid.compared(axes, "b", "64k") == [], (
+        "there is no single rank, or no other"
+    )
+    assert grid.compared(axes, "a", "0") == []
+    assert grid.compared(axes | {"pretrain": {"scaling": "weak"}}, "a", "64k") == []
 
 
 def test_scores_come_from_a_fine_tuned_gpus_value():

@@ -51,6 +51,22 @@ def test_runs(finished):
     assert one == pytest.approx(two, abs=1e-4), "ranks compute the same optimisation"
 
 
+def test_distance_of_two_ranks_from_one(finished):
+    runs = table(finished, "runs").set_index(["size", "gpus"])
+    apart = [name for name in runs if name.endswith("_one_rank")] + [
+        "weights_from_one_rank_max",
+        "weights_from_one_rank_relative",
+    ]
+    assert len(apart) == 5
+    assert runs.loc[[("2k", 1), ("4k", 1)], apart].isna().all(axis=None)
+    two = runs.loc["4k", 2]
+    losses = runs.loc["4k", "held_out_loss"]
+    assert two["held_out_loss_from_one_rank"] == pytest.approx(losses[2] - losses[1], abs=1e-9)
+    assert abs(two["final_loss_from_one_rank"]) < 1e-4
+    assert two["weights_from_one_rank_max"] < 0.01
+    assert two["weights_from_one_rank_relative"] < 0.01
+
+
 def test_scores(finished):
     scores = table(finished, "scores")
     assert {
@@ -188,4 +204,5 @@ def test_paper_size_grid_previews(workflow):
     planned = workflow.planned("--configfile", "grids/glue.yaml", "--directory", str(workflow.folder / "runs"))
     assert planned["task"] == 9
     assert planned["pretrain"] == 6 * (1 + 4 * 4) - 2 * 2
+    assert planned["ranks"] == 6 * 4
     assert planned["finetune"] == 6 * 5 * 9
