@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from gridlaw import code, grid
-from gridlaw.steps import WILDCARDS, Step
+from gridlaw.steps import WILDCARDS, Step, maker
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
 COUNTS = ("warmup_tokens", "words", "tokens")
@@ -22,7 +22,12 @@ def of_recipe(config: dict, step: Step, made: dict) -> Iterator[str]:
         config: a completed configuration; lines begin with its keys.
         made: the earlier recipe.
     """
-    for path, old, new in _differences((), made, step.recipe):
+    if made == step.recipe:
+        return
+    now = step.recipe
+    if step.rule == "figure_scores":
+        made, now = map(_by_task, (made, now))
+    for path, old, new in _differences((), made, now):
         yield _key(config, step, path) + _change(path[-1], old, new)
 
 
@@ -72,6 +77,13 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
         yield path, old, new
 
 
+def _by_task(recipe: dict) -> dict:
+    """A recipe of `figure_scores` in which panels have names."""
+    return recipe | {
+        "tasks": {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
+    }
+
+
 def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
     """The configuration's key that decides an entry of a step's recipe."""
     name, of = path[0], step.wildcards
@@ -107,7 +119,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "catalogue", "models", path[-1], "tokenizer"
         case "score":
             parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
-        case "aggregate" if name == "tasks":
+        case "aggregate" | "figure_scores" if name == "tasks":
             parts = ("catalogue", *path) if len(path) > 2 else ("tasks",)
         case _:
             parts = path
@@ -123,13 +135,9 @@ def _axes(files: Iterable[str]) -> dict[str, set[str]]:
     """Values of the wildcards of the steps that make some files, by name, and under `files` those of the user."""
     found = defaultdict(set)
     for file in files:
-        root, _, path = file.rpartition("/")[0].partition("/")
-        rule, *values = path.split("/")
-        if root in ("resources", "results") and len(values) == len(WILDCARDS.get(rule, [])):
-            for name, value in zip(WILDCARDS[rule], values, strict=True):
-                found[name].add(value)
-        else:
-            found["files"].add(file)
+        rule, values = maker(file) or (None, [file])
+        for name, value in zip(WILDCARDS[rule] if rule else ["files"], values, strict=True):
+            found[name].add(value)
     return found
 
 
