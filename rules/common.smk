@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, grid, layout, recipes
+from gridlaw import code, grid, layout, preview, recipes
 from gridlaw.config import complete
 
 # Where the programs are, whatever the working directory; logs are there to read while they run.
@@ -16,6 +16,9 @@ try:
     config = complete(config, workflow.configfiles)
 except ValueError as mistakes:
     sys.exit(str(mistakes))
+
+if workflow.is_main_process:
+    preview.announce(workflow, config)
 
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))

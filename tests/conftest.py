@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from gridlaw import code, config, record, steps
+from gridlaw import code, config, record, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -121,6 +122,13 @@ class Workflow:
     def logs(self) -> str:
         """All logs, for the message of a failed test."""
         return "\n".join(f"{log}:\n{log.read_text()}" for log in (self.folder / "logs").rglob("*.log"))
+
+    def undone(self, overlay: dict) -> dict[str, tuple[str, ...]]:
+        """Steps of a grid that are not done by their records alone, and what these say of them."""
+        with chdir(self.folder):
+            found = verdicts.Verdicts(configuration(overlay))
+            of = {step.name: found.of(step) for step in found.steps}
+        return {name: verdict.lines() for name, verdict in of.items() if verdict.state != verdicts.DONE}
 
     def planned(self, *arguments, overlay=None) -> dict[str, int]:
         """Jobs that a dry run plans, by rule."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -33,6 +33,10 @@ class Verdict:
     state: str
     reasons: tuple[str, ...] = ()
     replaced: tuple[Step, ...] = ()
+
+    def lines(self, but: Container[Step] = ()) -> tuple[str, ...]:
+        """All that is to be said of it, but of replaced results of these steps."""
+        return *self.reasons, *(f"{step.name} is another result now" for step in self.replaced if step not in but)
 
 
 class Verdicts:
@@ -173,8 +177,7 @@ def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dic
             own |= found.get(earlier, {})
         verdict = verdicts.of(step)
         if verdict.state == STALE:
-            own |= dict.fromkeys(verdict.reasons, step)
-            own |= {f"{other.name} is another result now": other for other in verdict.replaced if other not in running}
+            own |= dict.fromkeys(verdict.lines(but=running), step)
         elif verdict.state == DONE and not own:
             anew = [earlier for earlier in step.after if earlier in running]
             own |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
