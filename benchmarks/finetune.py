@@ -145,7 +145,8 @@ def gridlaw(folder: Path, output: Path, seeds: range, args: argparse.Namespace) 
         args, output, common.SCRIPTS / "finetune.py", "--recipe", recipes.canonical(recipe),
         "--model", folder / "model", "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
-        "--predictions", output / "predictions.parquet", "--record", output / "record.json", "--work", output / "work",
+        "--predictions", output / "predictions.parquet", "--manifest", output / "manifest.json",
+        "--record", output / "record.json", "--work", output / "work",
     )  # fmt: skip
     predictions = pd.read_parquet(output / "predictions.parquet")
     right = predictions["label"] == predictions["prediction"]

@@ -115,9 +115,7 @@ def train(variant: str, recipe: dict, files: dict[str, Path]):
         model, tokenizer, seconds of each update.
     """
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as work:
-        args = Namespace(
-            **files, recipe=recipe, work=work, checkpoint=None, trunk=None, tensorboard=None, checkpoint_minutes=NEVER
-        )
+        args = Namespace(**files, recipe=recipe, work=work, trunk=None, tensorboard=None, checkpoint_minutes=NEVER)
         model, _, tokenizer = pretraining.network(args)
         # Trainer prints its log.
         with redirect_stdout(StringIO()):

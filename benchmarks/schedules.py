@@ -48,8 +48,8 @@ class Setting:
         model = {"model_type": "bert", "config": {}, "initializer_range": 0.05, "shape": shape}
         shape["max_position_embeddings"] = int(self.held_out.rows.shape[1])
         return {
-            "model": model, "gpus": 1, "seed": seed, "scaling": "strong", "passes": 1, "evaluations": 1,
-            "mask_rate": self.args.mask_rate, "warmup_tokens": grid.parse_size(self.args.warmup),
+            "model": model, "gpus": 1, "seed": seed, "passes": 1, "mask_rate": self.args.mask_rate,
+            "warmup_tokens": grid.parse_size(self.args.warmup),
             "batch_size": self.args.batch, "device_batch_size": 256, "learning_rate": rate, "weight_decay": 0.01,
             "adam_beta2": 0.98, "max_grad_norm": 1.0, "dropout": 0.0, "precision": self.args.precision,
             "attention": "auto", "compile": False, **schedule,
@@ -64,7 +64,7 @@ class Setting:
         resources, name = self.args.resources, self.args.tokenizer
         work = Path(tempfile.mkdtemp(dir=self.folder))
         args = Namespace(
-            recipe=recipe, work=work, checkpoint=None, checkpoint_minutes=1e9, tensorboard=None, trunk=start,
+            recipe=recipe, work=work, checkpoint_minutes=1e9, tensorboard=None, trunk=start,
             tokenizer=resources / "tokenizer" / self.args.corpus / name, rows=self.pack / "rows.bin",
             slice=resources / "slice" / self.args.corpus / name / size / "manifest.json",
         )  # fmt: skip

@@ -6,11 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, grid, layout, preview, recipes
+from gridlaw import code, files, grid, layout, preview, recipes
 from gridlaw.config import complete
-
-# Where the programs are, whatever the working directory; logs are there to read while they run.
-shell.prefix(f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts; ")
 
 try:
     config = complete(config, workflow.configfiles)
@@ -20,9 +17,16 @@ except ValueError as mistakes:
 if workflow.is_main_process:
     preview.announce(workflow, config)
 
+# Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
+# whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.
+shell.prefix(
+    f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
+    f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']}; "
+)
+
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
-SCORED = sorted({cell._replace(gpus=grid.scored_at(config, cell)) for cell in CELLS})
+SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
 
 
 def digest(rule_name):
@@ -40,27 +44,28 @@ def recipe(step, *wildcards):
 
 
 def corpus_files(key):
-    """Local files of a corpus, which its record tells apart by their content, whatever their age."""
+    """Local files of a corpus; its recipe tells what is in them, their age does not matter."""
 
     def of(job):
-        return ancient(layout.corpus_files(config, job.corpus, key))
+        return ancient(files.of_corpus(config, job.corpus, key))
 
     return of
 
 
 def checkpoint_files(job):
-    """Files of a released model in a local folder, told apart in the same way."""
-    return ancient(layout.checkpoint_files(config["catalogue"]["models"][job.model]["pretrained"]))
+    """Files of a released model in a local folder, likewise."""
+    return ancient(files.of_checkpoint(config["catalogue"]["models"][job.model]["pretrained"]))
 
 
 def network_input(job):
-    """What a model's first weights and its rows are made from."""
+    """What a model's first weights and its rows are made from; a text that size 0 or the grid does not have is nothing."""
     tokenizer = recipes.tokenizer_of(config, job.model)
-    inputs = {"tokenizer": f"{layout.tokenizer_folder(config, tokenizer)}/manifest.json"}
-    if grid.parse_size(job.size) != 0:
-        inputs["rows"] = ancient(f"{layout.pack_folder(config, job.model)}/rows.bin")
-        inputs["slice"] = layout.slice_manifest(config, job.model, job.size)
-    return inputs
+    text = grid.parse_size(job.size) != 0
+    return {
+        "tokenizer": f"{layout.tokenizer_folder(config, tokenizer)}/manifest.json",
+        "rows": ancient(f"{layout.pack_folder(config, job.model)}/rows.bin") if text else [],
+        "slice": layout.slice_manifest(config, job.model, job.size) if text else [],
+    }
 
 
 def trunk_input(job):
@@ -70,39 +75,17 @@ def trunk_input(job):
 
 
 def pretrain_input(job):
-    """A run's text is its slice in the model's tokenizer; size 0 has none, and a grid without a corpus no held-out text."""
-    inputs = network_input(job)
-    if CORPUS:
-        inputs["pack"] = f"{layout.pack_folder(config, job.model)}/manifest.json"
-        inputs["held_out"] = ancient(f"{layout.pack_folder(config, job.model)}/held_out.bin")
-    return inputs | state_input(job, job.size if layout.shares_trunk(config, job.model, job.size) else None)
+    """A run's text is its slice in the model's tokenizer; a grid without a corpus has no held-out text."""
+    folder = layout.pack_folder(config, job.model)
+    return {
+        **network_input(job),
+        "pack": f"{folder}/manifest.json" if CORPUS else [],
+        "held_out": ancient(f"{folder}/held_out.bin") if CORPUS else [],
+        **state_input(job, job.size if layout.shares_trunk(config, job.model, job.size) else None),
+    }
 
 
 def state_input(job, size):
     """The trunk's state at a size, if any."""
-    if size is None:
-        return {}
     trunk = f"results/trunk/{job.model}/{size}/{job.gpus}/{job.seed}"
-    return {"state": ancient(f"{trunk}/state"), "trunk": f"{trunk}/manifest.json"}
-
-
-def network_arguments(job, inputs):
-    """The command line of a run's inputs, those that it has."""
-    tokenizer = layout.tokenizer_folder(config, recipes.tokenizer_of(config, job.model))
-    named = [inputs[name] for name in ("tokenizer", "trunk") if name in inputs]
-    arguments = ["--tokenizer", tokenizer, "--inputs", *named]
-    if layout.is_released(config, job.model):
-        arguments += ["--checkpoint", tokenizer]
-    options = {"rows": "rows", "slice": "slice", "state": "trunk", "pack": "pack", "held_out": "held-out-rows"}
-    for name, option in options.items():
-        if name in inputs:
-            arguments += [f"--{option}", inputs[name]]
-    return arguments
-
-
-def trunk_arguments(job):
-    return network_arguments(job, trunk_input(job))
-
-
-def pretrain_arguments(job):
-    return network_arguments(job, pretrain_input(job))
+    return {"state": ancient(f"{trunk}/state") if size else [], "trunk": f"{trunk}/manifest.json" if size else []}

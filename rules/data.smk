@@ -155,7 +155,7 @@ rule slice:
 rule task:
     """Fetch a task's examples into resources/."""
     input:
-        files=lambda job: ancient(list(layout.task_files(config, job.task).values())),
+        files=lambda job: ancient(list(files.of_task(config, job.task).values())),
     output:
         examples="resources/task/{task}/examples.parquet",
         manifest="resources/task/{task}/manifest.json",
@@ -169,7 +169,6 @@ rule task:
     params:
         recipe=recipe("task", "task"),
         code=digest("task"),
-        files=lambda job: [f"{split}={file}" for split, file in layout.task_files(config, job.task).items()],
     shell:
-        'python "$scripts/task.py" --recipe {params.recipe:q} --files {params.files:q}'
+        'python "$scripts/task.py" --recipe {params.recipe:q} --files {input.files:q}'
         " --examples {output.examples:q} --manifest {output.manifest:q} --record {output.record:q} > {log:q} 2>&1"

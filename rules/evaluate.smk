@@ -1,14 +1,18 @@
 """From predictions to scores."""
 
+# What a cell's scores come from, in an order of its own: that of the configuration means nothing.
+RUNS = expand(
+    "results/finetune/{{model}}/{{size}}/{{gpus}}/{seed}/{task}",
+    seed=sorted(config["seeds"]["pretrain"]),
+    task=sorted(config["tasks"]),
+)
+
 
 rule score:
     """Compute one cell's metrics from its saved predictions."""
     input:
-        expand(
-            "results/finetune/{{model}}/{{size}}/{{gpus}}/{seed}/{task}/predictions.parquet",
-            seed=config["seeds"]["pretrain"],
-            task=config["tasks"],
-        ),
+        predictions=[ancient(f"{run}/predictions.parquet") for run in RUNS],
+        manifests=[f"{run}/manifest.json" for run in RUNS],
     output:
         scores="results/score/{model}/{size}/{gpus}/scores.csv",
         record="results/score/{model}/{size}/{gpus}/record.json",
@@ -20,8 +24,8 @@ rule score:
         recipe=recipe("score"),
         code=digest("score"),
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts/score.py" --recipe {params.recipe:q} --predictions {input:q}'
-        " --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
+        'HF_HUB_OFFLINE=1 python "$scripts/score.py" --recipe {params.recipe:q} --predictions {input.predictions:q}'
+        " --manifests {input.manifests:q} --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule baseline:

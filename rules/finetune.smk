@@ -10,6 +10,7 @@ rule finetune:
         task="resources/task/{task}/manifest.json",
     output:
         predictions="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/predictions.parquet",
+        manifest="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/manifest.json",
         record="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/record.json",
     log:
         "logs/finetune/{model}/{size}/{gpus}/{seed}/{task}.log",
@@ -17,14 +18,13 @@ rule finetune:
         "../envs/train.yaml"
     resources:
         gpu=1,
-        checkpoint_minutes=str(config["checkpoint_minutes"]),
     params:
         recipe=recipe("finetune", "model", "task"),
         code=digest("finetune"),
-        work="work/finetune/{model}/{size}/{gpus}/{seed}/{task}",
-        tensorboard="logs/tensorboard/finetune/{model}/{size}/{gpus}/{seed}/{task}",
     shell:
+        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}/{wildcards.task}; "
         'HF_HUB_OFFLINE=1 python "$scripts/finetune.py" --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
         " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
-        " --predictions {output.predictions:q} --record {output.record:q} --work {params.work:q}"
-        " --checkpoint-minutes {resources.checkpoint_minutes} --tensorboard {params.tensorboard:q} > {log:q} 2>&1"
+        " --predictions {output.predictions:q} --manifest {output.manifest:q} --record {output.record:q}"
+        " --work work/finetune/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/finetune/$run > {log:q} 2>&1"

@@ -18,18 +18,17 @@ rule trunk:
     threads: lambda job: int(job.gpus)
     resources:
         gpu=lambda job: int(job.gpus),
-        checkpoint_minutes=str(config["checkpoint_minutes"]),
     params:
         recipe=recipe("trunk", "model", "gpus", "seed"),
         code=digest("trunk"),
-        inputs=trunk_arguments,
-        work="work/trunk/{model}/{size}/{gpus}/{seed}",
-        tensorboard="logs/tensorboard/trunk/{model}/{size}/{gpus}/{seed}",
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts/trunk.py" --recipe {params.recipe:q} {params.inputs:q}'
+        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}; "
+        'HF_HUB_OFFLINE=1 python "$scripts/trunk.py" --recipe {params.recipe:q}'
+        ' --tokenizer "$(dirname {input.tokenizer:q})" --rows {input.rows:q} --slice {input.slice:q}'
+        " --trunk {input.state:q} --inputs {input.tokenizer:q} {input.trunk:q}"
         " --state {output.state:q} --manifest {output.manifest:q} --record {output.record:q}"
-        " --work {params.work:q} --checkpoint-minutes {resources.checkpoint_minutes}"
-        " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"
+        " --work work/trunk/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/trunk/$run > {log:q} 2>&1"
 
 
 rule pretrain:
@@ -48,15 +47,15 @@ rule pretrain:
     threads: lambda job: int(job.gpus)
     resources:
         gpu=lambda job: int(job.gpus),
-        checkpoint_minutes=str(config["checkpoint_minutes"]),
     params:
         recipe=recipe("pretrain", "model", "size", "gpus", "seed"),
         code=digest("pretrain"),
-        inputs=pretrain_arguments,
-        work="work/pretrain/{model}/{size}/{gpus}/{seed}",
-        tensorboard="logs/tensorboard/pretrain/{model}/{size}/{gpus}/{seed}",
     shell:
-        'HF_HUB_OFFLINE=1 python "$scripts/pretrain.py" --recipe {params.recipe:q} {params.inputs:q}'
+        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}; "
+        'HF_HUB_OFFLINE=1 python "$scripts/pretrain.py" --recipe {params.recipe:q}'
+        ' --tokenizer "$(dirname {input.tokenizer:q})" --rows {input.rows:q} --slice {input.slice:q}'
+        " --pack {input.pack:q} --held-out-rows {input.held_out:q} --evaluations $evaluations"
+        " --trunk {input.state:q} --inputs {input.tokenizer:q} {input.trunk:q}"
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
-        " --work {params.work:q} --checkpoint-minutes {resources.checkpoint_minutes}"
-        " --tensorboard {params.tensorboard:q} > {log:q} 2>&1"
+        " --work work/pretrain/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/pretrain/$run > {log:q} 2>&1"

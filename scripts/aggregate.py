@@ -12,11 +12,12 @@ with the status missing.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, intervals, record
+from gridlaw import cli, grid, intervals, record
 
 CELL = ["model", "size", "tokens", "gpus"]
 # What the average over tasks is called, in the columns `task` and `metric`.
@@ -62,11 +63,20 @@ def main() -> None:
     record.write(args.record, recipe, gathered(recipe, args.pretrain, args.score, args.baseline), outputs)
 
 
+def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
+    """Model, size and gpus of each cell, and the gpus value that its scores come from; models in the grid's order."""
+    for model in recipe["models"]:
+        sizes = recipe["cells"].get(model, {})
+        for size in sorted(sizes, key=grid.size_order):
+            for gpus in sorted(sizes[size], key=int):
+                yield model, size, int(gpus), sizes[size][gpus]
+
+
 def gathered(recipe: dict, pretrain: Path, score: Path, baseline: Path) -> list[Path]:
     """The files that the tables come from, those that are there."""
-    cells = [Path(model, size, str(gpus)) for model, size, gpus, _ in recipe["cells"]]
-    scored = {Path(model, size, str(gpus)) for model, size, _, gpus in recipe["cells"]}
-    files = [pretrain / cell / str(seed) / "record.json" for cell in cells for seed in recipe["seeds"]]
+    trained = [Path(model, size, str(gpus)) for model, size, gpus, _ in cells(recipe)]
+    scored = {Path(model, size, str(gpus)) for model, size, _, gpus in cells(recipe)}
+    files = [pretrain / cell / str(seed) / "record.json" for cell in trained for seed in recipe["seeds"]]
     files += [score / cell / file for cell in sorted(scored) for file in ("scores.csv", "record.json")]
     files += [baseline / task / "scores.csv" for task in recipe["tasks"]]
     return [file for file in files if file.is_file()]
@@ -82,7 +92,7 @@ def within_range(summary: pd.DataFrame) -> pd.DataFrame:
 def run_rows(recipe: dict, folder: Path) -> list[dict]:
     """A row for each pre-training of the grid, from its record."""
     rows = []
-    for model, size, gpus, _ in recipe["cells"]:
+    for model, size, gpus, _ in cells(recipe):
         for seed in recipe["seeds"]:
             row = {
                 "model": model,
@@ -110,7 +120,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
 def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
     """Scores of the grid's cells, each from the gpus value that was fine-tuned for it; a note says if it is another."""
     tables = []
-    for model, size, gpus, scored_at in recipe["cells"]:
+    for model, size, gpus, scored_at in cells(recipe):
         file = folder / model / size / str(scored_at) / "scores.csv"
         if not file.is_file():
             continue

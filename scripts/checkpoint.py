@@ -14,7 +14,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from gridlaw import cli, layout, record, sources
+from gridlaw import cli, files, record, sources
 
 
 def main() -> None:
@@ -26,24 +26,24 @@ def main() -> None:
 
     name, folder = args.recipe["pretrained"], Path(args.folder)
     facts = {}
-    if name.startswith((".", "/")):
+    if files.is_local(name):
         source = Path(name)
     else:
         facts["commit"] = sources.commit(name, args.recipe["revision"], "model")
         try:
-            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=layout.CHECKPOINT))
+            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=files.CHECKPOINT))
         except (HfHubHTTPError, OSError) as error:
             raise cli.Failure(f"model {name}: {error}") from error
-    files = [Path(file) for file in layout.checkpoint_files(source)]
-    if not any(file.suffix == ".safetensors" for file in files):
+    content = [Path(file) for file in files.matching(f"{source}/{pattern}" for pattern in files.CHECKPOINT)]
+    if not any(file.suffix == ".safetensors" for file in content):
         raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
     folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
+    for file in content:
         shutil.copyfile(file, folder / file.name)
 
-    digests = {file.name: record.sha256(folder / file.name) for file in files}
+    digests = {file.name: record.sha256(folder / file.name) for file in content}
     record.write_json(args.manifest, {**facts, "files": digests})
-    record.write(args.record, args.recipe, layout.checkpoint_files(name), [args.manifest], **facts)
+    record.write(args.record, args.recipe, files.of_checkpoint(name), [args.manifest], **facts)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from glob import glob
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlaw import cli, language, record
+from gridlaw import cli, files, language, record
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
 ROW_GROUP_BYTES = 32 << 20
@@ -38,7 +37,7 @@ def main() -> None:
         facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
         documents = hub_documents(recipe, facts["commit"])
     elif recipe["source"] == "files":
-        documents = file_documents(recipe, _expand(args.files), _expand(args.held_out_files))
+        documents = file_documents(recipe, files.matching(args.files), files.matching(args.held_out_files))
     else:
         documents = ((text, False) for text in language.documents(recipe["seed"], recipe["words"]))
 
@@ -49,14 +48,10 @@ def main() -> None:
     record.write(
         args.record,
         recipe,
-        [*_expand(args.files), *_expand(args.held_out_files)],
+        [*files.matching(args.files), *files.matching(args.held_out_files)],
         [args.documents, args.manifest],
         **facts,
     )
-
-
-def _expand(patterns: list[str]) -> list[str]:
-    return sorted({file for pattern in patterns for file in glob(pattern, recursive=True)})
 
 
 def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:

@@ -1,7 +1,7 @@
 """Fine-tune one cell's model on one task: every seed and size of the training set, in one process.
 
     python scripts/finetune.py --recipe finetune.json --model model/ --examples examples.parquet --task manifest.json \
-        --predictions predictions.parquet --record record.json --work work/
+        --predictions predictions.parquet --manifest manifest.json --record record.json --work work/
 
 Predictions are saved for every validation example, so that metrics are a separate, cheap step. Training sets of
 different sizes are prefixes of the task's one shuffle. Finished runs are kept in the work folder: killed at any moment,
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
     parser.add_argument("--task", required=True, help="manifest of the task, JSON")
     parser.add_argument("--predictions", required=True, help="predictions to write, Parquet")
+    parser.add_argument("--manifest", required=True, help="what they are, JSON to write")
     parser.add_argument("--record", required=True, help="how they came about, JSON to write")
     args = parser.parse_args()
     work.attempt(args, [args.model_manifest, args.task], 1, every_run, extendable=("seeds", "train_examples"))
@@ -74,9 +75,12 @@ def every_run(args: Namespace, fingerprint: str) -> None:
                 frames.append(pd.read_parquet(folder / PREDICTIONS).assign(**run))
                 runs.append(run | record.read_json(folder / FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
+    rows = sum(map(len, frames))
+    record.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": record.sha256(args.predictions)})
     record.write(
-        args.record, recipe, [args.model_manifest, args.task], [args.predictions], device=device, runs=runs,
-        peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(), attempts=work.attempts(args.work),
+        args.record, recipe, [args.model_manifest, args.task], [args.predictions, args.manifest], device=device,
+        runs=runs, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
+        attempts=work.attempts(args.work),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@
         --work work/
 
 The number of ranks is the recipe's `gpus`: a rank is a GPU, or one CPU thread on a machine without. Without a slice
-nothing is trained: the model keeps its random weights, or those of the released checkpoint given with --checkpoint.
+nothing is trained: the model keeps its random weights, or those of the released checkpoint that --tokenizer names.
 With --trunk the run goes on from the trunk's state. The model's folder loads with transformers' `from_pretrained`,
 tokenizer included. Killed at any moment, the same command continues, and the weights are those of a run in one go.
 """
@@ -24,8 +24,11 @@ NOTHING_TRAINED = {"size_tokens": 0, "tokens": 0, "steps": 0, "steps_here": 0, "
 
 def main() -> None:
     parser = cli.pretraining_parser(__doc__)
-    parser.add_argument("--held-out-rows", help="held-out rows of token ids")
-    parser.add_argument("--pack", help="manifest of the rows, JSON")
+    parser.add_argument("--held-out-rows", nargs="?", help="held-out rows of token ids")
+    parser.add_argument("--pack", nargs="?", help="manifest of the rows, JSON")
+    parser.add_argument(
+        "--evaluations", type=int, default=1, help="times the held-out loss is measured, for TensorBoard (default: 1)"
+    )
     parser.add_argument("--model", required=True, help="folder to write")
     args = parser.parse_args()
     inputs = [file for file in (args.pack, args.slice, *args.inputs) if file]

@@ -1,7 +1,7 @@
 """Score one cell: metrics of every task, pre-training seed and fine-tuning, from the saved predictions.
 
-    python scripts/score.py --recipe score.json --predictions SEED/TASK/predictions.parquet ... --scores scores.csv \
-        --record record.json
+    python scripts/score.py --recipe score.json --predictions SEED/TASK/predictions.parquet ... \
+        --manifests SEED/TASK/manifest.json ... --scores scores.csv --record record.json
 
 The last two folders of a predictions file name the pre-training seed and the task.
 """
@@ -20,6 +20,7 @@ RUN = ["train_set", "train_examples", "seed", "split"]
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--predictions", nargs="+", required=True, help="predictions of the cell, Parquet")
+    parser.add_argument("--manifests", nargs="+", required=True, help="their manifests, JSON")
     parser.add_argument("--scores", required=True, help="metrics to write, CSV")
     parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
     args = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> None:
         "value",
     ]
     pd.concat(tables)[columns].to_csv(args.scores, index=False)
-    record.write(args.record, args.recipe, args.predictions, [args.scores])
+    record.write(args.record, args.recipe, args.manifests, [args.scores])
 
 
 def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:

@@ -19,14 +19,15 @@ from gridlaw import cli, language, record, sources
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--files", nargs="*", default=[], help="split=file for each split (source: files)")
+    parser.add_argument("--files", nargs="*", default=[], help="a file a split, of training first (source: files)")
     parser.add_argument("--examples", required=True, help="Parquet file to write")
     parser.add_argument("--manifest", required=True, help="what the task is, JSON to write")
     parser.add_argument("--record", required=True, help="how it was made, JSON to write")
     args = parser.parse_args()
     recipe, facts = args.recipe, {}
 
-    files = dict(pair.split("=", 1) for pair in args.files)
+    names = dict.fromkeys([recipe["train"], *recipe["validation"]])
+    files = dict(zip(names, args.files, strict=True)) if args.files else {}
     if recipe["source"] == "hub":
         facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
     splits = {split: frame(rows, recipe, split) for split, rows in load(recipe, files, facts.get("commit"))}

@@ -47,7 +47,7 @@ OUTPUTS = {
     "task": ["examples.parquet", "manifest.json"],
     "trunk": ["state/model.safetensors", "manifest.json"],
     "pretrain": ["model/model.safetensors", "manifest.json"],
-    "finetune": ["predictions.parquet"],
+    "finetune": ["predictions.parquet", "manifest.json"],
     "score": ["scores.csv"],
     "baseline": ["scores.csv"],
 }

@@ -35,13 +35,14 @@ def training_parser(doc: str) -> argparse.ArgumentParser:
 
 
 def pretraining_parser(doc: str) -> argparse.ArgumentParser:
-    """A parser with the options of programs that pre-train."""
+    """A parser with the options of programs that pre-train; one without a value is as if it were not there."""
     pretraining = training_parser(doc)
-    pretraining.add_argument("--tokenizer", required=True, help="folder of the model's tokenizer")
-    pretraining.add_argument("--checkpoint", help="folder of a released checkpoint to start from")
-    pretraining.add_argument("--trunk", help="folder of the trunk's state to go on from")
-    pretraining.add_argument("--rows", help="rows of token ids")
-    pretraining.add_argument("--slice", help="manifest of the slice to train on, JSON")
+    pretraining.add_argument(
+        "--tokenizer", required=True, help="folder of the model's tokenizer; of a released model, of its checkpoint"
+    )
+    pretraining.add_argument("--trunk", nargs="?", help="folder of the trunk's state to go on from")
+    pretraining.add_argument("--rows", nargs="?", help="rows of token ids")
+    pretraining.add_argument("--slice", nargs="?", help="manifest of the slice to train on, JSON")
     pretraining.add_argument(
         "--inputs", nargs="*", default=[], help="further manifests that the record names as inputs"
     )

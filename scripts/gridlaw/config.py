@@ -7,14 +7,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from glob import glob
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from gridlaw import families, grid, recipes
+from gridlaw import families, files, grid, recipes
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
@@ -300,10 +299,10 @@ def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
             )
         # The last document may run over.
         return words + 200 - held_out, "words of it"
-    files = [Path(file) for pattern in corpus.get("files", []) for file in glob(pattern, recursive=True)]
-    if not files or any(file.suffix in (".gz", ".parquet") for file in files):
+    texts = [Path(file) for file in files.of_corpus(config, config["corpus"], "files")]
+    if not texts or any(file.suffix in (".gz", ".parquet") for file in texts):
         return float("inf"), ""
-    return sum(file.stat().st_size for file in files), "files"
+    return sum(file.stat().st_size for file in texts), "files"
 
 
 def _packed(config: dict) -> int | None:
@@ -320,14 +319,14 @@ def _packed(config: dict) -> int | None:
     same = all(
         recipes.canonical(one) == recipes.canonical(other) for one, other in zip(made, steps.values(), strict=True)
     )
-    return manifest["train"]["tokens"] if same and "files" not in config["catalogue"]["corpora"][corpus] else None
+    return manifest["train"]["tokens"] if same else None
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
     model, key = config["catalogue"]["models"][name], f"catalogue.models.{name}"
     if "pretrained" in model:
         name = model["pretrained"]
-        if name.startswith((".", "/")):
+        if files.is_local(name):
             if not Path(name, "config.json").is_file():
                 yield f"{key}.pretrained: {name} is no folder with a config.json; right would be one of save_pretrained"
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
@@ -392,7 +391,7 @@ def _cells(config: dict) -> Iterator[str]:
     if config["corpus"] is not None:
         corpus = config["catalogue"]["corpora"][config["corpus"]]
         for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
-            if not glob(pattern, recursive=True):
+            if not files.matching([pattern]):
                 yield f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}"
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):

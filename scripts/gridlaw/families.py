@@ -59,6 +59,11 @@ def _unknown_to_transformers(model: dict) -> Iterator[str]:
             yield f"config.{name}: {CONFIG_MAPPING[model['model_type']].__name__} has no such field"
 
 
+def feed_forward(shape: dict) -> int:
+    """Width of the feed-forward layers, by default that of the published encoders."""
+    return shape.get("intermediate_size", 4 * shape["hidden_size"])
+
+
 def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict:
     """Keyword arguments of the family's configuration class in transformers.
 
@@ -69,13 +74,12 @@ def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict
     """
     shape, kind = model["shape"], model["model_type"]
     hidden, positions = shape["hidden_size"], shape["max_position_embeddings"]
-    feed_forward = shape.get("intermediate_size", 4 * hidden)
     fields = {
         "vocab_size": vocabulary,
         "num_hidden_layers": shape["num_hidden_layers"],
         "hidden_size": hidden,
         "num_attention_heads": shape["num_attention_heads"],
-        "intermediate_size": feed_forward,
+        "intermediate_size": feed_forward(shape),
         "max_position_embeddings": positions,
         "initializer_range": model["initializer_range"],
         **special,
@@ -83,7 +87,7 @@ def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict
     own = {
         # Positions of RoBERTa's kind start behind the id of the padding.
         "roberta": {"max_position_embeddings": positions + special["pad_token_id"] + 1},
-        "distilbert": {"hidden_dim": feed_forward},
+        "distilbert": {"hidden_dim": feed_forward(shape)},
         "electra": {"embedding_size": hidden},
         # What DeBERTa is named for; transformers leaves it off unless told.
         "deberta-v2": {

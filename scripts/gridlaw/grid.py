@@ -61,26 +61,27 @@ def size_order(name: str) -> float:
 
 def cells(config: dict) -> Iterator[Cell]:
     """The cells of a validated configuration, in the order of its axes, without the excluded ones."""
-    for model, size, gpus in product(config["models"], config["sizes"], config["gpus"]):
-        cell = Cell(model, size_name(size), gpus)
-        if not any(_matches(cell, entry) for entry in config["exclude"]):
+    excluded = [_chosen(entry) for entry in config["exclude"]]
+    for cell in map(Cell._make, product(config["models"], map(size_name, config["sizes"]), config["gpus"])):
+        if not any(all(getattr(cell, axis) in values for axis, values in entry.items()) for entry in excluded):
             yield cell
 
 
-def _matches(cell: Cell, entry: dict) -> bool:
-    chosen = {axis: value if isinstance(value, list) else [value] for axis, value in entry.items()}
-    if "size" in chosen:
-        chosen["size"] = [size_name(size) for size in chosen["size"]]
-    return all(getattr(cell, axis) in values for axis, values in chosen.items())
+def _chosen(entry: dict) -> dict[str, set]:
+    """The values of each axis that an exclusion names."""
+    chosen = {axis: {*value} if isinstance(value, list) else {value} for axis, value in entry.items()}
+    return chosen | {axis: {size_name(size) for size in chosen[axis]} for axis in chosen.keys() & {"size"}}
 
 
-def scored_at(config: dict, cell: Cell) -> int:
-    """The gpus value whose fine-tuning gives this cell its scores.
+def scored(config: dict) -> dict[Cell, int]:
+    """The cells, each with the gpus value whose fine-tuning gives it its scores.
 
     In strong scaling, cells that differ in gpus only hold the same model up to the order of float sums, so one of them
     speaks for all. A cell whose own gpus value is not fine-tuned takes the smallest one that is.
     """
-    chosen = config["finetune"]["gpus"]
-    if chosen == "all" or cell.gpus in chosen:
-        return cell.gpus
-    return min(other.gpus for other in cells(config) if other[:2] == cell[:2] and other.gpus in chosen)
+    chosen, whole = config["finetune"]["gpus"], list(cells(config))
+    own = {cell: cell.gpus for cell in whole if chosen == "all" or cell.gpus in chosen}
+    smallest: dict[tuple[str, str], int] = {}
+    for cell in own:
+        smallest[cell[:2]] = min(cell.gpus, smallest.get(cell[:2], cell.gpus))
+    return {cell: own.get(cell) or smallest[cell[:2]] for cell in whole}

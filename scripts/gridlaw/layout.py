@@ -1,18 +1,11 @@
-"""Where results lie, and what each is made from: other results, and files of the user."""
+"""Where results lie, and what each is made from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from glob import glob
 from pathlib import Path
 
 from gridlaw import grid, recipes, record
-
-# What a released checkpoint is made of: weights in safetensors, configuration, tokenizer.
-CHECKPOINT = [
-    "config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
-    "added_tokens.json", "vocab.*", "merges.txt", "spiece.model", "sentencepiece*",
-]  # fmt: skip
 
 
 def is_released(config: dict, model: str) -> bool:
@@ -35,29 +28,6 @@ def pack_folder(config: dict, model: str) -> str:
 def slice_manifest(config: dict, model: str, size: str) -> str:
     """What a slice is, in a model's tokenizer."""
     return f"resources/slice/{config['corpus']}/{recipes.tokenizer_of(config, model)}/{size}/manifest.json"
-
-
-def corpus_files(config: dict, corpus: str, key: str) -> list[str]:
-    """Local files of a corpus, in the order of their names; none for other sources.
-
-    Args:
-        key: `files` or `held_out_files`.
-    """
-    patterns = config["catalogue"]["corpora"][corpus].get(key, [])
-    return sorted({file for pattern in patterns for file in glob(pattern, recursive=True)})
-
-
-def task_files(config: dict, task: str) -> dict[str, str]:
-    """Local files of a task by split, as far as it uses them; none for other sources."""
-    entry = config["catalogue"]["tasks"][task]
-    return {split: entry["files"][split] for split in [entry["train"], *entry["validation"]] if "files" in entry}
-
-
-def checkpoint_files(folder: str | Path) -> list[str]:
-    """Files of a checkpoint in a local folder, in the order of their names; none for a repository on the hub."""
-    if isinstance(folder, str) and not folder.startswith((".", "/")):
-        return []
-    return sorted(str(file) for file in {file for pattern in CHECKPOINT for file in Path(folder).glob(pattern)})
 
 
 def shares_trunk(config: dict, model: str, size: str) -> bool:

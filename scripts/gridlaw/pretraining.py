@@ -31,8 +31,8 @@ def network(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizer
     recipe = args.recipe
     set_seed(recipe["seed"])
     tokenizer = modeling.tokenizer(args.tokenizer)
-    if args.checkpoint:
-        model, has_head = modeling.released_masked_lm(args.checkpoint, recipe["dropout"], recipe["attention"])
+    if not recipe["model"]:
+        model, has_head = modeling.released_masked_lm(args.tokenizer, recipe["dropout"], recipe["attention"])
         return model, has_head, tokenizer
     return modeling.masked_lm(recipe["model"], tokenizer, recipe["dropout"], recipe["attention"]), True, tokenizer
 
@@ -52,7 +52,7 @@ class Plan:
         Raises:
             Failure: the slice is too short for an update, or for the warm-up.
         """
-        batch = recipe["batch_size"] * (recipe["gpus"] if recipe["scaling"] == "weak" else 1)
+        batch = recipe["batch_size"]
         steps = recipe["passes"] * len(text) // batch
         if not steps:
             raise cli.Failure(
@@ -105,7 +105,7 @@ def train(
     trainer = ResumableTrainer(
         model=objective.PredictMasked(model),
         args=training.arguments(
-            recipe | {"batch_size": plan.batch},
+            recipe,
             last,
             recipe["gpus"],
             args.work,
@@ -120,7 +120,7 @@ def train(
         schedule=plan.rate,
     )
     if measure:
-        times = recipe["evaluations"]
+        times = args.evaluations
         evaluations = Evaluations({math.ceil(n * plan.steps / times) for n in range(1, times)}, measure)
         evaluations.trainer = trainer
         trainer.add_callback(evaluations)

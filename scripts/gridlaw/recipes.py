@@ -1,14 +1,16 @@
 """Recipes: for each step exactly the configuration values that its result depends on, as canonical JSON.
 
-A recipe is what Snakemake compares (the rule's only result-bearing parameter beside `code`), what the step's program is
-given, and what its record repeats. It holds nothing of other steps: those are inputs.
+A recipe is what Snakemake compares (the rule's only parameter beside `code`), what the step's program is given, and
+what its record repeats. It holds nothing of other steps, those are inputs, and nothing that a result does not depend
+on: what is written in different ways and means the same is the same recipe, and lists whose order means nothing are
+sorted. Local files, whose age says nothing, stand in it with a digest of their content.
 """
 
 from __future__ import annotations
 
 import json
 
-from gridlaw import families, grid
+from gridlaw import families, files, grid
 
 
 def canonical(recipe: object) -> str:
@@ -38,7 +40,8 @@ def tokenizer_of(config: dict, model: str) -> str | None:
 
 def pretrain_parameters(config: dict, model: str) -> dict:
     """Hyper-parameters of a model's pre-training, its overrides applied."""
-    parameters = _without(config["pretrain"], "per_model") | config["pretrain"]["per_model"].get(model, {})
+    section = config["pretrain"]
+    parameters = _without(section, "per_model", "scaling", "evaluations") | section["per_model"].get(model, {})
     return parameters | {"warmup_tokens": grid.parse_size(parameters["warmup_tokens"])}
 
 
@@ -54,8 +57,11 @@ def _without(mapping: dict, *names: str) -> dict:
 
 
 def corpus(config: dict, corpus: str) -> dict:
-    entry = _without(config["catalogue"]["corpora"][corpus], "files", "held_out_files")
-    return entry | {"words": grid.parse_size(entry["words"])} if "words" in entry else entry
+    entry = config["catalogue"]["corpora"][corpus]
+    keys = {"files", "held_out_files"} & entry.keys()
+    local = {key: files.digest(files.of_corpus(config, corpus, key)) for key in keys}
+    words = {"words": grid.parse_size(entry["words"])} if "words" in entry else {}
+    return entry | words | local
 
 
 def segments(config: dict) -> dict:
@@ -67,7 +73,10 @@ def tokenizer(config: dict, tokenizer: str) -> dict:
 
 
 def checkpoint(config: dict, model: str) -> dict:
-    return config["catalogue"]["models"][model]
+    entry = config["catalogue"]["models"][model]
+    if not files.is_local(entry["pretrained"]):
+        return entry
+    return {"pretrained": entry["pretrained"], "files": files.digest(files.of_checkpoint(entry["pretrained"]))}
 
 
 def pack(config: dict) -> dict:
@@ -81,18 +90,22 @@ def slice(config: dict, size: str) -> dict:
 def task(config: dict, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
     generator = {"generator_seed": entry["seed"]} if "seed" in entry else {}
-    return _without(entry, "metrics", "glue", "files", "seed") | generator | {"seed": config["data"]["seed"]}
+    local = {"files": files.digest(files.of_task(config, task).values())} if "files" in entry else {}
+    same = {"validation": sorted(entry["validation"]), "seed": config["data"]["seed"]}
+    return _without(entry, "metrics", "glue") | generator | local | same
 
 
 def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | str) -> dict:
     """Size 0 trains nothing, so of the hyper-parameters it keeps what shapes the model and its evaluation."""
     parameters = pretrain_parameters(config, model)
+    if config["pretrain"]["scaling"] == "weak":
+        parameters["batch_size"] *= int(gpus)
     if grid.parse_size(size) == 0:
         kept = ("dropout", "attention", "mask_rate", "device_batch_size", "precision")
         parameters = {name: parameters[name] for name in kept}
     entry = config["catalogue"]["models"][model]
     return {
-        "model": {} if "pretrained" in entry else _without(entry, "tokenizer"),
+        "model": {} if "pretrained" in entry else _network(entry),
         "gpus": int(gpus),
         "seed": int(seed),
         **parameters,
@@ -100,37 +113,50 @@ def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | s
 
 
 def trunk(config: dict, model: str, gpus: int | str, seed: int | str) -> dict:
-    """What a branch does by itself, its decay's shape and its evaluations, is not the trunk's."""
-    return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape", "evaluations")
+    """The shape of its decay is a branch's own."""
+    return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape")
+
+
+def _network(entry: dict) -> dict:
+    """A from-scratch model, with the width that its feed-forward layers have where the shape names none."""
+    shape = entry["shape"]
+    return _without(entry, "tokenizer") | {"shape": {"intermediate_size": families.feed_forward(shape)} | shape}
 
 
 def finetune(config: dict, model: str, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
+    parameters = finetune_parameters(config, model, task)
     return {
-        "seeds": config["seeds"]["finetune"],
-        **{name: entry[name] for name in ("text", "label", "kind", "train", "validation")},
-        **finetune_parameters(config, model, task),
+        **{name: entry[name] for name in ("text", "label", "kind", "train")},
+        **parameters,
+        "validation": sorted(entry["validation"]),
+        "seeds": sorted(config["seeds"]["finetune"]),
+        "train_examples": sorted(parameters["train_examples"], key=lambda size: grid.size_order(str(size))),
     }
 
 
 def score(config: dict) -> dict:
     tasks = config["catalogue"]["tasks"]
-    return {task: {name: tasks[task][name] for name in ("metrics", "kind")} for task in config["tasks"]}
+    return {task: {"metrics": sorted(tasks[task]["metrics"]), "kind": tasks[task]["kind"]} for task in config["tasks"]}
 
 
 def baseline(config: dict, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
-    return {name: entry[name] for name in ("train", "validation", "metrics", "kind")}
+    sets = {name: sorted(entry[name]) for name in ("validation", "metrics")}
+    return {"train": entry["train"], "kind": entry["kind"], **sets}
 
 
 def aggregate(config: dict) -> dict:
-    """The grid: its cells, each with the gpus value that its scores come from; tokenizers, seeds and tasks."""
-    tasks = config["catalogue"]["tasks"]
+    """The grid: of each model, size and gpus value the one whose scores it has; tokenizers, seeds and tasks."""
+    cells: dict[str, dict[str, dict[str, int]]] = {}
+    for cell, scored_at in grid.scored(config).items():
+        cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
     return {
-        "cells": [[*cell, grid.scored_at(config, cell)] for cell in grid.cells(config)],
+        "models": config["models"],
+        "cells": cells,
         "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
-        "seeds": config["seeds"]["pretrain"],
-        "tasks": {task: {name: tasks[task][name] for name in ("metrics", "glue")} for task in config["tasks"]},
+        "seeds": sorted(config["seeds"]["pretrain"]),
+        "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},
     }
 
 

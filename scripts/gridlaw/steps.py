@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gridlaw import grid, layout, recipes, record
+from gridlaw import files, grid, layout, recipes, record
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 TRAININGS = ("trunk", "pretrain", "finetune")
@@ -147,7 +147,7 @@ class _Inputs:
 
     def corpus(self, corpus: str) -> list[str]:
         keys = ("files", "held_out_files")
-        return [file for key in keys for file in layout.corpus_files(self._config, corpus, key)]
+        return [file for key in keys for file in files.of_corpus(self._config, corpus, key)]
 
     def segments(self, corpus: str) -> list[str]:
         return [f"resources/corpus/{corpus}/manifest.json"]
@@ -156,7 +156,7 @@ class _Inputs:
         return [f"resources/segments/{corpus}/manifest.json"]
 
     def checkpoint(self, model: str) -> list[str]:
-        return layout.checkpoint_files(self._config["catalogue"]["models"][model]["pretrained"])
+        return files.of_checkpoint(self._config["catalogue"]["models"][model]["pretrained"])
 
     def pack(self, corpus: str, tokenizer: str) -> list[str]:
         folder = layout.tokenizer_folder(self._config, tokenizer)
@@ -167,7 +167,7 @@ class _Inputs:
         return sorted(f"resources/pack/{corpus}/{name}/manifest.json" for name in {tokenizer, counted_in})
 
     def task(self, task: str) -> list[str]:
-        return list(layout.task_files(self._config, task).values())
+        return list(files.of_task(self._config, task).values())
 
     def trunk(self, model: str, size: str, gpus: str, seed: str) -> list[str]:
         before = layout.trunk_before(self._config, model, size, gpus, seed, self._cells, self._read)
@@ -190,9 +190,9 @@ class _Inputs:
 
     def score(self, model: str, size: str, gpus: str) -> list[str]:
         return [
-            f"results/finetune/{model}/{size}/{gpus}/{seed}/{task}/predictions.parquet"
-            for seed in self._config["seeds"]["pretrain"]
-            for task in self._config["tasks"]
+            f"results/finetune/{model}/{size}/{gpus}/{seed}/{task}/manifest.json"
+            for seed in sorted(self._config["seeds"]["pretrain"])
+            for task in sorted(self._config["tasks"])
         ]
 
     def baseline(self, task: str) -> list[str]:
@@ -201,7 +201,7 @@ class _Inputs:
     def aggregate(self) -> list[str]:
         seeds = self._config["seeds"]["pretrain"]
         cells = ["/".join(map(str, cell)) for cell in self._cells]
-        scored = sorted({cell._replace(gpus=grid.scored_at(self._config, cell)) for cell in self._cells})
+        scored = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(self._config).items()})
         scored = ["/".join(map(str, cell)) for cell in scored]
         return [
             *(f"results/pretrain/{cell}/{seed}/record.json" for cell in cells for seed in seeds),

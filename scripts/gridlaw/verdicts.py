@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from gridlaw.steps import FILES, TRAININGS, Step, Steps
 
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
-# A larger file is read again only if it was touched after it had been used, in bytes.
-SMALL = 1 << 16
 # What a record must have to be judged.
 NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
 
@@ -74,32 +71,25 @@ class Verdicts:
         if not made.keys() >= NEEDED:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
         basis = record.basis(made)
-        other = [file for file in step.inputs if self._differs(file, basis)]
-        replaced = tuple(dict.fromkeys(filter(None, map(self.steps.of, other))))
+        # What the user's own files hold stands in recipes.
+        known = {file: self.steps.of(file) for file in step.inputs if file in basis["inputs"]}
+        others = [of for file, of in known.items() if of and self._sha256(file) not in (None, basis["inputs"][file])]
+        replaced = tuple(dict.fromkeys(others))
         found = (
-            *reasons.of_recipe(self.config, step, basis["recipe"]),
+            *reasons.of_recipe(self.config, step, basis),
             *reasons.of_code(step, basis),
-            *reasons.of_inputs(self.config, step, basis["inputs"]),
-            *(f"{step.rule} files: {file} changed" for file in other if not self.steps.of(file)),
+            *reasons.of_inputs(self.config, step, basis),
         )
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
-    def _differs(self, file: str, basis: dict) -> bool:
-        """Whether an input is known to be another than the one that was used; nothing is known of a missing one."""
-        used = basis["inputs"].get(file)
-        if used is None:
-            return False
+    def _sha256(self, file: str) -> str | None:
+        """Digest of an input; None for one that is not there."""
         if file not in self._digests:
             try:
-                about = Path(file).stat()
+                self._digests[file] = record.sha256(file)
             except OSError:
                 self._digests[file] = None
-                return False
-            touched = max(about.st_mtime, about.st_ctime)
-            if about.st_size > SMALL and touched < datetime.fromisoformat(basis["started"]).timestamp():
-                return False
-            self._digests[file] = record.sha256(file)
-        return self._digests[file] not in (None, used)
+        return self._digests[file]
 
 
 def _unfinished(step: Step) -> Verdict:

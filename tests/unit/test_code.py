@@ -329,7 +329,7 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/language.py", "HAVE = (", "HAVE = ('had', ", {"corpus", "task"}),
         ("gridlaw/text.py", "limit / 4", "limit / 5", {"segments"}),
         ("gridlaw/sources.py", '"quoting": 3', '"quoting": 2', {"corpus", "task"}),
-        ("gridlaw/record.py", "indent=2", "indent=1", ALL - FIGURES),
+        ("gridlaw/record.py", "indent=2", "indent=1", ALL),
         ("gridlaw/cli.py", "RawDescriptionHelpFormatter", "HelpFormatter", ALL),
         # Nothing that a program computes: what is between programs and Snakemake.
         ("gridlaw/code.py", "[:12]", "[:11]", set()),

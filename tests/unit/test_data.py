@@ -132,7 +132,7 @@ def make_task(program, folder, train, validation, **recipe):
     files = []
     for split, rows in (("train", train), ("validation", validation)):
         pd.DataFrame(rows).to_csv(folder / f"{split}.csv", index=False)
-        files.append(f"{split}={folder / split}.csv")
+        files.append(folder / f"{split}.csv")
     recipe = {"source": "files", "text": ["a"], "label": "label", "kind": "classification", "train": "train",
               "validation": ["validation"], "seed": 1, **recipe}  # fmt: skip
     out = [folder / "examples.parquet", folder / "manifest.json", folder / "record.json"]

@@ -48,7 +48,8 @@ def run(program, folder, model, kind):
     program(
         finetune, "--recipe", recipes.canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
-        "--predictions", folder / "predictions.parquet", "--record", folder / "record.json",
+        "--predictions", folder / "predictions.parquet", "--manifest", folder / "manifest.json",
+        "--record", folder / "record.json",
         "--work", folder / "work",
     )  # fmt: skip
     return pd.read_parquet(folder / "predictions.parquet"), json.loads((folder / "record.json").read_text())

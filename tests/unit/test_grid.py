@@ -65,9 +65,9 @@ def test_exclusion_needs_all_of_its_keys():
 
 def test_scores_come_from_a_fine_tuned_gpus_value():
     one = config()
-    assert grid.scored_at(one, grid.Cell("a", "1M", 1)) == 1
-    assert grid.scored_at(one, grid.Cell("a", "1M", 2)) == 1
+    assert grid.scored(one)[grid.Cell("a", "1M", 1)] == 1
+    assert grid.scored(one)[grid.Cell("a", "1M", 2)] == 1
     everything = config(finetune={"gpus": "all"})
-    assert grid.scored_at(everything, grid.Cell("a", "1M", 2)) == 2
+    assert grid.scored(everything)[grid.Cell("a", "1M", 2)] == 2
     elsewhere = config(gpus=[1, 2, 4], finetune={"gpus": [2, 4]})
-    assert grid.scored_at(elsewhere, grid.Cell("a", "1M", 1)) == 2
+    assert grid.scored(elsewhere)[grid.Cell("a", "1M", 1)] == 2

@@ -51,7 +51,7 @@ class Text:
 
 
 RECIPE = {
-    "batch_size": 10, "gpus": 2, "scaling": "strong", "passes": 1, "warmup_tokens": 640, "decay_ratio": 0.5,
+    "batch_size": 10, "gpus": 2, "passes": 1, "warmup_tokens": 640, "decay_ratio": 0.5,
     "decay_shape": "linear", "schedule": "trunk",
 }  # fmt: skip
 
@@ -59,7 +59,6 @@ RECIPE = {
 def test_plan():
     assert Plan.of(RECIPE, Text()) == Plan(10, 10, Schedule(2, 5, 10, "linear"))
     assert Plan.of(RECIPE | {"passes": 3, "schedule": "independent"}, Text()).steps == 30
-    assert Plan.of(RECIPE | {"scaling": "weak"}, Text()).batch == 20
 
 
 @pytest.mark.parametrize(

@@ -61,12 +61,12 @@ def test_a_finished_grid_is_done(finished):
         ("finetune: {epochs: 7}", "finetune tiny 1k 1 1 similarity", "finetune.epochs 5 → 7"),
         ("finetune: {train_examples: [100, all]}", "finetune tiny 1k 1 1 similarity", "finetune.train_examples: 100 added"),
         ("seeds: {finetune: [1, 2, 4]}", "finetune tiny 1k 1 1 similarity", "seeds.finetune: 4 added, 3 removed"),
-        ("seeds: {finetune: [3, 2, 1]}", "finetune tiny 1k 1 1 similarity", "seeds.finetune: in another order"),
+        ("models: [tiny]", "aggregate", "models: small removed"),
         ("catalogue: {tasks: {sentiment: {label: other}}}", "finetune tiny 1k 1 1 sentiment", "catalogue.tasks.sentiment.label label → other"),
         ("catalogue: {tasks: {sentiment: {train_size: 700}}}", "task sentiment", "catalogue.tasks.sentiment.train_size 600 → 700"),
         ("catalogue: {tasks: {sentiment: {seed: 7}}}", "task sentiment", "catalogue.tasks.sentiment.seed 1 → 7"),
         ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "score tiny 1k 1", "catalogue.tasks.sentiment.metrics accuracy → f1"),
-        ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "aggregate", "catalogue.tasks.sentiment.metrics accuracy → f1"),
+        ("catalogue: {tasks: {sentiment: {glue: false}}}", "aggregate", "catalogue.tasks.sentiment.glue true → false"),
         ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "baseline sentiment", "catalogue.tasks.sentiment.metrics accuracy → f1"),
         ("data: {seed: 2}", "task sentiment", "data.seed 1 → 2"),
         ("data: {seed: 2}", "segments toy", "data.seed 1 → 2"),
@@ -76,7 +76,7 @@ def test_a_finished_grid_is_done(finished):
         ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "figure_scores", "catalogue.tasks.sentiment.metrics accuracy → f1"),
         ("tasks: [sentiment]", "score tiny 1k 1", "tasks: similarity removed"),
         ("tasks: [sentiment, similarity, entailment]", "aggregate", "tasks: entailment added"),
-        ("sizes: [0, 1k]", "aggregate", "cells: 2 removed"),
+        ("sizes: [0, 1k]", "aggregate", "cells: small 8k 1 and tiny 8k 1 removed"),
         ("models: [small, tiny]", "figure_loss", "models: in another order"),
         ("seeds: {pretrain: [1, 2]}", "aggregate", "seeds.pretrain: 2 added"),
         ("catalogue: {models: {tiny: {tokenizer: bpe}}}", "pretrain tiny 1k 1 1", "tokenizer of tiny wordpiece → bpe"),
@@ -96,7 +96,7 @@ def test_a_base_value_is_named_where_it_decides(finished):
 def test_a_metric_retrains_nothing_and_a_hyper_parameter_what_it_touches(finished):
     finished(configuration(GRID))
     assert {name.split()[0] for name in stale(overlay("catalogue: {tasks: {sentiment: {metrics: [f1]}}}"))} == {
-        "score", "baseline", "aggregate", "figure_scores",
+        "score", "baseline", "figure_scores",
     }  # fmt: skip
     touched = stale(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
     assert set(touched) == {"pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1"}
@@ -188,8 +188,9 @@ def test_files_of_the_user(texts, finished):
     assert stale(files()) == {}
     (texts / "a.txt").write_text("other " * 30_000)
     (texts / "c.txt").write_text("more")
-    assert stale(files()) == {"corpus mine": ("corpus files: data/c.txt added", "corpus files: data/a.txt changed")}
-    assert running(files())["figure_scores"] == {"corpus files: data/c.txt added", "corpus files: data/a.txt changed"}
+    reason = "corpus files: data/a.txt changed, data/c.txt added"
+    assert stale(files()) == {"corpus mine": (reason,)}
+    assert running(files())["figure_scores"] == {reason}
 
 
 def test_a_touched_file_is_the_same(texts, finished):
@@ -217,7 +218,7 @@ def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
 def test_a_new_size_has_no_reasons(finished):
     finished(configuration(GRID))
     found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
-    assert found.pop("aggregate") == {"cells: 2 added"}
+    assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
     assert {name for name, why in found.items() if why} == {"figure_loss", "figure_scores", "figure_throughput"}
     assert "pretrain tiny 9k 1 1" in found
     assert "pretrain tiny 8k 1 1" not in found

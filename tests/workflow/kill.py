@@ -82,9 +82,8 @@ class Training:
         if phase == "pretrain":
             # Several passes: their orders are what a resume is most easily wrong about.
             recipe = OPTIMISATION | {
-                "model": MODEL, "gpus": ranks, "seed": 1, "scaling": "strong", "passes": passes, "mask_rate": 0.2,
+                "model": MODEL, "gpus": ranks, "seed": 1, "passes": passes, "mask_rate": 0.2,
                 "schedule": "independent", "warmup_tokens": 1000, "decay_ratio": 0.5, "decay_shape": "1-sqrt",
-                "evaluations": 1,
             }  # fmt: skip
             self.result = folder / "model" / "model.safetensors"
             arguments = [
@@ -101,6 +100,7 @@ class Training:
             record.write_json(folder / "model.json", {})
             arguments = [
                 "--model", data / "model", "--model-manifest", folder / "model.json", "--predictions", self.result,
+                "--manifest", folder / "manifest.json",
                 "--examples", data / "examples.parquet", "--task", data / "task.json",
             ]  # fmt: skip
         program = SCRIPTS / f"{phase}.py"
