@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from gridlaw import code, grid, record
 from gridlaw.steps import WILDCARDS, Step, maker
@@ -80,18 +81,19 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
 
 
 def _named(step: Step, recipe: dict) -> dict:
-    """A recipe in which cells and panels go by their names."""
-    if step.rule == "figure_scores":
-        panels = {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
-        return recipe | {"tasks": panels}
-    if step.rule == "aggregate":
-        rows = [
-            f"{model} {size} {gpus}" + (f" with the scores of gpus {scored_at}" if str(scored_at) != gpus else "")
-            for model, sizes in recipe["cells"].items()
-            for size, ranks in sizes.items()
-            for gpus, scored_at in ranks.items()
-        ]
-        return recipe | {"cells": sorted(rows)}
+    """A recipe in which cells and panels go by their names; as it is where an earlier version wrote it otherwise."""
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        if step.rule == "figure_scores":
+            panels = {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
+            return recipe | {"tasks": panels}
+        if step.rule == "aggregate":
+            rows = [
+                f"{model} {size} {gpus}" + (f" with the scores of gpus {scored_at}" if str(scored_at) != gpus else "")
+                for model, sizes in recipe["cells"].items()
+                for size, ranks in sizes.items()
+                for gpus, scored_at in ranks.items()
+            ]
+            return recipe | {"cells": sorted(rows)}
     return recipe
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from gridlaw import reasons, record, work
 from gridlaw.steps import FILES, TRAININGS, Step, Steps
@@ -122,10 +121,8 @@ def _last_error(log: str) -> str | None:
 
 def _progress(step: Step) -> str:
     """What an interrupted training goes on from."""
-    folder = Path(step.work)
-    finished = len(list(folder.glob("*/facts.json")))
-    updates = [int(path.name.split("-")[1]) for path in folder.rglob("checkpoint-*")]
-    parts = [f"{finished} runs finished"] * bool(finished) + [f"update {max(updates, default=0)}"] * bool(updates)
+    update, runs = work.progress(step.work)
+    parts = [f"{len(runs)} finished runs"] * bool(runs) + [f"update {update}"] * bool(update)
     return f"goes on from {' and '.join(parts)}" if parts else "starts again, there is no checkpoint yet"
 
 
@@ -147,19 +144,19 @@ def to_run(verdicts: Verdicts) -> set[Step]:
     return found
 
 
-def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dict[Step, dict[str, Step]]:
-    """Why each of some results has to be made again.
+def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, str]) -> dict[Step, dict[str, Step]]:
+    """Why results have to be made again.
 
     Args:
-        steps: upstream first.
-        running: those that are made.
+        running: the steps that are made.
+        others: reasons that count for a step which is made though its record has none.
 
     Returns:
-        for each running step the reasons and the steps that they are of: only root causes, so that what follows from a
+        for each running step its reasons and the steps that they are of: root causes only, so that what follows from a
         step has its reasons; none where nothing was there before.
     """
     found: dict[Step, dict[str, Step]] = {}
-    for step in steps:
+    for step in verdicts.steps:
         if step not in running:
             continue
         own = found[step] = {}
@@ -171,4 +168,6 @@ def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dic
         elif verdict.state == DONE and not own:
             anew = [earlier for earlier in step.after if earlier in running]
             own |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
+            if not anew and step in others:
+                own[others[step]] = step
     return found
