@@ -60,12 +60,12 @@ def every_run(args: Namespace, fingerprint: str) -> None:
                 )
             for seed in recipe["seeds"]:
                 folder = Path(args.work, f"{train_set}-{seed}")
-                if not (folder / finetuning.FACTS).exists():
+                if not (folder / work.FACTS).exists():
                     finetuning.finetune(args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed)
                 work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run))
-                runs.append(run | record.read_json(folder / finetuning.FACTS))
+                runs.append(run | record.read_json(folder / work.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
     rows = sum(map(len, frames))
     record.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": record.sha256(args.predictions)})

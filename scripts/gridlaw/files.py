@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def digest(files: Iterable[str]) -> str:
         if time.time() - max(about.st_mtime, about.st_ctime) < 1:
             del seen[file]
     if seen != before:
-        record.write_json(SEEN, seen)
+        # It can be worked out again.
+        with suppress(OSError):
+            record.write_json(SEEN, seen)
     return whole.hexdigest()[:12]
 
 

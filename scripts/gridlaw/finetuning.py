@@ -16,11 +16,11 @@ from torch.utils.data import Dataset, Subset
 from transformers import DataCollatorWithPadding, set_seed
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from gridlaw import modeling, objective, record, schedule, training
+from gridlaw import modeling, objective, record, schedule, training, work
 from gridlaw.checkpoints import ResumableTrainer
 
-# Files of a finished run; the second is written last.
-PREDICTIONS, FACTS = "predictions.parquet", "facts.json"
+# Of a finished run; its facts are written after it.
+PREDICTIONS = "predictions.parquet"
 
 
 class Examples(Dataset):
@@ -110,7 +110,7 @@ def finetune(
     ]
     pd.concat(predictions).to_parquet(folder / PREDICTIONS, index=False)
     record.write_json(
-        folder / FACTS,
+        folder / work.FACTS,
         {
             "steps": steps,
             "final_loss": sum(losses[-5:]) / len(losses[-5:]),

@@ -71,6 +71,11 @@ def basis(made: dict) -> dict:
     return made | made["accepted"][-1]["basis"] if "accepted" in made else made
 
 
+def is_marked(made: dict) -> bool:
+    """Whether a person has accepted or adopted a result since it was made."""
+    return "accepted" in made or "adopted" in made
+
+
 def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
     """Identity of the running program's result: recipe, code, inputs, and the versions of what computes it."""
     versions = _versions()

@@ -25,6 +25,8 @@ from gridlaw import gpus, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
+# What a finished run of several leaves last.
+FACTS = "facts.json"
 # A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
 LEASE_SECONDS = 60.0
 # Causes of an attempt's end that are no failure: it can go on.
@@ -125,6 +127,13 @@ def begun(folder: str | Path) -> list[dict]:
         else:
             entries[-1] |= entry
     return entries
+
+
+def progress(folder: str | Path) -> tuple[int, set[str]]:
+    """How far a work folder's run has come: the update of its last checkpoint, the names of the finished runs in it."""
+    folder = Path(folder)
+    updates = [int(path.name.split("-")[1]) for path in [*folder.glob("checkpoint-*"), *folder.glob("*/checkpoint-*")]]
+    return max(updates, default=0), {path.parent.name for path in folder.glob(f"*/{FACTS}")}
 
 
 def is_held(folder: str | Path) -> bool:

@@ -1,0 +1,117 @@
+"""Records speak where Snakemake knows nothing: results without .snakemake, copied in any order, replaced by hand."""
+
+import copy
+import os
+import random
+import shutil
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from conftest import configuration, finish
+
+from gridlaw import record
+from gridlaw.steps import FILES, Steps
+
+GRID = {
+    "models": ["tiny"],
+    "sizes": ["2k", "4k"],
+    "gpus": [1],
+    "tasks": ["sentiment", "similarity"],
+    "seeds": {"pretrain": [1], "finetune": [1]},
+    "exclude": [],
+    "corpus": "mine",
+    "catalogue": {"corpora": {"mine": {"source": "files", "files": ["data/*.txt"]}}},
+}
+FIGURES = {"aggregate": 1, "figure_loss": 1, "figure_scores": 1, "figure_throughput": 1, "all": 1}
+CELL = {"pretrain": 1, "finetune": 2, "score": 1}
+
+
+@pytest.fixture
+def kept(workflow):
+    """Results with their records, all times in disorder, and nothing of Snakemake."""
+    for name in ("results", "resources", "work", "data", ".snakemake"):
+        shutil.rmtree(workflow.folder / name, ignore_errors=True)
+    with chdir(workflow.folder):
+        # More than Snakemake would compare by itself.
+        Path("data").mkdir()
+        Path("data/text.txt").write_text("word " * 300_000)
+        for step in Steps(configuration(GRID)):
+            finish(step)
+        files = sorted(file for root in ("results", "resources", "data") for file in Path(root).rglob("*"))
+        random.Random(0).shuffle(files)
+        for age, file in enumerate(files):
+            os.utime(file, (1e9, 1e9 - 60 * age))
+    return workflow
+
+
+def but(**change):
+    grid = copy.deepcopy(GRID)
+    for key, value in change.items():
+        grid[key] = {**grid[key], **value} if isinstance(value, dict) and key in grid else value
+    return grid
+
+
+def test_what_is_kept_is_current(kept):
+    assert kept.planned(overlay=GRID) == {}
+    assert kept.planned("--persistence-backend", "db", overlay=GRID) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "planned", "reason"),
+    [
+        ({"pretrain": {"learning_rate": 1e-2, "per_model": {"tiny": {"learning_rate": 1e-2}}}},
+         {"pretrain": 2, "finetune": 4, "score": 2}, "pretrain.per_model.tiny.learning_rate 3e-3 → 0.01"),
+        ({"finetune": {"per_task": {"similarity": {"epochs": 2}}}},
+         {"finetune": 2, "score": 2}, "finetune.per_task.similarity.epochs 5 → 2"),
+        ({"sizes": ["2k", "4k", "6k"]}, {"slice": 1, **CELL}, ""),
+    ],
+)  # fmt: skip
+def test_a_change_plans_what_it_touches(kept, change, planned, reason):
+    assert kept.planned(overlay=but(**change)) == planned | FIGURES
+    # Snakemake's own job list has the reason, every time: no trace of a dry run makes it think otherwise.
+    done = kept.snakemake("-n", overlay=but(**change))
+    reasons = {line.partition("last execution: ")[2] for line in (done.stdout + done.stderr).splitlines()}
+    assert reasons == {"", reason}
+
+
+def test_a_file_of_the_user(kept):
+    text = kept.folder / "data/text.txt"
+    text.write_text(text.read_text())
+    assert kept.planned(overlay=GRID) == {}
+    text.write_text("other " * 250_000)
+    os.utime(text, (1, 1))
+    planned = kept.planned(overlay=GRID)
+    assert planned["corpus"] == 1
+    assert planned["finetune"] == 4
+
+
+def test_a_result_replaced_by_hand(kept):
+    file = kept.folder / "results/pretrain/tiny/2k/1/1/manifest.json"
+    file.write_text("another")
+    os.utime(file, (1, 1))
+    assert kept.planned(overlay=GRID) == {"finetune": 2, "score": 1} | FIGURES
+
+
+def test_tables_of_more_than_a_megabyte(kept):
+    with chdir(kept.folder):
+        steps = {step.name: step for step in Steps(configuration(GRID))}
+        Path("results/summary.csv").write_bytes(b"0" * (2 << 20))
+        made = record.read_json("results/aggregate.json")
+        summary = {"results/summary.csv": record.sha256("results/summary.csv")}
+        record.write_json("results/aggregate.json", made | {"outputs": made["outputs"] | summary})
+        finish(steps["figure_scores"])
+        # Older than its inputs.
+        for output in FILES["figure_scores"]:
+            os.utime(output, (1, 1))
+    assert kept.planned(overlay=GRID) == {}
+
+
+def test_a_failed_job_leaves_no_record(kept):
+    target = "results/baseline/sentiment/scores.csv"
+    grid = but(catalogue={"tasks": {"sentiment": {"metrics": ["f1"]}}})
+    assert kept.planned(target, overlay=grid) == {"baseline": 1}
+    # The program fails: the task's examples are none.
+    assert kept.snakemake("--cores", "1", target, overlay=grid).returncode != 0
+    assert not (kept.folder / "results/baseline/sentiment/record.json").exists()
+    assert kept.planned(target, overlay=GRID) == {"baseline": 1}
