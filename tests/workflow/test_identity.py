@@ -95,9 +95,12 @@ def grid(config: dict) -> dict[str, set[str]]:
         own = config["pretrain"]["per_model"].get(model, {})
         trunk = own.get("schedule", config["pretrain"]["schedule"]) == "trunk"
         for size in map(size_name, config["sizes"]):
-            for gpus in map(int, config["gpus"]):
-                if any(excluded(entry, model, size, gpus) for entry in config["exclude"]):
-                    continue
+            counts = [int(gpus) for gpus in config["gpus"]]
+            counts = [gpus for gpus in counts if not any(excluded(one, model, size, gpus) for one in config["exclude"])]
+            if size != "0" and 1 in counts and len(counts) > 1 and config["pretrain"]["scaling"] == "strong":
+                made[f"ranks {model} {size}"] = {f"pretrain {model} {size} {n} {m}" for n in counts for m in seeds}
+                made["aggregate"].add(f"ranks {model} {size}")
+            for gpus in counts:
                 cell = f"{model} {size} {gpus}"
                 for seed in seeds:
                     reads = {f"tokenizer {corpus} {tokenizer}", pack(tokenizer)}
