@@ -27,7 +27,7 @@ shell.prefix(
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
-COMPARED = sorted({cell[:2] for cell in CELLS if grid.compared(config, *cell[:2])})
+COMPARED = recipes.aggregate(config)["compared"]
 
 
 def digest(rule_name):

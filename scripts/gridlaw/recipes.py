@@ -157,10 +157,11 @@ def aggregate(config: dict) -> dict:
     cells: dict[str, dict[str, dict[str, int]]] = {}
     for cell, scored_at in grid.scored(config).items():
         cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
+    runs = [[model, size] for model, sizes in cells.items() for size in sizes]
     return {
         "models": config["models"],
         "cells": cells,
-        "compared": sorted({cell[:2] for cell in grid.cells(config) if grid.compared(config, *cell[:2])}),
+        "compared": sorted(run for run in runs if grid.compared(config, *run)),
         "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
         "seeds": sorted(config["seeds"]["pretrain"]),
         "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},
