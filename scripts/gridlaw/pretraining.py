@@ -105,7 +105,7 @@ def train(
     trainer = ResumableTrainer(
         model=objective.PredictMasked(model),
         args=training.arguments(
-            recipe,
+            recipe | {"device_batch_size": _rows_at_once(recipe)},
             last,
             recipe["gpus"],
             args.work,
@@ -126,6 +126,16 @@ def train(
         trainer.add_callback(evaluations)
     trainer.run(start=Path(args.trunk) if args.trunk else None)
     return trainer, plan
+
+
+def _rows_at_once(recipe: dict) -> int:
+    """Rows of an update that a rank holds at once, at most.
+
+    A single rank takes an update in the halves that two ranks would share, so that floats are summed in the same order
+    and both end with the same weights to the last bit. With dropout they would not anyway.
+    """
+    most, batch = recipe["device_batch_size"], recipe["batch_size"]
+    return min(most, batch // 2) if recipe["gpus"] == 1 and not recipe["dropout"] and batch % 2 == 0 else most
 
 
 def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:

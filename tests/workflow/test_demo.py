@@ -53,6 +53,7 @@ def test_runs(finished):
     assert runs["tokens_per_second"].gt(0).all()
     one, two = runs.loc[("4k", 1), "held_out_loss"], runs.loc[("4k", 2), "held_out_loss"]
     assert one == pytest.approx(two, abs=1e-4), "ranks compute the same optimisation"
+    assert runs.loc[("4k", 2), "weights_identical_to_one_rank"], "two ranks sum as one does"
 
 
 def test_distance_of_two_ranks_from_one(finished):
