@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 
 def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
-    """The configuration with the schema's defaults filled in.
+    """The configuration with the schema's defaults filled in and numbers in their normal form.
 
     Args:
         config: what Snakemake read from the files and `--config`.
@@ -33,7 +33,7 @@ def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
     errors = _innermost(Draft202012Validator(schema).iter_errors(config))
     mistakes += [line for error in errors for line in _lines(error)]
     if not mistakes:
-        config = deepcopy(config)
+        config = recipes.normal(config)
         _fill(schema, schema, config)
         mistakes = list(_contradictions(config))
     if mistakes:

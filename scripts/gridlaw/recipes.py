@@ -15,14 +15,15 @@ from gridlaw import families, files, grid
 
 def canonical(recipe: object) -> str:
     """JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
-    return json.dumps(_normal(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(normal(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _normal(value: object) -> object:
+def normal(value: object) -> object:
+    """A value with its whole numbers as such, whether they were written `1` or `1.0`."""
     if isinstance(value, dict):
-        return {key: _normal(item) for key, item in value.items()}
+        return {key: normal(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_normal(item) for item in value]
+        return [normal(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
