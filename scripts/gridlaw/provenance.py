@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange, PersistenceBase
 
@@ -35,16 +35,10 @@ class Stale(ParamsChange):
 
 def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
     """Have Snakemake's persistence, of whichever kind, ask records too."""
-    restored = cache(_restored)
 
     class Recorded(type(persistence)):
         def metadata(self, target) -> MetadataRecord | None:
-            known = super().metadata(target)
-            step = verdicts.steps.of(str(target))
-            made = verdicts.record(step.record) if step else None
-            if made is None or (known is not None and not record.is_marked(made)):
-                return known
-            return restored(step, verdicts)
+            return answer(str(target), target)
 
         def params_changed(self, job, file=None) -> bool | ParamsChange:
             step = verdicts.steps.of(str(job.output[0])) if job.output else None
@@ -52,17 +46,34 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
                 return Stale(verdicts.of(step).lines(), job.output)
             return super().params_changed(job, file)
 
+        def _clear_cache(self) -> None:
+            answer.cache_clear()
+            super()._clear_cache()
+
+    # Snakemake asks a dozen times of each output, one job after the other.
+    @lru_cache(maxsize=64)
+    def answer(file: str, target) -> MetadataRecord | None:
+        known = super(Recorded, persistence).metadata(target)
+        step = verdicts.steps.of(file)
+        made = verdicts.record(step.record) if step else None
+        if made is None or (known is not None and not record.is_marked(made)):
+            return known
+        return restored(step)
+
+    @lru_cache(maxsize=64)
+    def restored(step: Step) -> MetadataRecord:
+        return _restored(step.rule, verdicts.record(step.record))
+
     persistence.__class__ = Recorded
     for one in (persistence, persistence.dag):
         one.max_checksum_file_size = max(one.max_checksum_file_size, COMPARED)
 
 
-def _restored(step: Step, verdicts: Verdicts) -> MetadataRecord:
-    """A step's record as Snakemake's metadata. What it leaves out is not compared."""
-    made = verdicts.record(step.record)
+def _restored(rule: str, made: dict) -> MetadataRecord:
+    """A record as Snakemake's metadata. What it leaves out is not compared."""
     started = datetime.fromisoformat(made["started"]).timestamp()
     return MetadataRecord(
-        rule=step.rule,
+        rule=rule,
         record_format_version=RECORD_FORMAT_VERSION,
         starttime=started,
         endtime=started + made["wall_seconds"],

@@ -59,6 +59,8 @@ def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
         config: a completed configuration; lines begin with its keys.
         made: the result's record.
     """
+    if made["inputs"].keys() == dict.fromkeys(step.inputs).keys():
+        return
     keys = {
         "corpus": "corpus",
         "tokenizer": "data.tokenizer" if step.rule == "slice" else f"tokenizer of {step.wildcards.get('model')}",

@@ -66,7 +66,7 @@ class Step:
     @property
     def program(self) -> Path:
         """The program that makes it."""
-        return SCRIPTS / f"{self.rule}.py"
+        return program(self.rule)
 
     @property
     def work(self) -> str:
@@ -84,6 +84,12 @@ class Step:
         if self.rule not in OF_A_CELL:
             return None
         return grid.Cell(self.wildcards["model"], self.wildcards["size"], int(self.wildcards["gpus"]))
+
+
+@cache
+def program(rule: str) -> Path:
+    """The program of a rule."""
+    return SCRIPTS / f"{rule}.py"
 
 
 class Steps:

@@ -13,6 +13,7 @@ from gridlaw.steps import FILES, TRAININGS, Step, Steps
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
 # What a record must have to be judged.
+NOT_ASKED = {"attempts", "environment", "hardware"}
 NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
 
 
@@ -45,6 +46,7 @@ class Verdicts:
     def __init__(self, config: dict):
         self.config = config
         self._records: dict[str, dict | None] = {}
+        self._definitions: dict[str, dict[str, str]] = {}
         self._digests: dict[str, str | None] = {}
         self._verdicts: dict[Step, Verdict] = {}
 
@@ -56,7 +58,12 @@ class Verdicts:
     def record(self, file: str) -> dict | None:
         """The record in a file; None where there is none."""
         if file not in self._records:
-            self._records[file] = record.found(file)
+            made = self._records[file] = record.found(file)
+            if made and "definitions" in made:
+                # They are most of a record, and the same in thousands.
+                made["definitions"] = self._definitions.setdefault(made["code"], made["definitions"])
+                for name in NOT_ASKED & made.keys():
+                    del made[name]
         return self._records[file]
 
     def of(self, step: Step) -> Verdict:

@@ -4,6 +4,7 @@ import copy
 import os
 import random
 import shutil
+from collections import Counter
 from contextlib import chdir
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from conftest import configuration, finish
 
 from gridlaw import record
 from gridlaw.steps import FILES, Steps
+from gridlaw.verdicts import Verdicts, to_run
 
 GRID = {
     "models": ["tiny"],
@@ -69,10 +71,73 @@ def test_what_is_kept_is_current(kept):
 )  # fmt: skip
 def test_a_change_plans_what_it_touches(kept, change, planned, reason):
     assert kept.planned(overlay=but(**change)) == planned | FIGURES
+    # What records alone say would run is what Snakemake plans.
+    with chdir(kept.folder):
+        due = Counter(step.rule for step in to_run(Verdicts(configuration(but(**change)))))
+    assert due | {"all": 1} == planned | FIGURES
     # Snakemake's own job list has the reason, every time: no trace of a dry run makes it think otherwise.
     done = kept.snakemake("-n", overlay=but(**change))
     reasons = {line.partition("last execution: ")[2] for line in (done.stdout + done.stderr).splitlines()}
     assert reasons == {"", reason}
+
+
+def test_the_grid_is_shown_before_the_job_list(kept):
+    grid = but(finetune={"per_task": {"similarity": {"epochs": 2}}}, sizes=["2k", "4k", "6k"])
+    done = kept.snakemake("-n", overlay=grid, environment={"COLUMNS": "80"})
+    lines = done.stderr.splitlines()
+    assert lines[lines.index("      2k     4k     6k") :][:6] == [
+        "      2k     4k     6k",
+        "tiny  ~ 2/4  ~ 2/4  ○",
+        "",
+        "○ new   ~ stale   k/n of its steps done",
+        "",
+        "~ finetune.per_task.similarity.epochs 5 → 2: tiny 2k, 4k",
+    ]
+    heads = {line.split("  ")[0]: line for line in lines}
+    assert heads["to run"] == "to run   1 pre-training, 4 fine-tunings, 8 other jobs"
+    assert heads["time"].endswith(" on 1 core")
+    assert "rough estimate" in heads["compute"]
+    assert "\033" not in done.stderr
+    # The advice for a harmless change is one that holds.
+    assert "scripts/accept.py" in done.stdout
+    assert "--cleanup-metadata" not in done.stdout
+
+
+def test_the_grid_is_shown_when_nothing_is_to_be_done(kept):
+    done = kept.snakemake("-n", overlay=GRID)
+    assert done.stderr.splitlines() == ["", "      2k  4k", "tiny  ●   ●", "", "● done", ""]
+    assert "Nothing to be done" in done.stdout
+
+
+def test_what_was_asked_for_in_particular(kept):
+    done = kept.snakemake("-n", "--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
+    lines = done.stderr.splitlines()
+    assert "~ Forced execution: all cells" in lines
+    assert "to run   6 other jobs" in lines
+    assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
+    # One target: the grid is as it is, what would run is what was asked for.
+    grid = but(finetune={"epochs": 2})
+    target = "results/finetune/tiny/2k/1/1/sentiment/record.json"
+    done = kept.snakemake("-n", target, "--profile", "slurm", overlay=grid)
+    assert "~ finetune.epochs 5 → 2: all cells" in done.stderr
+    assert "to run   1 fine-tuning\n" in done.stderr
+    assert "on 100 jobs" in done.stderr
+    assert "assumes 50 TFLOP/s" in done.stderr
+
+
+def test_a_run_says_in_a_line_what_is_ahead(kept):
+    # The program fails: there are no examples.
+    done = kept.snakemake(
+        "--cores", "2", "results/baseline/sentiment/scores.csv", "--forcerun", "baseline", overlay=GRID
+    )
+    said = [line for line in done.stderr.splitlines() if "snakemake -n shows the grid" in line]
+    assert len(said) == 1
+    assert said[0].startswith("1 other job; about 2 s on 2 cores")
+
+
+@pytest.mark.parametrize("quiet", [["--quiet"], ["--quiet", "all"], ["--quiet", "rules"]])
+def test_it_is_shown_however_quiet(kept, quiet):
+    assert "tiny  ~ 1/4" in kept.snakemake("-n", *quiet, overlay=but(finetune={"epochs": 2})).stderr
 
 
 def test_a_file_of_the_user(kept):
