@@ -26,6 +26,11 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: 
     share = recipe["batch_size"] // ranks
     accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
     cuda = torch.cuda.is_available()
+    if recipe["compile"]:
+        # Kernels for any shape, and none of an earlier run: one made for the shapes that a process happens to see first
+        # would make a resumed run differ.
+        torch.compiler.reset()
+        os.environ["ACCELERATE_DYNAMO_USE_DYNAMIC"] = "true"
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,

@@ -85,6 +85,28 @@ def test_measuring_on_the_way_changes_nothing(data, train, reference):
     assert training.log().count("eval_held_out_loss'") == 6, "the last one is the result's"
 
 
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
+@pytest.mark.parametrize("phase", ["pretrain", "finetune"])
+def test_compiled(data, tmp_path, phase):
+    """Kernels must not depend on the shapes that a process happens to see first."""
+    if phase == "finetune" and not (data / "model").exists():
+        model_for(data)
+
+    def compiled(name):
+        training = Training(data, tmp_path / name, phase, passes=1, minutes=0.0)
+        at = training.program.index("--recipe") + 1
+        recipe = json.loads(training.program[at]) | {"compile": True}
+        if phase == "finetune":
+            recipe |= {"seeds": [1], "train_examples": ["all"]}
+        training.program[at] = json.dumps(recipe)
+        return training
+
+    killed = compiled("killed")
+    killed.kill_when(lambda: updates(killed) > 5)
+    assert killed.finish() == compiled("in one go").finish()
+    assert "continuing from update" in killed.log()
+
+
 def test_finetuning(data, train, reference):
     if not (data / "model").exists():
         model_for(data)
