@@ -42,7 +42,7 @@ RANKS = "ranks" if CLUSTER else None
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
-COMPARED = sorted({cell[:2] for cell in CELLS if grid.compared(config, *cell[:2])})
+COMPARED = recipes.aggregate(config)["compared"]
 
 
 def digest(rule_name):

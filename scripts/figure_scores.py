@@ -48,7 +48,8 @@ def main() -> None:
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
         by_panel = summary.set_index(["task", "metric", "split"]).sort_index()
         for panel, ax in zip(panels, axes, strict=False):
-            table = by_panel.loc[panel]
+            # In a list, or a single row would be no table.
+            table = by_panel.loc[[panel]]
             draw(ax, table, models, panel == AVERAGE)
             ax.set_title(panel[0])
             ax.set_ylabel(NAMES.get(panel[1], panel[1].replace("_", " ")))

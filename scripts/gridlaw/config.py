@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 
 def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
-    """The configuration with the schema's defaults filled in.
+    """The configuration with the schema's defaults filled in and numbers in their normal form.
 
     Args:
         config: what Snakemake read from the files and `--config`.
@@ -32,7 +32,7 @@ def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
     wrong = [line for file in files for line in repeated_keys(Path(file))]
     wrong += mistakes(schema, config)
     if not wrong:
-        config = deepcopy(config)
+        config = recipes.normal(config)
         fill(schema, schema, config)
         wrong = list(_contradictions(config))
     if wrong:

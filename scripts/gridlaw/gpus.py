@@ -10,10 +10,9 @@ This module is imported before torch.
 from __future__ import annotations
 
 import os
-import runpy
 import sys
 import time
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -71,7 +70,7 @@ def visible() -> dict[str, str]:
 
 def _pytorch_has_cuda() -> bool:
     """Whether PyTorch was built for CUDA, without importing it."""
-    return runpy.run_path(Path(find_spec("torch").origin).with_name("version.py"))["cuda"] is not None
+    return any(Path(distribution("torch").locate_file("torch/lib")).glob("libtorch_cuda*"))
 
 
 def _uuids() -> list[str]:

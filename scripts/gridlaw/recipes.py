@@ -15,14 +15,15 @@ from gridlaw import families, files, grid
 
 def canonical(recipe: object) -> str:
     """JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
-    return json.dumps(_normal(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(normal(recipe), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _normal(value: object) -> object:
+def normal(value: object) -> object:
+    """A value with its whole numbers as such, whether they were written `1` or `1.0`."""
     if isinstance(value, dict):
-        return {key: _normal(item) for key, item in value.items()}
+        return {key: normal(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_normal(item) for item in value]
+        return [normal(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -156,10 +157,11 @@ def aggregate(config: dict) -> dict:
     cells: dict[str, dict[str, dict[str, int]]] = {}
     for cell, scored_at in grid.scored(config).items():
         cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
+    runs = [[model, size] for model, sizes in cells.items() for size in sizes]
     return {
         "models": config["models"],
         "cells": cells,
-        "compared": sorted({cell[:2] for cell in grid.cells(config) if grid.compared(config, *cell[:2])}),
+        "compared": sorted(run for run in runs if grid.compared(config, *run)),
         "tokenizers": {model: tokenizer_of(config, model) for model in config["models"]},
         "seeds": sorted(config["seeds"]["pretrain"]),
         "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},

@@ -333,7 +333,7 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/cli.py", "RawDescriptionHelpFormatter", "HelpFormatter", ALL),
         # Nothing that a program computes: what is between programs and Snakemake.
         ("gridlaw/code.py", "[:12]", "[:11]", set()),
-        ("gridlaw/config.py", "deepcopy(config)", "config", set()),
+        ("gridlaw/config.py", "recipes.normal(config)", "config", set()),
     ],
 )
 def test_an_edit_changes_the_programs_that_it_reaches(changed, file, old, new, programs):

@@ -19,6 +19,15 @@ def overlaid(overlay: str) -> dict:
     return config
 
 
+def test_an_override_holds_only_what_is_written():
+    own = {"pretrain: {per_model: {tiny: {dropout: 0.3}}}": ("pretrain", "per_model", "tiny"),
+           "finetune: {per_model: {tiny: {dropout: 0.3}}}": ("finetune", "per_model", "tiny"),
+           "finetune: {per_task: {sentiment: {dropout: 0.3}}}": ("finetune", "per_task", "sentiment")}  # fmt: skip
+    for overlay, (section, kind, name) in own.items():
+        before = copy.deepcopy(DEFAULT[section][kind].get(name, {}))
+        assert complete(overlaid(overlay))[section][kind][name] == before | {"dropout": 0.3}
+
+
 MISTAKES = {
     "unknown key": ("finetune: {epoch: 3}", "finetune.epoch: unknown key", "did you mean epochs?"),
     "unknown top key": ("model: [tiny]", "model: unknown key", "did you mean models?"),

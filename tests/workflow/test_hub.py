@@ -101,6 +101,24 @@ def test_fetched_once_then_offline(workflow, repositories, tmp_path):
     assert runs["held_out_loss"].notna().all(), "the checkpoint brought a masked-LM head"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "fetched", "kept"),
+    [
+        ("corpora", "stories", "corpus", {"checkpoint", "task", "baseline"}),
+        ("tasks", "pairs", "task", {"corpus", "segments", "pack", "slice", "checkpoint", "pretrain"}),
+        ("models", "released", "checkpoint", {"corpus", "segments", "task", "baseline"}),
+    ],
+)
+def test_a_revision_is_fetched_anew(workflow, kind, name, fetched, kept):
+    assert workflow.planned(overlay=GRID) == {}
+    grid = copy.deepcopy(GRID)
+    grid["catalogue"][kind][name]["revision"] = "v2"
+    planned = workflow.planned(overlay=grid)
+    assert planned[fetched] == 1
+    assert {"finetune", "score", "aggregate"} <= planned.keys()
+    assert not kept & planned.keys()
+
+
 def test_missing_repository_is_one_line(workflow, repositories, tmp_path):
     grid = copy.deepcopy(GRID)
     grid["catalogue"]["models"]["released"]["pretrained"] = "someone/nothing"

@@ -73,6 +73,18 @@ def test_pretraining(train, reference, ranks):
     assert [attempt["cause"] for attempt in attempts][-3:] == ["killed", "killed", "finished"]
 
 
+def test_measuring_on_the_way_changes_nothing(data, train, reference):
+    training = train(minutes=10)
+    shutil.copy(data / "rows.bin", training.folder / "held_out.bin")
+    manifest = json.loads((data / "slice.json").read_text())
+    pack = manifest | {"held_out": {"end": manifest["end"] // 4, "unigram_loss": 5.0}}
+    (training.folder / "pack.json").write_text(json.dumps(pack))
+    training.command += ["--held-out-rows", training.folder / "held_out.bin", "--pack", training.folder / "pack.json"]
+    training.command += ["--evaluations", 7]
+    assert training.finish() == reference("pretrain")
+    assert training.log().count("eval_held_out_loss'") == 6, "the last one is the result's"
+
+
 def test_finetuning(data, train, reference):
     if not (data / "model").exists():
         model_for(data)

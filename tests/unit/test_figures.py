@@ -1,0 +1,43 @@
+"""Figures are drawn of the smallest grid, too."""
+
+import figure_loss
+import figure_scores
+import figure_throughput
+import pandas as pd
+import pytest
+
+CELL = {"model": "tiny", "size": "2k", "tokens": 2013, "gpus": 1}
+SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split": "validation", "metric": "accuracy"}
+
+
+@pytest.fixture
+def draw(program, tmp_path):
+    """Draws a figure from tables."""
+
+    def run(module, recipe, **tables):
+        arguments = []
+        for name, table in tables.items():
+            pd.DataFrame(table).to_csv(tmp_path / f"{name}.csv", index=False)
+            arguments += [f"--{name}", tmp_path / f"{name}.csv"]
+        figure = tmp_path / "figure.png"
+        program(module, "--recipe", recipe, *arguments, "--figure", figure, "--record", tmp_path / "record.json")
+        return figure
+
+    return run
+
+
+def test_scores_of_one_cell_on_one_task(draw):
+    summary = [{**CELL, **SCORE, "note": None, "mean": 0.525, "low": None, "high": None, "sd": None, "n": 1}]
+    baselines = [{"task": "sentiment", "metric": "accuracy", "split": "validation", "value": 0.5}]
+    recipe = '{"models": ["tiny"], "tasks": [["sentiment", "accuracy", "validation"]]}'
+    assert draw(figure_scores, recipe, summary=summary, baselines=baselines).stat().st_size > 200
+
+
+@pytest.mark.parametrize("module", [figure_loss, figure_throughput])
+def test_runs_of_one_cell(draw, module):
+    run = {
+        **CELL, "pretrain_seed": 1, "status": "done", "tokenizer": "wordpiece", "device": "cpu", "ranks": 1,
+        "held_out_loss": 5.0, "unigram_loss": 6.0, "held_out_loss_se": 0.1, "tokens_per_second": 100.0, "tokens_per_second_low": 90.0,
+        "tokens_per_second_high": 110.0,
+    }  # fmt: skip
+    assert draw(module, '{"models": ["tiny"]}', runs=[run]).stat().st_size > 200
