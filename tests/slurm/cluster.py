@@ -289,10 +289,7 @@ def _has_cgroups() -> bool:
 
 
 if __name__ == "__main__":
-    with Cluster() as cluster:
-        print(
-            _answer("sinfo", "-N", "-o", "%N %P %t %c %m %G"),
-            f"{cluster.folder}, cgroups: {cluster.cgroups}",
-            flush=True,
-        )
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Cluster() as cluster, suppress(KeyboardInterrupt):
+        print(_answer("sinfo", "-N", "-o", "%N %P %t %c %m %G"), cluster.folder, flush=True)
+        signal.pause()
