@@ -11,7 +11,19 @@ min_version("9.27")
 configfile: "config.yaml" if Path("config.yaml").exists() else f"{workflow.basedir}/config.yaml"
 
 
+# A turn is taken within a Slurm job; Slurm jobs do not wait for each other's.
+resource_scopes:
+    turn="local",
+
+
 include: "rules/common.smk"
+
+
+if CLUSTER and SITE["container"]:
+
+    container: SITE["container"]
+
+
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
@@ -28,3 +40,15 @@ rule all:
         rules.figure_loss.output,
         rules.figure_throughput.output,
     localrule: True
+
+
+if CLUSTER and workflow.is_main_process:
+    from gridlaw import slurm
+
+    WATCH = slurm.Watch(workflow)
+
+    onstart:
+        slurm.check(SITE)
+
+    onerror:
+        print("", *WATCH.summary(), sep="\n", file=sys.stderr)

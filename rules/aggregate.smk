@@ -28,6 +28,7 @@ rule aggregate:
         record="results/aggregate.json",
     log:
         "logs/aggregate.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     params:
@@ -53,6 +54,7 @@ rule figure_scores:
         record="results/figures/scores.json",
     log:
         "logs/figure_scores.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     params:
@@ -75,6 +77,7 @@ rule figure_loss:
         record="results/figures/loss.json",
     log:
         "logs/figure_loss.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     params:
@@ -97,6 +100,7 @@ rule figure_throughput:
         record="results/figures/throughput.json",
     log:
         "logs/figure_throughput.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     params:

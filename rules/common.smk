@@ -6,11 +6,14 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, files, grid, layout, preview, recipes
+from gridlaw import code, demands, files, grid, layout, preview, recipes, site
 from gridlaw.config import complete
 
+# Jobs are submitted to a cluster, or run on one.
+CLUSTER = workflow.nodes is not None or workflow.remote_exec
 try:
     config = complete(config, workflow.configfiles)
+    SITE = site.read(Path(workflow.basedir, "profiles/slurm/site.yaml")) if CLUSTER else None
 except ValueError as mistakes:
     sys.exit(str(mistakes))
 
@@ -19,10 +22,22 @@ if workflow.is_main_process:
 
 # Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
 # whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.
+# Slurm tells all processes of a job that its time is over, the shell too: it is to wait for the program to save.
 shell.prefix(
     f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
     f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']}; "
+    + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
 )
+demand = demands.Demands(config, SITE, plans=workflow.is_main_process).of
+
+# Jobs that share a Slurm job take turns in it.
+workflow.global_resources["turn"] = 1
+# CPUs that cutting, counting and tokenising a corpus take.
+THREADS = SITE["cpu"]["cpus"] if CLUSTER else 16
+
+# Jobs that share a Slurm job: the fine-tunings of a cell and its score; all comparisons of ranks.
+EVALUATION = "evaluation_{model}_{size}_{gpus}" if CLUSTER else None
+RANKS = "ranks" if CLUSTER else None
 
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))

@@ -40,7 +40,9 @@ rule segments:
     priority: 2
     conda:
         "../envs/data.yaml"
-    threads: 16
+    threads: THREADS
+    resources:
+        **demand("segments"),
     params:
         recipe=recipe("segments"),
         code=digest("segments"),
@@ -64,7 +66,9 @@ rule tokenizer:
     priority: 2
     conda:
         "../envs/data.yaml"
-    threads: 16
+    threads: THREADS
+    resources:
+        **demand("tokenizer"),
     params:
         recipe=recipe("tokenizer", "tokenizer"),
         code=digest("tokenizer"),
@@ -115,7 +119,9 @@ rule pack:
     priority: 2
     conda:
         "../envs/data.yaml"
-    threads: 16
+    threads: THREADS
+    resources:
+        **demand("pack"),
     params:
         recipe=recipe("pack"),
         code=digest("pack"),
@@ -141,6 +147,7 @@ rule slice:
     log:
         "logs/slice/{corpus}/{tokenizer}/{size}.log",
     priority: 2
+    localrule: True
     conda:
         "../envs/data.yaml"
     params:

@@ -18,8 +18,12 @@ rule score:
         record="results/score/{model}/{size}/{gpus}/record.json",
     log:
         "logs/score/{model}/{size}/{gpus}.log",
+    group:
+        EVALUATION
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **demand("score"),
     params:
         recipe=recipe("score"),
         code=digest("score"),
@@ -38,6 +42,7 @@ rule baseline:
         record="results/baseline/{task}/record.json",
     log:
         "logs/baseline/{task}.log",
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     params:

@@ -14,10 +14,12 @@ rule finetune:
         record="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/record.json",
     log:
         "logs/finetune/{model}/{size}/{gpus}/{seed}/{task}.log",
+    group:
+        EVALUATION
     conda:
         "../envs/train.yaml"
     resources:
-        gpu=1,
+        **demand("finetune"),
     params:
         recipe=recipe("finetune", "model", "task"),
         code=digest("finetune"),

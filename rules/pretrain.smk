@@ -17,7 +17,7 @@ rule trunk:
         "../envs/train.yaml"
     threads: lambda job: int(job.gpus)
     resources:
-        gpu=lambda job: int(job.gpus),
+        **demand("trunk"),
     params:
         recipe=recipe("trunk", "model", "gpus", "seed"),
         code=digest("trunk"),
@@ -46,7 +46,7 @@ rule pretrain:
         "../envs/train.yaml"
     threads: lambda job: int(job.gpus)
     resources:
-        gpu=lambda job: int(job.gpus),
+        **demand("pretrain"),
     params:
         recipe=recipe("pretrain", "model", "size", "gpus", "seed"),
         code=digest("pretrain"),
@@ -70,8 +70,12 @@ rule ranks:
         record="results/ranks/{model}/{size}/record.json",
     log:
         "logs/ranks/{model}/{size}.log",
+    group:
+        RANKS
     conda:
         "../envs/train.yaml"
+    resources:
+        **demand("ranks"),
     params:
         recipe=recipe("ranks", "model", "size"),
         code=digest("ranks"),

@@ -29,19 +29,23 @@ def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
         ValueError: something is wrong; one line for each mistake.
     """
     schema = yaml.safe_load(SCHEMA.read_text())
-    mistakes = [line for file in files for line in _repeated_keys(Path(file))]
-    errors = _innermost(Draft202012Validator(schema).iter_errors(config))
-    mistakes += [line for error in errors for line in _lines(error)]
-    if not mistakes:
+    wrong = [line for file in files for line in repeated_keys(Path(file))]
+    wrong += mistakes(schema, config)
+    if not wrong:
         config = recipes.normal(config)
-        _fill(schema, schema, config)
-        mistakes = list(_contradictions(config))
-    if mistakes:
-        raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(mistakes)))
+        fill(schema, schema, config)
+        wrong = list(_contradictions(config))
+    if wrong:
+        raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(wrong)))
     return config
 
 
 # What the schema says ------------------------------------------------------------------------------------------------
+
+
+def mistakes(schema: dict, content: object) -> list[str]:
+    """What a schema finds wrong in what a file says; a line for each."""
+    return [line for error in _innermost(Draft202012Validator(schema).iter_errors(content)) for line in _lines(error)]
 
 
 def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
@@ -150,28 +154,29 @@ def _suggest(name: object, known: Iterable[object]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _fill(root: dict, schema: dict, value: object) -> None:
+def fill(root: dict, schema: dict, value: object) -> None:
     """Put the defaults of `schema` into `value`, in place, following only the branches that `value` takes."""
     if "$ref" in schema:
-        _fill(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], value)
+        fill(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], value)
     for part in schema.get("allOf", []):
-        _fill(root, part, value)
+        fill(root, part, value)
     if "if" in schema:
         fits = Draft202012Validator({**schema["if"], "$defs": root["$defs"]}).is_valid(value)
-        _fill(root, schema.get("then" if fits else "else", {}), value)
+        fill(root, schema.get("then" if fits else "else", {}), value)
     if isinstance(value, dict):
         for name, property_schema in schema.get("properties", {}).items():
             if "default" in property_schema:
                 value.setdefault(name, deepcopy(property_schema["default"]))
             if name in value:
-                _fill(root, property_schema, value[name])
+                fill(root, property_schema, value[name])
         rest = schema.get("additionalProperties")
         if isinstance(rest, dict):
             for name in value.keys() - schema.get("properties", {}).keys():
-                _fill(root, rest, value[name])
+                fill(root, rest, value[name])
 
 
-def _repeated_keys(file: Path) -> list[str]:
+def repeated_keys(file: Path) -> list[str]:
+    """Keys that stand twice in one mapping of a YAML file; a line for each."""
     repeated = []
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
@@ -385,6 +390,9 @@ def _cells(config: dict) -> Iterator[str]:
     cells = list(grid.cells(config))
     if not cells:
         yield "exclude: leaves no cell of the grid; exclude less"
+    node = config["gpus_per_node"]
+    for gpus in sorted({cell.gpus for cell in cells if node and cell.gpus > node and cell.gpus % node}):
+        yield f"gpus: {gpus} ranks cannot be spread equally over nodes of {node} (gpus_per_node); right is a multiple"
     trained = [cell for cell in cells if grid.parse_size(cell.size) != 0]
     if trained and config["corpus"] is None:
         yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"

@@ -38,6 +38,7 @@ def test_nodes_of_a_job(slurm):
 
 def test_no_program_of_slurm_to_ask(slurm, tmp_path):
     (tmp_path / "squeue").unlink()
+    slurm.setenv("PATH", str(tmp_path))
     assert launch.job_nodes() == []
 
 
