@@ -61,11 +61,11 @@ class Overview:
     def __init__(self, verdicts: Verdicts, due: set[Step], why: dict[Step, dict[str, Step]]):
         self.config, self.verdicts, self.due, self.why = verdicts.config, verdicts, due, why
         self.cells = list(grid.cells(self.config))
-        of_cells: dict[Cell, list[Step]] = {cell: [] for cell in self.cells}
+        self.steps: dict[Cell, list[Step]] = {cell: [] for cell in self.cells}
         for step in verdicts.steps:
-            if step.cell in of_cells:
-                of_cells[step.cell].append(step)
-        self.tallies = {cell: Tally(map(self.state, steps)) for cell, steps in of_cells.items()}
+            if step.cell in self.steps:
+                self.steps[step.cell].append(step)
+        self.tallies = {cell: Tally(map(self.state, steps)) for cell, steps in self.steps.items()}
 
     def state(self, step: Step) -> str:
         """A step's state among the others: what is due is not done, whatever its own record says."""
@@ -73,6 +73,19 @@ class Overview:
             return DONE
         state = self.verdicts.of(step).state
         return STALE if state == DONE else state
+
+    def rests_on(self, cell: Cell) -> list[Step]:
+        """All steps that a cell's results come from, its own among them, upstream first."""
+        found: dict[Step, None] = {}
+
+        def enter(step: Step) -> None:
+            for earlier in step.after:
+                enter(earlier)
+            found[step] = None
+
+        for step in self.steps[cell]:
+            enter(step)
+        return list(found)
 
     def lines(self, terminal: Terminal) -> Iterator[str]:
         """All of it."""

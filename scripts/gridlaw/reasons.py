@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from gridlaw import code, grid, record
 from gridlaw.steps import WILDCARDS, Step, maker
@@ -43,13 +44,13 @@ def of_code(step: Step, made: dict) -> Iterator[str]:
     """
     if made["code"] == code.digest(step.program):
         return
-    if "definitions" not in made:
+    before, now = made.get("definitions", {}), code.definitions(step.program)
+    changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    if not before or not changed:
         yield f"scripts/{step.program.name} changed, or what it imports"
         return
-    before, now = made["definitions"], code.definitions(step.program)
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
+    for name in changed:
+        yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
 
 
 def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
@@ -162,11 +163,14 @@ def _of_files(step: Step, used: dict[str, str]) -> Iterator[str]:
     Args:
         used: digests of the earlier files.
     """
-    changed = [file for file in step.inputs if file in used and record.sha256(file) != used[file]]
+    there = [file for file in step.inputs if Path(file).exists()]
+    # Of an archive of results, which has none of them, nothing is known.
+    if not there:
+        return
     what = {
-        "changed": changed,
-        "added": [file for file in step.inputs if file not in used],
-        "removed": [file for file in used if file not in step.inputs],
+        "changed": [file for file in there if file in used and record.sha256(file) != used[file]],
+        "added": [file for file in there if file not in used],
+        "removed": [file for file in used if file not in there],
     }
     if any(what.values()):
         yield f"{step.rule} files: {', '.join(f'{_listed(files)} {how}' for how, files in what.items() if files)}"

@@ -17,6 +17,8 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 TRAININGS = ("trunk", "pretrain", "finetune")
 # Steps that make one cell of the grid.
 OF_A_CELL = (*TRAININGS, "score")
+# Steps whose results are in resources/.
+RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
 TABLES = ("runs", "scores", "summary", "baselines")
 FIGURES = ("scores", "loss", "throughput")

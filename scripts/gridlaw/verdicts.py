@@ -91,10 +91,7 @@ class Verdicts:
     def _sha256(self, file: str) -> str | None:
         """Digest of an input; None for one that is not there."""
         if file not in self._digests:
-            try:
-                self._digests[file] = record.sha256(file)
-            except OSError:
-                self._digests[file] = None
+            self._digests[file] = record.digest(file)
         return self._digests[file]
 
 

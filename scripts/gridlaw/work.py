@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
-from gridlaw import gpus, launch, record
+from gridlaw import cli, gpus, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
@@ -147,6 +147,30 @@ def is_held(folder: str | Path) -> bool:
     # The host's name may be followed by that of a container.
     here = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
     return fresh and not (here and not psutil.pid_exists(owner.pid))
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[None]:
+    """Hold a work folder without waiting for it.
+
+    Raises:
+        Failure: another process holds it.
+    """
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    lease = SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_lost)
+    try:
+        lease.acquire(timeout=0)
+    except Timeout as error:
+        raise cli.Failure(f"{folder}: another process writes there") from error
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def locked() -> set[str]:
+    """Files that a Snakemake which runs in the working directory, or was killed there, reads or makes."""
+    return {line for lock in Path(".snakemake/locks").glob("*.lock") for line in lock.read_text().splitlines()}
 
 
 def _acquire(lease: SoftFileLease, folder: Path) -> None:

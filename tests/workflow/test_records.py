@@ -4,11 +4,14 @@ import copy
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import configuration, finish
 
 from gridlaw import record
@@ -180,3 +183,64 @@ def test_a_failed_job_leaves_no_record(kept):
     assert kept.snakemake("--cores", "1", target, overlay=grid).returncode != 0
     assert not (kept.folder / "results/baseline/sentiment/record.json").exists()
     assert kept.planned(target, overlay=GRID) == {"baseline": 1}
+
+
+def script(workflow, name, *arguments):
+    done = subprocess.run(
+        [sys.executable, f"scripts/{name}.py", *arguments], cwd=workflow.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_accepted_change_is_not_planned(kept):
+    grid = but(finetune={"per_task": {"similarity": {"epochs": 2}}})
+    assert kept.planned(overlay=grid) == {"finetune": 2, "score": 2} | FIGURES
+    # Snakemake's own metadata would have it otherwise.
+    seed(kept, GRID)
+    assert kept.planned(overlay=GRID) == {}
+    assert kept.planned(overlay=grid) == {"finetune": 2, "score": 2} | FIGURES
+    script(kept, "accept", "tiny", "--note", "it had converged", "--configfile", "overlay.yaml")
+    assert kept.planned(overlay=grid) == FIGURES
+    assert "accepted: it had converged" in script(kept, "explain", "tiny", "2k", "1", "--configfile", "overlay.yaml")
+    further = but(finetune={"per_task": {"similarity": {"epochs": 3}}})
+    assert kept.planned(overlay=further) == {"finetune": 2, "score": 2} | FIGURES
+
+
+def test_adopted_cells_are_not_planned(kept, tmp_path):
+    apart = tmp_path / "unpacked"
+    apart.mkdir()
+    for name in ("results", "resources"):
+        shutil.move(kept.folder / name, apart / name)
+    whole = sum(kept.planned(overlay=GRID).values())
+    said = script(kept, "adopt", str(apart), "tiny", "2k", "--configfile", "overlay.yaml")
+    assert "adopted: score tiny 2k 1" in said
+    # Ten steps: the data's, and the cell's own.
+    assert sum(kept.planned(overlay=GRID).values()) == whole - len(said.splitlines()[:-1])
+    script(kept, "adopt", str(apart), "--configfile", "overlay.yaml")
+    assert kept.planned(overlay=GRID) == {"baseline": 2} | FIGURES
+
+
+def seed(workflow, grid):
+    """Write Snakemake's metadata of all results, as if it had made them."""
+    program = """
+import asyncio, sys
+from pathlib import Path
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, ExecutionSettings, OutputSettings, ResourceSettings
+with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+    whole = api.workflow(
+        resource_settings=ResourceSettings(cores=1), config_settings=ConfigSettings(configfiles=[Path("overlay.yaml")]),
+        snakefile=Path("Snakefile"),
+    )
+    dag = whole.dag()
+    dag.summary()
+    inner = whole._workflow
+    inner.execution_settings = ExecutionSettings()
+    async def finish():
+        for job in inner.dag.jobs:
+            await inner.persistence.finished(job)
+    asyncio.run(finish())
+"""
+    (workflow.folder / "overlay.yaml").write_text(yaml.safe_dump(grid))
+    subprocess.run([sys.executable, "-c", program], cwd=workflow.folder, check=True, capture_output=True)
