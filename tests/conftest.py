@@ -48,6 +48,7 @@ OUTPUTS = {
     "trunk": ["state/model.safetensors", "manifest.json"],
     "pretrain": ["model/model.safetensors", "manifest.json"],
     "finetune": ["predictions.parquet", "manifest.json"],
+    "ranks": ["ranks.csv"],
     "score": ["scores.csv"],
     "baseline": ["scores.csv"],
 }

@@ -129,7 +129,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
         case "finetune":
             overrides = {"per_task": of["task"], "per_model": of["model"]}
             parts = "finetune", *_override(config["finetune"], overrides, name), *path
-        case "aggregate" if name == "seeds":
+        case "aggregate" | "ranks" if name == "seeds":
             parts = "seeds", "pretrain"
         case "aggregate" if name == "tokenizers":
             parts = "catalogue", "models", path[-1], "tokenizer"
