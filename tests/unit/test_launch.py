@@ -38,7 +38,14 @@ def test_nodes_of_a_job(slurm):
 
 def test_no_program_of_slurm_to_ask(slurm, tmp_path):
     (tmp_path / "squeue").unlink()
+    slurm.setenv("PATH", str(tmp_path))
     assert launch.job_nodes() == []
+
+
+def test_a_job_that_slurm_does_not_know(slurm):
+    slurm.setenv("SLURM_JOB_ID", "78")
+    with pytest.raises(cli.Failure, match="Slurm does not tell the nodes of the job: squeue --noheader --jobs 78"):
+        launch.job_nodes()
 
 
 def test_command_on_one_machine(slurm):
