@@ -260,6 +260,7 @@ def _contradictions(config: dict) -> Iterator[str]:
         return
     for name in config["models"]:
         yield from _model(config, name)
+        yield from _attention(config, name)
     for name in config["tasks"]:
         yield from _task(config, name)
     yield from _cells(config)
@@ -400,6 +401,19 @@ def _model(config: dict, name: str) -> Iterator[str]:
                 f" right would be {length} or more"
             )
             break
+
+
+def _attention(config: dict, name: str) -> Iterator[str]:
+    """An implementation of attention must be there for the family, and for the precision."""
+    family = config["catalogue"]["models"][name].get("model_type")
+    uses = [("pretrain", recipes.pretrain_parameters(config, name))]
+    uses += [("finetune", recipes.finetune_parameters(config, name, task)) for task in config["tasks"]]
+    for section, parameters in uses:
+        key, attention, precision = f"{section}.attention ({name})", parameters["attention"], parameters["precision"]
+        if family in families.EAGER and attention in ("sdpa", "flash_attention_2"):
+            yield f"{key}: transformers has no {attention} for {family}; right would be auto or eager"
+        elif attention == "flash_attention_2" and precision not in ("auto", "bf16"):
+            yield f"{key}: flash_attention_2 computes in bf16, not {precision}; right would be precision: bf16 or auto"
 
 
 def _task(config: dict, name: str) -> Iterator[str]:

@@ -10,6 +10,9 @@ WORDPIECE = {"bert", "distilbert", "electra", "mpnet", "convbert", "mobilebert",
 # Encoders that validation knows without importing transformers, which takes seconds.
 FAMILIAR = {"bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert"}
 
+# Encoders that transformers has no fused attention for.
+EAGER = {"deberta-v2"}
+
 # What the families call their dropout probabilities.
 DROPOUTS = (
     "hidden_dropout_prob",

@@ -55,6 +55,17 @@ def take(count: int) -> None:
     os.environ[VISIBLE] = ",".join(names)
 
 
+def problem(attention: str) -> str | None:
+    """What an implementation of attention lacks on this machine, if it needs a GPU."""
+    if attention != "flash_attention_2":
+        return None
+    if find_spec("flash_attn") is None:
+        return "attention: flash_attention_2 needs the package flash-attn, which is not installed; right would be auto"
+    if not visible():
+        return "attention: flash_attention_2 needs an NVIDIA GPU, and none can be seen here; right would be auto"
+    return None
+
+
 def visible() -> dict[str, str]:
     """The GPUs that CUDA would show to PyTorch here, in its order: of each its identity, and its name to CUDA."""
     uuids = _uuids() if _pytorch_has_cuda() else []

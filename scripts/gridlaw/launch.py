@@ -96,6 +96,10 @@ def run(ranks: int) -> None:
     if not nodes:
         gpus.take(ranks)
     environment = {**os.environ, LAUNCHER: f"{socket.gethostname()} {os.getpid()}"}
+    # A step's variables would keep srun to the nodes of the step that it is called in.
+    for name in [name for name in environment if nodes and name.startswith("SLURM_")]:
+        if name not in ("SLURM_JOB_ID", "SLURM_CONF"):
+            del environment[name]
     terminated = threading.Event()
     with subprocess.Popen(command(ranks, nodes), env=environment) as process:
 
@@ -144,6 +148,9 @@ def job_nodes() -> list[str]:
     """Addresses of the nodes of the Slurm job that this process runs in; none where it has one alone, or is none.
 
     Slurm is asked, because Snakemake's plugin leaves of its variables little more than the job's number.
+
+    Raises:
+        Failure: it does not answer.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if job is None or os.environ.get("SLURM_JOB_NUM_NODES") == "1" or not shutil.which("squeue"):
@@ -156,7 +163,10 @@ def job_nodes() -> list[str]:
 
 
 def _answer(*question: str) -> str:
-    return subprocess.run(question, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(question, capture_output=True, text=True)
+    if done.returncode:
+        raise cli.Failure(f"Slurm does not tell the nodes of the job: {' '.join(question)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def follow() -> None:
@@ -177,16 +187,12 @@ def _follow(leader: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def check_number(ranks: int) -> None:
-    """See that as many ranks were started as the program is to have.
-
-    Raises:
-        Failure: they were not.
-    """
+def problem(ranks: int) -> str | None:
+    """What is wrong with the number of ranks that were started, if they were, for a run of so many."""
     started = int(os.environ.get("WORLD_SIZE", ranks))
-    if started != ranks:
-        tell(begin=False)
-        raise cli.Failure(f"gpus: {started} ranks were started for a run of {ranks}; right would be {ranks}")
+    if started == ranks:
+        return None
+    return f"gpus: {started} ranks were started for a run of {ranks}; right would be {ranks}"
 
 
 def tell(begin: bool) -> None:

@@ -50,6 +50,9 @@ def attempt(
         ranks: processes that `body` runs in.
         body: what each rank does with the arguments and the work's fingerprint.
         extendable: lists of the recipe that may grow without making what lies in the work folder foreign.
+
+    Raises:
+        Failure: the number of ranks that were started is not the run's, or this machine lacks what the recipe asks for.
     """
     fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
     fingerprint = record.fingerprint(fixed, inputs)
@@ -57,7 +60,10 @@ def attempt(
     if launch.is_launched() or (launch.rank() > 0 and launch.told_to_begin()):
         body(args, fingerprint)
     elif launch.rank() == 0:
-        launch.check_number(ranks)
+        if problem := launch.problem(ranks) or gpus.problem(args.recipe["attention"]):
+            if launch.is_rank():
+                launch.tell(begin=False)
+            raise cli.Failure(problem)
         with _held(Path(args.work), fingerprint):
             finished = record.is_finished(args.record, record.fingerprint(args.recipe, inputs))
             if launch.is_rank():

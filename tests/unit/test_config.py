@@ -59,6 +59,8 @@ MISTAKES = {
     "model type": ("catalogue: {models: {tiny: {model_type: berd}}}", "catalogue.models.tiny.model_type: berd is no encoder", "bert"),
     "decoder": ("catalogue: {models: {tiny: {model_type: gpt2}}}", "catalogue.models.tiny.model_type: gpt2 is no encoder", "roberta"),
     "field": ("catalogue: {models: {tiny: {config: {hidden_akt: gelu}}}}", "catalogue.models.tiny.config.hidden_akt: BertConfig has no such field", ""),
+    "attention of a family": ("{models: [deberta-mini], pretrain: {attention: sdpa}}", "pretrain.attention (deberta-mini): transformers has no sdpa for deberta-v2", "auto or eager"),
+    "attention and precision": ("finetune: {per_task: {sentiment: {attention: flash_attention_2, precision: tf32}}}", "finetune.attention (small): flash_attention_2 computes in bf16, not tf32", "precision: bf16 or auto"),
     "nothing left": ("exclude: [{gpus: [1, 2]}]", "exclude: leaves no cell", ""),
     "unscored": ("finetune: {gpus: [4]}", "finetune.gpus: [4] leaves tiny at size 0", "gpus [1]"),
     "no text": ("corpus: null", "corpus: null, but", "corpus"),

@@ -42,6 +42,12 @@ def test_no_program_of_slurm_to_ask(slurm, tmp_path):
     assert launch.job_nodes() == []
 
 
+def test_a_job_that_slurm_does_not_know(slurm):
+    slurm.setenv("SLURM_JOB_ID", "78")
+    with pytest.raises(cli.Failure, match="Slurm does not tell the nodes of the job: squeue --noheader --jobs 78"):
+        launch.job_nodes()
+
+
 def test_command_on_one_machine(slurm):
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     expected = [*torchrun, "--standalone", "--nproc-per-node", "3", "scripts/pretrain.py", "--work", "a b"]

@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from argparse import Namespace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from gridlaw import launch, record, work
+from gridlaw import cli, gpus, launch, record, work
 
 HOLD = """
 import sys, time
@@ -20,7 +21,7 @@ sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
 from gridlaw import work
 work.LEASE_SECONDS = {seconds}
-args = Namespace(recipe={{}}, work={folder!r}, record={folder!r} + ".json")
+args = Namespace(recipe={{"attention": "auto"}}, work={folder!r}, record={folder!r} + ".json")
 work.attempt(args, [], 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
 SCRIPTS = str(Path(work.__file__).resolve().parents[1])
@@ -31,7 +32,9 @@ def args(tmp_path, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr(sys, "argv", [f"{SCRIPTS}/trunk.py"])
     monkeypatch.setattr(work, "LEASE_SECONDS", 2.0)
-    return Namespace(recipe={"a": 1}, work=str(tmp_path / "run"), record=str(tmp_path / "record.json"))
+    return Namespace(
+        recipe={"attention": "auto", "a": 1}, work=str(tmp_path / "run"), record=str(tmp_path / "record.json")
+    )
 
 
 def holder(args):
@@ -110,7 +113,7 @@ def test_another_recipe_drops_what_is_there(args, capfd):
 
     work.attempt(args, [], 1, body)
     assert Path(args.work, "kept").exists()
-    attempt(args, recipe={"a": 2})
+    attempt(args, recipe={"attention": "auto", "a": 2})
     assert not Path(args.work, "kept").exists()
     assert "dropped what an earlier recipe" in capfd.readouterr().err
 
@@ -120,7 +123,7 @@ def test_growing_lists_drop_nothing(args):
         Path(args.work, "kept").write_text("")
 
     work.attempt(args, [], 1, body, extendable=("seeds",))
-    args.recipe = {"a": 1, "seeds": [1, 2]}
+    args.recipe = args.recipe | {"seeds": [1, 2]}
     work.attempt(args, [], 1, lambda *_: None, extendable=("seeds",))
     assert Path(args.work, "kept").exists()
 
@@ -132,3 +135,17 @@ def test_a_finished_run_is_not_repeated(args, tmp_path):
     assert not attempt(args)
     (tmp_path / "out").write_text("y")
     assert attempt(args), "its output was changed"
+
+
+@pytest.mark.parametrize(
+    ("package", "lacks"), [(None, "the package flash-attn, which is not installed"), ("json", "an NVIDIA GPU")]
+)
+def test_what_the_machine_lacks_is_said_at_once(args, monkeypatch, package, lacks):
+    monkeypatch.setattr(gpus, "find_spec", lambda name: package and find_spec(package))
+    monkeypatch.setattr(gpus, "visible", dict)
+    with pytest.raises(cli.Failure, match=f"attention: flash_attention_2 needs {lacks}.*; right would be auto"):
+        attempt(args, recipe={"attention": "flash_attention_2"})
+    assert not Path(args.work).exists()
+    monkeypatch.setattr(gpus, "find_spec", lambda name: find_spec("json"))
+    monkeypatch.setattr(gpus, "visible", lambda: {"GPU-a": "0"})
+    assert gpus.problem("flash_attention_2") is None

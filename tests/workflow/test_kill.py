@@ -220,8 +220,8 @@ def test_two_nodes(train, reference, port, share):
 
 SRUN = """#!{python}
 # Runs a command twice, as on two nodes; kills both at SIGTERM and passes SIGUSR1 on, as srun does.
-import signal, subprocess, sys
-assert sys.argv[1:5] == ["--nodes", "2", "--ntasks", "2"]
+import os, signal, subprocess, sys
+assert sys.argv[1:5] == ["--nodes", "2", "--ntasks", "2"] and "SLURM_NODELIST" not in os.environ
 command = sys.argv[sys.argv.index({python!r}):]
 tasks = [subprocess.Popen(command) for _ in range(2)]
 signal.signal(signal.SIGUSR1, lambda *_: [task.send_signal(signal.SIGUSR1) for task in tasks])
@@ -240,7 +240,7 @@ def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     for name, program in programs.items():
         (tmp_path / "bin" / name).write_text(program)
         (tmp_path / "bin" / name).chmod(0o755)
-    job = {"SLURM_JOB_ID": "7", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    job = {"SLURM_JOB_ID": "7", "SLURM_NODELIST": "n1", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     training = train(ranks=2)
     launcher = training.start(**job)
     wait_for(training, launcher, 20)
