@@ -41,9 +41,8 @@ rule aggregate:
 rule figure_scores:
     """Draw task scores against data size."""
     input:
-        summary=ancient("results/summary.csv"),
-        baselines=ancient("results/baselines.csv"),
-        record="results/aggregate.json",
+        summary="results/summary.csv",
+        baselines="results/baselines.csv",
     output:
         figure="results/figures/scores.png",
         svg="results/figures/scores.svg",
@@ -65,8 +64,7 @@ rule figure_scores:
 rule figure_loss:
     """Draw held-out loss against data size."""
     input:
-        runs=ancient("results/runs.csv"),
-        record="results/aggregate.json",
+        runs="results/runs.csv",
     output:
         figure="results/figures/loss.png",
         svg="results/figures/loss.svg",
@@ -88,8 +86,7 @@ rule figure_loss:
 rule figure_throughput:
     """Draw throughput and parallel efficiency against gpus."""
     input:
-        runs=ancient("results/runs.csv"),
-        record="results/aggregate.json",
+        runs="results/runs.csv",
     output:
         figure="results/figures/throughput.png",
         svg="results/figures/throughput.svg",

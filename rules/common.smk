@@ -8,13 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, files, grid, layout, recipes
+from gridlaw import code, files, grid, layout, preview, recipes
 from gridlaw.config import complete
 
 try:
     config = complete(config, workflow.configfiles)
 except ValueError as mistakes:
     sys.exit(str(mistakes))
+
+if workflow.is_main_process:
+    preview.announce(workflow, config)
 
 # Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
 # whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.

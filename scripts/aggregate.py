@@ -47,7 +47,7 @@ def main() -> None:
     scores = score_rows(recipe, args.score, tokens)
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
-    keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note"]
+    keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
     tables = {
         "runs": runs,
         "scores": scores,
@@ -113,12 +113,16 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
                 row["joules"] = facts["energy"]["joules"]
                 row["attempts"] = len(facts["attempts"])
+                row["mark"] = "; ".join(record.marks(facts))
             rows.append(row)
     return rows
 
 
 def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
-    """Scores of the grid's cells, each from the gpus value that was fine-tuned for it; a note says if it is another."""
+    """Scores of the grid's cells, each from the gpus value that was fine-tuned for it.
+
+    A note says if that is another, a mark whether a person has accepted or adopted them.
+    """
     tables = []
     for model, size, gpus, scored_at in cells(recipe):
         file = folder / model / size / str(scored_at) / "scores.csv"
@@ -126,7 +130,8 @@ def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
             continue
         cell = {"model": model, "size": size, "tokens": tokens[model, size], "gpus": gpus}
         note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
-        table = pd.read_csv(file, dtype={"train_set": str}).assign(note=note)
+        mark = "; ".join(record.marks(record.read_json(file.with_name("record.json"))))
+        table = pd.read_csv(file, dtype={"train_set": str}).assign(note=note, mark=mark)
         for position, (name, value) in enumerate(cell.items()):
             table.insert(position, name, value)
         tables.append(table)
@@ -145,7 +150,7 @@ def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
     families = {AVERAGE: counted}
     if "wnli" in counted and len(counted) > 1:
         families[f"{AVERAGE}_without_wnli"] = [task for task in counted if task != "wnli"]
-    keys = [*CELL, "pretrain_seed", "train_set", "finetune_seed", "note"]
+    keys = [*CELL, "pretrain_seed", "train_set", "finetune_seed", "note", "mark"]
     by_task = scores.groupby([*keys, "task"], sort=False)["value"].mean().unstack("task")
     averages = []
     for metric, names in families.items():

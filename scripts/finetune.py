@@ -29,8 +29,8 @@ from gridlaw import cli, devices, modeling, objective, record, schedule, trainin
 from gridlaw.checkpoints import ResumableTrainer
 from gridlaw.energy import Energy
 
-# Files of a finished run; the second is written last.
-PREDICTIONS, FACTS = "predictions.parquet", "facts.json"
+# Of a finished run; its facts are written after it.
+PREDICTIONS = "predictions.parquet"
 
 
 def main() -> None:
@@ -68,12 +68,12 @@ def every_run(args: Namespace, fingerprint: str) -> None:
                 )
             for seed in recipe["seeds"]:
                 folder = Path(args.work, f"{train_set}-{seed}")
-                if not (folder / FACTS).exists():
+                if not (folder / work.FACTS).exists():
                     finetune(args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed)
                 work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / PREDICTIONS).assign(**run))
-                runs.append(run | record.read_json(folder / FACTS))
+                runs.append(run | record.read_json(folder / work.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
     rows = sum(map(len, frames))
     record.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": record.sha256(args.predictions)})
@@ -171,7 +171,7 @@ def finetune(
     ]
     pd.concat(predictions).to_parquet(folder / PREDICTIONS, index=False)
     record.write_json(
-        folder / FACTS,
+        folder / work.FACTS,
         {
             "steps": steps,
             "final_loss": sum(losses[-5:]) / len(losses[-5:]),

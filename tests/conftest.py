@@ -1,13 +1,19 @@
 """What tests share: programs run in-process, and the workflow run from a copy of the repository."""
 
+import copy
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
+
+from gridlaw import code, config, record, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +27,69 @@ def program(monkeypatch):
         module.main()
 
     return run
+
+
+def configuration(overlay: dict | str = "{}") -> dict:
+    """The default configuration with an overlay, completed."""
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(whole, yaml.safe_load(overlay) if isinstance(overlay, str) else copy.deepcopy(overlay))
+    return config.complete(whole)
+
+
+# What rules declare beside their records.
+OUTPUTS = {
+    "corpus": ["documents.parquet", "manifest.json"],
+    "segments": ["train.parquet", "held_out.parquet", "manifest.json"],
+    "tokenizer": ["tokenizer.json", "manifest.json"],
+    "checkpoint": ["config.json", "manifest.json"],
+    "pack": ["rows.bin", "index.parquet", "held_out.bin", "manifest.json"],
+    "slice": ["manifest.json"],
+    "task": ["examples.parquet", "manifest.json"],
+    "trunk": ["state/model.safetensors", "manifest.json"],
+    "pretrain": ["model/model.safetensors", "manifest.json"],
+    "finetune": ["predictions.parquet", "manifest.json"],
+    "score": ["scores.csv"],
+    "baseline": ["scores.csv"],
+}
+
+
+def finish(step: steps.Step, **facts: object) -> None:
+    """Write a result and its record, as if the step's program had run in this folder."""
+    outputs = steps.FILES[step.rule][:-1] if step.rule in steps.FILES else OUTPUTS[step.rule]
+    outputs = [Path(file) if step.rule in steps.FILES else Path(step.folder, file) for file in outputs]
+    for file in outputs:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{step.name}: {file.name}")
+    content = {"pretrain": "model", "trunk": "state"}.get(step.rule)
+    if content:
+        digests = {file.name: record.sha256(file) for file in outputs if file.parent.name == content}
+        record.write_json(Path(step.folder, "manifest.json"), {"files": digests})
+    made = {
+        "step": step.rule,
+        "recipe": step.recipe,
+        "code": code.digest(step.program),
+        "definitions": code.definitions(step.program),
+        "inputs": {file: record.sha256(file) for file in step.inputs},
+        "outputs": {str(file): record.sha256(file) for file in outputs if file.parent.name != content},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": 2.0,
+        "host": "elsewhere",
+    }
+    record.write_json(step.record, made | facts)
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """Makes the folder of a test one in which a grid is finished."""
+    monkeypatch.chdir(tmp_path)
+
+    def of(whole: dict) -> dict[str, steps.Step]:
+        found = {step.name: step for step in steps.Steps(whole)}
+        for step in found.values():
+            finish(step)
+        return found
+
+    return of
 
 
 class Workflow:
@@ -57,6 +126,13 @@ class Workflow:
     def logs(self) -> str:
         """All logs, for the message of a failed test."""
         return "\n".join(f"{log}:\n{log.read_text()}" for log in (self.folder / "logs").rglob("*.log"))
+
+    def undone(self, overlay: dict) -> dict[str, tuple[str, ...]]:
+        """Steps of a grid that are not done by their records alone, and what these say of them."""
+        with chdir(self.folder):
+            found = verdicts.Verdicts(configuration(overlay))
+            of = {step.name: found.of(step) for step in found.steps}
+        return {name: verdict.lines() for name, verdict in of.items() if verdict.state != verdicts.DONE}
 
     def planned(self, *arguments, overlay=None) -> dict[str, int]:
         """Jobs that a dry run plans, by rule."""

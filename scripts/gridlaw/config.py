@@ -20,12 +20,49 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 
-def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
+class Absent(str):
+    """A mistake which is that a file of the user is not there."""
+
+    __slots__ = ()
+
+
+def load(overlays: Iterable[str | Path], absent: bool = False) -> dict:
+    """The completed configuration as Snakemake would have it in the working directory.
+
+    Args:
+        overlays: files given with `--configfile`.
+        absent: see `complete`.
+
+    Raises:
+        ValueError: something is wrong; one line for each mistake.
+    """
+    base = Path("config.yaml")
+    files = [base if base.exists() else SCHEMA.parents[1] / base, *map(Path, overlays)]
+    config: dict = {}
+    for file in files:
+        try:
+            _merge(config, yaml.safe_load(file.read_text()) or {})
+        except (OSError, yaml.YAMLError, AttributeError) as error:
+            raise ValueError(f"config: {file} cannot be read: {' '.join(str(error).split())}") from error
+    return complete(config, files, absent)
+
+
+def _merge(config: dict, overlay: dict) -> None:
+    """Put an overlay into a configuration: mappings merge, everything else is replaced."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(config.get(key), dict):
+            _merge(config[key], value)
+        else:
+            config[key] = deepcopy(value)
+
+
+def complete(config: dict, files: Iterable[str | Path] = (), absent: bool = False) -> dict:
     """The configuration with the schema's defaults filled in and numbers in their normal form.
 
     Args:
         config: what Snakemake read from the files and `--config`.
         files: the configuration files, searched for keys that stand in them twice (YAML keeps only the last).
+        absent: whether files of the user may be missing, as they are from an archive of results.
 
     Raises:
         ValueError: something is wrong; one line for each mistake.
@@ -37,7 +74,7 @@ def complete(config: dict, files: Iterable[str | Path] = ()) -> dict:
     if not mistakes:
         config = recipes.normal(config)
         _fill(schema, schema, config)
-        mistakes = list(_contradictions(config))
+        mistakes = [line for line in _contradictions(config) if not (absent and isinstance(line, Absent))]
     if mistakes:
         raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(mistakes)))
     return config
@@ -330,7 +367,9 @@ def _model(config: dict, name: str) -> Iterator[str]:
         name = model["pretrained"]
         if files.is_local(name):
             if not Path(name, "config.json").is_file():
-                yield f"{key}.pretrained: {name} is no folder with a config.json; right would be one of save_pretrained"
+                yield Absent(
+                    f"{key}.pretrained: {name} is no folder with a config.json; right would be one of save_pretrained"
+                )
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
             yield f"{key}.pretrained: {name} is no hub repository; right would be owner/name, or ./ and a folder"
         return
@@ -375,7 +414,7 @@ def _task(config: dict, name: str) -> Iterator[str]:
             if split not in task["files"]:
                 yield f"{key}.files: no file for the split {split}; right would be {split}: PATH"
             elif not Path(task["files"][split]).is_file():
-                yield f"{key}.files.{split}: {task['files'][split]} does not exist"
+                yield Absent(f"{key}.files.{split}: {task['files'][split]} does not exist")
 
 
 def _train_examples(config: dict, model: str, task: str) -> list[int]:
@@ -394,7 +433,7 @@ def _cells(config: dict) -> Iterator[str]:
         corpus = config["catalogue"]["corpora"][config["corpus"]]
         for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
             if not files.matching([pattern]):
-                yield f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}"
+                yield Absent(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
             batch = recipes.pretrain_parameters(config, model)["batch_size"]

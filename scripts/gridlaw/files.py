@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def matching(patterns: Iterable[str]) -> list[str]:
 
 
 def digest(files: Iterable[str]) -> str:
-    """Digest (12 hex digits) of what some files hold, in their order.
+    """Digest (12 hex digits) of what some files hold, in their order; of nothing where one is missing.
 
     Time stamps alone would not do: a copy has new ones, and a file put in the place of another may have older ones. A
     large file is not read each time, though, only when its size or one of its time stamps is another than before.
@@ -60,7 +61,10 @@ def digest(files: Iterable[str]) -> str:
     seen = _seen()
     before, whole = dict(seen), hashlib.sha256()
     for file in files:
-        about = Path(file).stat()
+        try:
+            about = Path(file).stat()
+        except FileNotFoundError:
+            return ""
         stamp = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
         if seen.get(file, {}).get("stamp") != stamp:
             seen[file] = {"stamp": stamp, "sha256": record.sha256(file)}
@@ -69,7 +73,9 @@ def digest(files: Iterable[str]) -> str:
         if time.time() - max(about.st_mtime, about.st_ctime) < 1:
             del seen[file]
     if seen != before:
-        record.write_json(SEEN, seen)
+        # It can be worked out again.
+        with suppress(OSError):
+            record.write_json(SEEN, seen)
     return whole.hexdigest()[:12]
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
-from gridlaw import code, grid
-from gridlaw.steps import WILDCARDS, Step
+from gridlaw import code, grid, record
+from gridlaw.steps import WILDCARDS, Step, maker
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
 COUNTS = ("warmup_tokens", "words", "tokens")
+# Entries of recipes that tell what the user's files hold.
+FILES = ("files", "held_out_files")
 # Of a mapping that lacks the key.
 UNSET = object()
 
@@ -20,10 +24,16 @@ def of_recipe(config: dict, step: Step, made: dict) -> Iterator[str]:
 
     Args:
         config: a completed configuration; lines begin with its keys.
-        made: the earlier recipe.
+        made: the result's record.
     """
-    for path, old, new in _differences((), made, step.recipe):
-        yield _key(config, step, path) + _change(path[-1], old, new)
+    before, now = made["recipe"], step.recipe
+    if before == now:
+        return
+    for path, old, new in _differences((), _named(step, before), _named(step, now)):
+        if path[0] not in FILES:
+            yield _key(config, step, path) + _change(path[-1], old, new)
+    if any(before.get(name) != now.get(name) for name in FILES):
+        yield from _of_files(step, made["inputs"])
 
 
 def of_code(step: Step, made: dict) -> Iterator[str]:
@@ -34,30 +44,31 @@ def of_code(step: Step, made: dict) -> Iterator[str]:
     """
     if made["code"] == code.digest(step.program):
         return
-    if "definitions" not in made:
+    before, now = made.get("definitions", {}), code.definitions(step.program)
+    changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    if not before or not changed:
         yield f"scripts/{step.program.name} changed, or what it imports"
         return
-    before, now = made["definitions"], code.definitions(step.program)
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name):
-            yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
+    for name in changed:
+        yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
 
 
-def of_inputs(config: dict, step: Step, made: Iterable[str]) -> Iterator[str]:
-    """Differences between the files that a result was made from and its step's, a line for each axis of the grid.
+def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
+    """Differences between the results that a result was made from and its step's, a line for each axis of the grid.
 
     Args:
         config: a completed configuration; lines begin with its keys.
-        made: paths of the earlier inputs.
+        made: the result's record.
     """
+    if made["inputs"].keys() == dict.fromkeys(step.inputs).keys():
+        return
     keys = {
         "corpus": "corpus",
         "tokenizer": "data.tokenizer" if step.rule == "slice" else f"tokenizer of {step.wildcards.get('model')}",
         "seed": "seeds.pretrain",
         "task": "tasks",
-        "files": f"{step.rule} files",
     }
-    before, now = _axes(made), _axes(step.inputs)
+    before, now = _axes(made["inputs"]), _axes(step.inputs)
     for axis, key in keys.items():
         if before[axis] != now[axis]:
             yield key + _change(axis, sorted(before[axis]), sorted(now[axis]))
@@ -70,6 +81,23 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
             yield from _differences((*path, name), old.get(name, UNSET), new.get(name, UNSET))
     elif old != new:
         yield path, old, new
+
+
+def _named(step: Step, recipe: dict) -> dict:
+    """A recipe in which cells and panels go by their names; as it is where an earlier version wrote it otherwise."""
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        if step.rule == "figure_scores":
+            panels = {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
+            return recipe | {"tasks": panels}
+        if step.rule == "aggregate":
+            rows = [
+                f"{model} {size} {gpus}" + (f" with the scores of gpus {scored_at}" if str(scored_at) != gpus else "")
+                for model, sizes in recipe["cells"].items()
+                for size, ranks in sizes.items()
+                for gpus, scored_at in ranks.items()
+            ]
+            return recipe | {"cells": sorted(rows)}
+    return recipe
 
 
 def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
@@ -107,7 +135,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "catalogue", "models", path[-1], "tokenizer"
         case "score":
             parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
-        case "aggregate" if name == "tasks":
+        case "aggregate" | "figure_scores" if name == "tasks":
             parts = ("catalogue", *path) if len(path) > 2 else ("tasks",)
         case _:
             parts = path
@@ -120,17 +148,34 @@ def _override(section: dict, candidates: dict[str, str], name: str) -> tuple[str
 
 
 def _axes(files: Iterable[str]) -> dict[str, set[str]]:
-    """Values of the wildcards of the steps that make some files, by name, and under `files` those of the user."""
+    """Values of the wildcards of the steps that make some files, by name."""
     found = defaultdict(set)
     for file in files:
-        root, _, path = file.rpartition("/")[0].partition("/")
-        rule, *values = path.split("/")
-        if root in ("resources", "results") and len(values) == len(WILDCARDS.get(rule, [])):
-            for name, value in zip(WILDCARDS[rule], values, strict=True):
-                found[name].add(value)
-        else:
-            found["files"].add(file)
+        rule, values = maker(file) or ("", [])
+        for name, value in zip(WILDCARDS.get(rule, ()), values, strict=True):
+            found[name].add(value)
     return found
+
+
+def _of_files(step: Step, used: dict[str, str]) -> Iterator[str]:
+    """Differences between the user's files that a result was made from and its step's.
+
+    Args:
+        used: digests of the earlier files.
+    """
+    there = [file for file in step.inputs if Path(file).exists()]
+    # Of an archive of results, which has none of them, nothing is known.
+    if not there:
+        return
+    what = {
+        "changed": [file for file in there if file in used and record.sha256(file) != used[file]],
+        "added": [file for file in there if file not in used],
+        "removed": [file for file in used if file not in there],
+    }
+    if any(what.values()):
+        yield f"{step.rule} files: {', '.join(f'{_listed(files)} {how}' for how, files in what.items() if files)}"
+    else:
+        yield f"{step.rule} files changed"
 
 
 def _change(name: str, old: object, new: object) -> str:
@@ -146,7 +191,7 @@ def _change(name: str, old: object, new: object) -> str:
 
 def _listed(items: list) -> str:
     """A few items, or how many."""
-    if len(items) > 3 or any(isinstance(item, list) for item in items):
+    if len(items) > 3:
         return str(len(items))
     return " and ".join(", ".join(map(str, items)).rsplit(", ", 1))
 

@@ -6,6 +6,7 @@ about.
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -44,6 +45,14 @@ def sha256(file: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest(file: str | Path) -> str | None:
+    """SHA-256 of a file's content; None where there is no such file."""
+    try:
+        return sha256(file)
+    except OSError:
+        return None
+
+
 def write_json(file: str | Path, content: dict) -> None:
     """Write readable JSON; the file appears whole or not at all."""
     file = Path(file)
@@ -68,7 +77,25 @@ def found(file: str | Path) -> dict | None:
 
 def basis(made: dict) -> dict:
     """What a record's result is held valid for: what made it, or what a person has accepted in its stead since."""
-    return made | made["accepted"][-1]["basis"] if "accepted" in made else made
+    for entry in made.get("accepted", []):
+        made = made | entry["basis"]
+    return made
+
+
+def is_marked(made: dict) -> bool:
+    """Whether a person has accepted or adopted a result since it was made."""
+    return "accepted" in made or "adopted" in made
+
+
+def marks(made: dict) -> list[str]:
+    """What a person has done to a result since it was made, in words, each once."""
+    adopted = [f"adopted from {made['adopted']['from']}"] if "adopted" in made else []
+    return [*adopted, *dict.fromkeys(f"accepted: {entry['note']}" for entry in made.get("accepted", []))]
+
+
+def signed(**what: object) -> dict:
+    """What a person does to a result, with who and when."""
+    return {**what, "by": getpass.getuser(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:

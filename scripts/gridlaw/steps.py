@@ -17,6 +17,8 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 TRAININGS = ("trunk", "pretrain", "finetune")
 # Steps that make one cell of the grid.
 OF_A_CELL = (*TRAININGS, "score")
+# Steps whose results are in resources/.
+RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
 TABLES = ("runs", "scores", "summary", "baselines")
 FIGURES = ("scores", "loss", "throughput")
@@ -66,7 +68,7 @@ class Step:
     @property
     def program(self) -> Path:
         """The program that makes it."""
-        return SCRIPTS / f"{self.rule}.py"
+        return program(self.rule)
 
     @property
     def work(self) -> str:
@@ -84,6 +86,12 @@ class Step:
         if self.rule not in OF_A_CELL:
             return None
         return grid.Cell(self.wildcards["model"], self.wildcards["size"], int(self.wildcards["gpus"]))
+
+
+@cache
+def program(rule: str) -> Path:
+    """The program of a rule."""
+    return SCRIPTS / f"{rule}.py"
 
 
 class Steps:
@@ -113,22 +121,29 @@ class Steps:
 
     def _enter(self, file: str) -> Step | None:
         """The step that makes a file, entered after those that it is made from; None for a file of the user."""
-        folder = file.rpartition("/")[0]
-        rule, places, values = RULES.get(file), [folder], folder.split("/")[2:]
-        if rule:
-            places, values = FILES[rule], []
-        elif folder.startswith(("resources/", "results/")):
-            rule = folder.split("/")[1]
-        if rule not in WILDCARDS or len(values) != len(WILDCARDS[rule]):
+        found = maker(file)
+        if found is None:
             return None
+        rule, values = found
+        places = FILES.get(rule, [file.rpartition("/")[0]])
         if places[0] not in self._steps:
             inputs = tuple(dict.fromkeys(getattr(self._inputs, rule)(*values)))
             after = tuple(dict.fromkeys(filter(None, map(self._enter, inputs))))
             wildcards = dict(zip(WILDCARDS[rule], values, strict=True))
             recipe = self._recipe(rule, *(wildcards[name] for name in _arguments(getattr(recipes, rule))))
-            at = FILES[rule][-1] if rule in FILES else f"{folder}/record.json"
+            at = places[-1] if rule in FILES else f"{places[0]}/record.json"
             self._steps |= dict.fromkeys(places, Step(rule, wildcards, at, recipe, inputs, after))
         return self._steps[places[0]]
+
+
+def maker(file: str) -> tuple[str, list[str]] | None:
+    """The rule that makes a file which records name, and the values of its wildcards; None for a file of the user."""
+    if file in RULES:
+        return RULES[file], []
+    match file.split("/"):
+        case ["resources" | "results", rule, *values, _] if len(values) == len(WILDCARDS.get(rule, "")) > 0:
+            return rule, values
+    return None
 
 
 class _Inputs:

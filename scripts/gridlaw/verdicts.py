@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 
 from gridlaw import reasons, record, work
 from gridlaw.steps import FILES, TRAININGS, Step, Steps
 
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
-# A larger file is read again only if it was touched after it had been used, in bytes.
-SMALL = 1 << 16
 # What a record must have to be judged.
+NOT_ASKED = {"attempts", "environment", "hardware"}
 NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
 
 
@@ -34,6 +31,10 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     replaced: tuple[Step, ...] = ()
 
+    def lines(self, but: Container[Step] = ()) -> tuple[str, ...]:
+        """All that is to be said of it, but of replaced results of these steps."""
+        return *self.reasons, *(f"{step.name} is another result now" for step in self.replaced if step not in but)
+
 
 class Verdicts:
     """Verdicts on the steps of a grid; each file is read once.
@@ -45,6 +46,7 @@ class Verdicts:
     def __init__(self, config: dict):
         self.config = config
         self._records: dict[str, dict | None] = {}
+        self._definitions: dict[str, dict[str, str]] = {}
         self._digests: dict[str, str | None] = {}
         self._verdicts: dict[Step, Verdict] = {}
 
@@ -56,7 +58,12 @@ class Verdicts:
     def record(self, file: str) -> dict | None:
         """The record in a file; None where there is none."""
         if file not in self._records:
-            self._records[file] = record.found(file)
+            made = self._records[file] = record.found(file)
+            if made and "definitions" in made:
+                # They are most of a record, and the same in thousands.
+                made["definitions"] = self._definitions.setdefault(made["code"], made["definitions"])
+                for name in NOT_ASKED & made.keys():
+                    del made[name]
         return self._records[file]
 
     def of(self, step: Step) -> Verdict:
@@ -70,32 +77,22 @@ class Verdicts:
         if not made.keys() >= NEEDED:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
         basis = record.basis(made)
-        other = [file for file in step.inputs if self._differs(file, basis)]
-        replaced = tuple(dict.fromkeys(filter(None, map(self.steps.of, other))))
+        # What the user's own files hold stands in recipes.
+        known = {file: self.steps.of(file) for file in step.inputs if file in basis["inputs"]}
+        others = [of for file, of in known.items() if of and self._sha256(file) not in (None, basis["inputs"][file])]
+        replaced = tuple(dict.fromkeys(others))
         found = (
-            *reasons.of_recipe(self.config, step, basis["recipe"]),
+            *reasons.of_recipe(self.config, step, basis),
             *reasons.of_code(step, basis),
-            *reasons.of_inputs(self.config, step, basis["inputs"]),
-            *(f"{step.rule} files: {file} changed" for file in other if not self.steps.of(file)),
+            *reasons.of_inputs(self.config, step, basis),
         )
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
-    def _differs(self, file: str, basis: dict) -> bool:
-        """Whether an input is known to be another than the one that was used; nothing is known of a missing one."""
-        used = basis["inputs"].get(file)
-        if used is None:
-            return False
+    def _sha256(self, file: str) -> str | None:
+        """Digest of an input; None for one that is not there."""
         if file not in self._digests:
-            try:
-                about = Path(file).stat()
-            except OSError:
-                self._digests[file] = None
-                return False
-            touched = max(about.st_mtime, about.st_ctime)
-            if about.st_size > SMALL and touched < datetime.fromisoformat(basis["started"]).timestamp():
-                return False
-            self._digests[file] = record.sha256(file)
-        return self._digests[file] not in (None, used)
+            self._digests[file] = record.digest(file)
+        return self._digests[file]
 
 
 def _unfinished(step: Step) -> Verdict:
@@ -128,10 +125,8 @@ def _last_error(log: str) -> str | None:
 
 def _progress(step: Step) -> str:
     """What an interrupted training goes on from."""
-    folder = Path(step.work)
-    finished = len(list(folder.glob("*/facts.json")))
-    updates = [int(path.name.split("-")[1]) for path in folder.rglob("checkpoint-*")]
-    parts = [f"{finished} runs finished"] * bool(finished) + [f"update {max(updates, default=0)}"] * bool(updates)
+    update, runs = work.progress(step.work)
+    parts = [f"{len(runs)} finished runs"] * bool(runs) + [f"update {update}"] * bool(update)
     return f"goes on from {' and '.join(parts)}" if parts else "starts again, there is no checkpoint yet"
 
 
@@ -153,19 +148,19 @@ def to_run(verdicts: Verdicts) -> set[Step]:
     return found
 
 
-def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dict[Step, dict[str, Step]]:
-    """Why each of some results has to be made again.
+def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, str]) -> dict[Step, dict[str, Step]]:
+    """Why results have to be made again.
 
     Args:
-        steps: upstream first.
-        running: those that are made.
+        running: the steps that are made.
+        others: reasons that count for a step which is made though its record has none.
 
     Returns:
-        for each running step the reasons and the steps that they are of: only root causes, so that what follows from a
+        for each running step its reasons and the steps that they are of: root causes only, so that what follows from a
         step has its reasons; none where nothing was there before.
     """
     found: dict[Step, dict[str, Step]] = {}
-    for step in steps:
+    for step in verdicts.steps:
         if step not in running:
             continue
         own = found[step] = {}
@@ -173,9 +168,10 @@ def causes(verdicts: Verdicts, steps: Iterable[Step], running: set[Step]) -> dic
             own |= found.get(earlier, {})
         verdict = verdicts.of(step)
         if verdict.state == STALE:
-            own |= dict.fromkeys(verdict.reasons, step)
-            own |= {f"{other.name} is another result now": other for other in verdict.replaced if other not in running}
+            own |= dict.fromkeys(verdict.lines(but=running), step)
         elif verdict.state == DONE and not own:
             anew = [earlier for earlier in step.after if earlier in running]
             own |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
+            if not anew and step in others:
+                own[others[step]] = step
     return found

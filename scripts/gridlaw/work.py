@@ -21,10 +21,12 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
-from gridlaw import launch, record
+from gridlaw import cli, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
+# What a finished run of several leaves last.
+FACTS = "facts.json"
 # A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
 LEASE_SECONDS = 60.0
 # Causes of an attempt's end that are no failure: it can go on.
@@ -119,6 +121,13 @@ def begun(folder: str | Path) -> list[dict]:
     return entries
 
 
+def progress(folder: str | Path) -> tuple[int, set[str]]:
+    """How far a work folder's run has come: the update of its last checkpoint, the names of the finished runs in it."""
+    folder = Path(folder)
+    updates = [int(path.name.split("-")[1]) for path in [*folder.glob("checkpoint-*"), *folder.glob("*/checkpoint-*")]]
+    return max(updates, default=0), {path.parent.name for path in folder.glob(f"*/{FACTS}")}
+
+
 def is_held(folder: str | Path) -> bool:
     """Whether a process seems to write in a work folder, as far as can be told without taking its lease."""
     file = Path(f"{folder}.lease")
@@ -130,6 +139,30 @@ def is_held(folder: str | Path) -> bool:
     # The host's name may be followed by that of a container.
     here = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
     return fresh and not (here and not psutil.pid_exists(owner.pid))
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[None]:
+    """Hold a work folder without waiting for it.
+
+    Raises:
+        Failure: another process holds it.
+    """
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    lease = SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_lost)
+    try:
+        lease.acquire(timeout=0)
+    except Timeout as error:
+        raise cli.Failure(f"{folder}: another process writes there") from error
+    try:
+        yield
+    finally:
+        lease.release()
+
+
+def locked() -> set[str]:
+    """Files that a Snakemake which runs in the working directory, or was killed there, reads or makes."""
+    return {line for lock in Path(".snakemake/locks").glob("*.lock") for line in lock.read_text().splitlines()}
 
 
 def _acquire(lease: SoftFileLease, folder: Path) -> None:

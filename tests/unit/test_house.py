@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gridlaw.steps import WILDCARDS
+
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+# Programs that people run; all others are rules'.
+PEOPLES = {"explain", "accept", "adopt", "obsolete"}
+SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES)
 
 
 def pins(lines):
@@ -38,6 +42,24 @@ def test_rule_script_and_help(script):
     done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
     assert "--recipe" in done.stdout
     assert f"python scripts/{script.name}" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(PEOPLES))
+def test_programs_that_people_run(name):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / f"{name}.py", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--configfile" in done.stdout
+    assert f"python scripts/{name}.py" in done.stdout
+    assert f"scripts/{name}.py" in (ROOT / "docs/preview.md").read_text()
+
+
+def test_every_record_is_a_steps():
+    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    recorded = {
+        rule for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", rules, re.M | re.S) if "record=" in body
+    }
+    assert recorded == set(WILDCARDS)
 
 
 def test_every_key_of_the_schema_is_described():

@@ -2,9 +2,13 @@
 
 import copy
 import json
+import shutil
 
 import pandas as pd
 import pytest
+from conftest import configuration
+
+from gridlaw.steps import Steps
 
 GRID = {
     "models": ["tiny"],
@@ -121,6 +125,19 @@ def test_tensorboard(finished):
 
 def test_nothing_is_left_to_do(finished):
     assert finished.planned(overlay=GRID) == {}
+
+
+def test_records_alone_know_that_it_is_done(finished):
+    assert finished.undone(GRID) == {}
+    made = {file for root in ("results", "resources") for file in (finished.folder / root).rglob("*record.json")}
+    assert len(made) == len(list(Steps(configuration(GRID)))) - 4, "the tables and figures have none of that name"
+
+
+def test_nothing_is_left_to_do_without_snakemakes_own_folder(finished, tmp_path):
+    (finished.folder / ".snakemake").rename(tmp_path / ".snakemake")
+    assert finished.planned(overlay=GRID) == {}
+    shutil.rmtree(finished.folder / ".snakemake")
+    (tmp_path / ".snakemake").rename(finished.folder / ".snakemake")
 
 
 def test_a_new_size_plans_only_its_cells(finished):

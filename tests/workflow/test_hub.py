@@ -87,6 +87,7 @@ def test_fetched_once_then_offline(workflow, repositories, tmp_path):
         assert fetched.returncode == 0, fetched.stderr + workflow.logs()
     done = workflow.snakemake("-c2", overlay=GRID, environment=environment)
     assert done.returncode == 0, done.stderr + workflow.logs()
+    assert workflow.undone(GRID) == {}
 
     manifest = json.loads((workflow.folder / "resources/corpus/stories/manifest.json").read_text())
     assert manifest["commit"] == COMMIT

@@ -194,10 +194,10 @@ ROWS = {}
 Change = Callable[[Home], None]
 
 
-def row(name: str, change: Change, *touched: str, xfail: str | None = None) -> None:
+def row(name: str, change: Change, *touched: str) -> None:
     """A change, and patterns of the jobs whose own result it touches."""
     assert name not in ROWS, name
-    ROWS[name] = change, touched, [pytest.mark.xfail(strict=True, reason=xfail)] if xfail else []
+    ROWS[name] = change, touched
 
 
 def setting(path: str, value: object) -> Change:
@@ -526,15 +526,13 @@ row(
     together(lambda home: moved(home, scrambled=True), LEARN),
     "pretrain alpha 2k *",
 )
-LOST = "what a result was made by is known to .snakemake alone"
 row("moved without .snakemake", without_provenance())
-row("moved without .snakemake, mtimes scrambled", without_provenance(scrambled=True), xfail=LOST)
-row("moved without .snakemake, and a change", together(without_provenance(), LEARN), "pretrain alpha 2k *", xfail=LOST)
+row("moved without .snakemake, mtimes scrambled", without_provenance(scrambled=True))
+row("moved without .snakemake, and a change", together(without_provenance(), LEARN), "pretrain alpha 2k *")
 row(
     "moved without .snakemake, mtimes scrambled, and a change",
     together(without_provenance(scrambled=True), LEARN),
     "pretrain alpha 2k *",
-    xfail=LOST,
 )
 
 
@@ -638,7 +636,7 @@ def plans(request, clone, origin, tmp_path_factory):
     planner.pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks) for name, (_, _, marks) in ROWS.items()])
+@pytest.mark.parametrize("name", ROWS)
 def test_what_is_planned(plans, name):
     home, output = plans[name]
     assert jobs(output.result()) == expected(configuration(), home.config, {*ROWS[name][1]})

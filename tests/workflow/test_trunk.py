@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 
@@ -57,6 +58,15 @@ def test_a_branch_goes_on_from_the_trunk(finished):
     )
     apart = sum(record(finished, "pretrain", size)["tokens"] for size in ("3k", "6k"))
     assert trained < 0.8 * apart
+
+
+def test_records_alone_know_that_it_is_done(finished):
+    assert finished.undone(GRID) == {}
+    shutil.move(finished.folder / ".snakemake", finished.folder / "apart")
+    assert finished.planned(overlay=with_sizes("3k", "6k", "8k"))["trunk"] == 1
+    assert finished.planned(overlay=GRID) == {}
+    shutil.rmtree(finished.folder / ".snakemake")
+    shutil.move(finished.folder / "apart", finished.folder / ".snakemake")
 
 
 def test_a_branch_is_the_independent_run(finished):

@@ -1,0 +1,122 @@
+"""What running some steps takes, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from gridlaw import cost
+from gridlaw.steps import Step
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What jobs have to share; None is no limit.
+
+    Args:
+        cores: of this machine.
+        jobs: at the same time, on other machines.
+        gpus: at the same time.
+    """
+
+    cores: int | None = None
+    jobs: int | None = None
+    gpus: int | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{number} {name if number > 1 else name[:-1]}" for name, number in vars(self).items() if number]
+        return f"on {' and '.join(parts)}" if parts else "one after the other"
+
+    def makespan(self, estimate: cost.Cost) -> cost.Span:
+        """Seconds that the steps of an estimate take together."""
+        # Without a limit Snakemake would not start; a dry run does.
+        limits = (self.cores, self.gpus, self.jobs) if self.cores or self.jobs else (None, None, 1)
+        middle = cost.makespan(estimate.seconds, *limits)
+        whole = sum(estimate.seconds.values(), cost.NOTHING)
+        return whole * (middle / whole.middle) if whole.middle else cost.NOTHING
+
+
+def counted(steps: Collection[Step]) -> str:
+    """Some steps by what they are: trainings, and others."""
+    of = Counter(step.rule for step in steps)
+    runs = sum(
+        len(step.recipe["seeds"]) * len(step.recipe["train_examples"]) for step in steps if step.rule == "finetune"
+    )
+    parts = [_number(of["pretrain"], "pre-training"), _number(of["trunk"], "trunk section")]
+    parts.append(_number(of["finetune"], "fine-tuning") + (f" of {runs} runs" if runs > of["finetune"] else ""))
+    others = len(steps) - of["pretrain"] - of["trunk"] - of["finetune"]
+    parts.append(_number(others, "other job"))
+    return ", ".join(part for part in parts if not part.startswith("0 "))
+
+
+def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
+    """What running some steps takes: texts, by what they are of."""
+    return dict(_bill(rates, rates.of(steps), limits))
+
+
+def _bill(rates: cost.Rates, estimate: cost.Cost, limits: Limits) -> Iterator[tuple[str, str]]:
+    on_gpu, prices = rates.device == "gpu", rates.prices
+    hours = estimate.rank_seconds * (1 / 3600)
+    unit, name = (1, "hours") if hours.high >= 1 else (60, "minutes")
+    what = f"GPU-{name}" if on_gpu else f"rank-{name}, a rank being a CPU thread"
+    yield "compute", f"{_spanned(hours * unit, _amount)} {what}; {_basis(rates)}"
+    yield "time", f"{_spanned(limits.makespan(estimate), duration)} {limits}"
+    if estimate.disk:
+        yield "disk", f"{size(estimate.disk)} of models" + (" and trunk states" if _has_trunk(estimate) else "")
+    kilowatt_hours = estimate.joules and estimate.joules * (1 / 3.6e6)
+    if kilowatt_hours:
+        yield "energy", f"{_spanned(kilowatt_hours, _amount)} kWh"
+    price = hours * prices.get("price_per_gpu_hour", 0)
+    if kilowatt_hours:
+        price += kilowatt_hours * prices.get("price_per_kwh", 0)
+    if price.middle:
+        yield "money", f"{_spanned(price, _amount)} {prices['currency']}"
+    if estimate.unknown:
+        left_out = (f"{_number(count, 'training')} {why}" for why, count in sorted(estimate.unknown.items()))
+        yield "without", "; ".join(left_out)
+
+
+def _basis(rates: cost.Rates) -> str:
+    if rates.measured:
+        return f"by {_number(rates.measured, 'finished training')}"
+    giga = rates.assumed() / 1e9
+    pace = f"{_amount(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{_amount(giga)} GFLOP/s"
+    return (
+        f"a rough estimate, for no training is done: it assumes {pace} a rank and {cost.ASSUMED_START:g} s of start-up"
+    )
+
+
+def _has_trunk(estimate: cost.Cost) -> bool:
+    return any(step.rule == "trunk" for step in estimate.seconds)
+
+
+def _number(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def _spanned(span: cost.Span, text: Callable[[float], str]) -> str:
+    """An estimate with its interval, where that says more."""
+    low, middle, high = map(text, span)
+    return f"about {middle}" + (f" ({low} to {high})" if low != high else "")
+
+
+def _amount(number: float) -> str:
+    """Two digits, or a whole number."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{_amount(seconds / unit)} {name}"
+    return f"{_amount(seconds)} s"
+
+
+def size(number: float) -> str:
+    """An amount of bytes as people say it."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if number >= unit:
+            return f"{_amount(number / unit)} {name}"
+    return f"{_amount(number / 1e3)} kB"

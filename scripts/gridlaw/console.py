@@ -1,0 +1,73 @@
+"""The command line of the programs that people run on a grid, beside Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gridlaw import config, grid
+from gridlaw.cli import Failure
+from gridlaw.grid import Cell
+
+# Stands for every value of an axis.
+ANY = "all"
+
+
+def parser(doc: str, cells: bool = True, folder: str | None = None) -> argparse.ArgumentParser:
+    """A parser whose help is the program's docstring, with the options that Snakemake has for the same grid.
+
+    Args:
+        cells: whether the program takes cells, by their model, size and gpus.
+        folder: what the folder is that the program takes first, if it takes one.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if folder:
+        parser.add_argument("folder", help=folder)
+    if cells:
+        parser.add_argument("model", nargs="?", help="a model of the grid, or all")
+        parser.add_argument("size", nargs="?", help="one of its sizes; by default every one")
+        parser.add_argument("gpus", nargs="?", help="one of its gpus values; by default every one")
+    parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="overlays, as given to Snakemake")
+    parser.add_argument("--directory", default=".", help="the grid's folder, as given to Snakemake")
+    return parser
+
+
+def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
+    """Go to the grid's folder and read its configuration; a mistake ends the program with its lines.
+
+    Args:
+        absent: whether files of the user may be missing.
+    """
+    overlays = [Path(file).absolute() for file in args.configfile]
+    try:
+        os.chdir(args.directory)
+    except OSError as error:
+        raise Failure(f"--directory: {error}") from error
+    try:
+        return config.load(overlays, absent)
+    except ValueError as mistakes:
+        sys.exit(str(mistakes))
+
+
+def cells(args: argparse.Namespace, whole: dict) -> list[Cell]:
+    """The cells that the command line names.
+
+    Raises:
+        Failure: the grid has none of that name.
+    """
+    found = list(grid.cells(whole))
+    for axis in Cell._fields:
+        value, names = getattr(args, axis), list(dict.fromkeys(str(getattr(cell, axis)) for cell in found))
+        if value is None or (value == ANY and ANY not in names):
+            continue
+        if axis == "size":
+            try:
+                value = grid.size_name(value)
+            except ValueError as error:
+                raise Failure(f"size: {error}") from error
+        if value not in names:
+            raise Failure(f"{axis}: {value} is not in this part of the grid; right would be one of {', '.join(names)}")
+        found = [cell for cell in found if str(getattr(cell, axis)) == value]
+    return found

@@ -1,0 +1,103 @@
+"""What `snakemake -n` shows before its job list: the grid, what is stale and why, what running it would take."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from gridlaw import provenance
+from gridlaw.bill import Limits, bill, counted
+from gridlaw.cost import Rates
+from gridlaw.overview import Overview, Terminal
+from gridlaw.steps import Step
+from gridlaw.verdicts import Verdicts, causes, to_run
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+# What Snakemake advises where a change did no harm; it would not last here.
+ADVICE = "--cleanup-metadata"
+OURS = (
+    "If you are sure that a change does not change a result, scripts/accept.py keeps it: python scripts/accept.py MODEL"
+    " SIZE GPUS --note WHY"
+)
+
+
+class Preview(logging.Handler):
+    """Follows Snakemake's messages: has it ask records before it builds the DAG, and shows the grid once that is there.
+
+    Args:
+        workflow: Snakemake's.
+        config: a completed configuration.
+    """
+
+    def __init__(self, workflow: Workflow, config: dict):
+        super().__init__()
+        self._workflow, self._verdicts = workflow, Verdicts(config)
+        self._asked = self._shown = False
+
+    def emit(self, message: logging.LogRecord) -> None:
+        """See how far Snakemake has come."""
+        if not self._asked and self._workflow._persistence is not None:
+            self._asked = True
+            provenance.ask_records(self._workflow.persistence, self._verdicts)
+        planned = getattr(message, "event", None) == LogEvent.RUN_INFO
+        if not self._shown and (planned or message.msg == NOTHING_TO_BE_DONE_MSG):
+            self._shown = True
+            self._show()
+        if ADVICE in str(message.msg):
+            message.msg = OURS
+
+    def _show(self) -> None:
+        try:
+            lines = list(self._whole(Terminal.of(sys.stderr)) if self._workflow.dryrun else self._short())
+        except Exception as error:
+            # A preview is not worth a run.
+            lines = [f"the grid cannot be shown: {type(error).__name__}: {error}"]
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+    def _whole(self, terminal: Terminal) -> Iterator[str]:
+        """The grid, and what running would take."""
+        planned = self._planned()
+        due = to_run(self._verdicts) | planned.keys()
+        overview = Overview(self._verdicts, due, causes(self._verdicts, due, planned))
+        yield from ["", *overview.lines(terminal), ""]
+        if planned:
+            rates = Rates(self._verdicts, remote=self._workflow.nodes is not None)
+            yield from terminal.table({"to run": counted(planned), **bill(rates, planned, self._limits())})
+            yield ""
+
+    def _short(self) -> Iterator[str]:
+        """What is about to run, in a line."""
+        planned = self._planned()
+        if planned:
+            takes = bill(Rates(self._verdicts, remote=self._workflow.nodes is not None), planned, self._limits())
+            yield f"{counted(planned)}; {takes['time']}, {takes['compute']}; snakemake -n shows the grid"
+
+    def _planned(self) -> dict[Step, str]:
+        """The steps that Snakemake would run, upstream first, each with its reason."""
+        dag = self._workflow.dag
+        jobs = {self._verdicts.steps.of(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
+        return {step: str(dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
+
+    def _limits(self) -> Limits:
+        there = self._workflow.global_resources
+        gpus = there["gpu"].value if "gpu" in there else None
+        if self._workflow.nodes is not None:
+            return Limits(jobs=self._workflow.nodes, gpus=gpus)
+        return Limits(cores=self._workflow._cores, gpus=gpus)
+
+
+def announce(workflow: Workflow, config: dict) -> None:
+    """Have a workflow ask records, and show its grid."""
+    # Jobs live as long as Snakemake does: to look for garbage among 20,000 of them took a quarter of a dry run.
+    gc.set_threshold(100_000, 50, 100)
+    # Before the handler that prints the job list.
+    logger.handlers.insert(0, Preview(workflow, config))

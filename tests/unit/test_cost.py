@@ -1,0 +1,237 @@
+"""Estimates: FLOPs are those of the built models, paces those of the finished trainings most like a step."""
+
+from pathlib import Path
+
+import pytest
+from conftest import configuration, finish
+
+from gridlaw import arithmetic, cost, families, flops, modeling, record
+from gridlaw.bill import Limits, bill, counted, duration, size
+from gridlaw.steps import Steps
+from gridlaw.verdicts import Verdicts, to_run
+
+GRID = {
+    "models": ["tiny", "small"],
+    "sizes": [0, "8k", "16k"],
+    "gpus": [1, 2],
+    "tasks": ["sentiment"],
+    "seeds": {"pretrain": [1], "finetune": [1, 2]},
+    "exclude": [{"size": 0, "gpus": 2}],
+}
+
+
+class Tokenizer:
+    pad_token_id, cls_token_id, sep_token_id, mask_token_id = 0, 2, 3, 4
+
+    def __len__(self):
+        return 120
+
+
+@pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
+def test_flops_and_weights_are_those_of_the_built_model(kind):
+    shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 32}
+    entry = {"model_type": kind, "shape": shape, "config": {}, "initializer_range": 0.02}
+    config = configuration({"catalogue": {"models": {"own": {"model_type": kind, "shape": shape}}}})
+    config["catalogue"]["tokenizers"] = {name: {"algorithm": name, "vocab_size": 120} for name in ("wordpiece", "bpe")}
+    network = modeling.masked_lm(entry, Tokenizer(), 0.0, "eager")
+    estimate = arithmetic.encoder(config, "own")
+    assert estimate.flops(24, 10, 36) == flops.training_flops(network, 24, 10, 36)["flops"]
+    assert estimate.parameters == pytest.approx(network.num_parameters(), rel=0.05)
+
+
+def test_a_released_model_is_known_when_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = configuration({"models": ["bert-base-uncased"], "sizes": [0], "exclude": []})
+    assert arithmetic.encoder(config, "bert-base-uncased") is None
+    record.write_json(
+        "resources/checkpoint/bert-base-uncased/config.json",
+        {"model_type": "bert", "num_hidden_layers": 12, "hidden_size": 768, "intermediate_size": 3072,
+         "max_position_embeddings": 512, "vocab_size": 30522},
+    )  # fmt: skip
+    assert arithmetic.encoder(config, "bert-base-uncased").parameters == pytest.approx(110e6, rel=0.01)
+
+
+def rates(config, **more):
+    verdicts = Verdicts(config)
+    return cost.Rates(verdicts, **more), {step.name: step for step in verdicts.steps}, verdicts
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def trained(seconds, flops, **facts):
+    whole = {"device": "cpu", "steps": 10, "steps_here": 10, "train_seconds": seconds, "flops": flops}
+    return {**whole, "wall_seconds": seconds + 5, "energy": {"joules": None}, **facts}
+
+
+def make(config, facts):
+    """Finish the data steps and some trainings."""
+    for step in Steps(config):
+        if step.rule in ("corpus", "segments", "tokenizer", "pack", "slice", "task") or step.name in facts:
+            finish(step, **facts.get(step.name, {}))
+
+
+def test_before_anything_is_done(folder):
+    config = configuration(GRID)
+    found, steps, _ = rates(config)
+    assert (found.measured, found.device) == (0, "cpu")
+    estimate = found.of({steps["pretrain tiny 8k 2 1"]})
+    text = config["data"]["row_length"]
+    updates = 10 * int(8000 / (text - 1)) // 16
+    work = arithmetic.encoder(config, "tiny").flops(text, updates * 16, 0.25 * 8000 / (8000 / 31) * updates * 16)
+    assert estimate.rank_seconds.middle == pytest.approx(2 * cost.ASSUMED_START + work / 10e9, rel=0.02)
+    assert estimate.rank_seconds.low == estimate.rank_seconds.high
+    assert "rough estimate" in bill(found, {steps["pretrain tiny 8k 2 1"]}, Limits())["compute"]
+    # Jobs elsewhere are taken to have GPUs.
+    assert rates(config, remote=True)[0].device == "gpu"
+    # Unless the configuration knows better.
+    faster, steps, _ = rates(configuration({**GRID, "cost": {"teraflops_per_gpu": 20}}))
+    assert faster.of({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(16, rel=0.01)
+
+
+def test_the_pace_is_that_of_the_most_like(folder):
+    config = configuration(GRID)
+    make(
+        config,
+        {
+            "pretrain tiny 8k 1 1": trained(10, 1e10),
+            "pretrain tiny 16k 1 1": trained(30, 1e10),
+            "pretrain small 8k 2 1": trained(10, 4e10, ranks=2),
+        },
+    )
+    found, steps, _ = rates(config)
+    assert found.measured == 3
+    # Same model, same ranks: the median of 1 and 3 ns, with their range.
+    assert found._pace(steps["pretrain tiny 16k 1 1"]) == (1e-9, 2e-9, 3e-9)
+    # Of the same model at other ranks.
+    assert found._pace(steps["pretrain tiny 8k 2 1"]) == (1e-9, 2e-9, 3e-9)
+    # A single one of this model has no spread of its own: it takes that of all pre-trainings (0.5, 1 and 3 ns).
+    assert found._pace(steps["pretrain small 16k 1 1"]) == pytest.approx((0.25e-9, 0.5e-9, 1.5e-9))
+    # No fine-tuning is done: that of any training.
+    assert found._pace(steps["finetune tiny 8k 1 1 sentiment"]).middle == 1e-9
+    # Start-up is what they took beside their updates.
+    assert found.of({steps["pretrain tiny 0 1 1"]}).rank_seconds == (5, 5, 5)
+
+
+def test_what_a_branch_has_left(folder):
+    """A trunk's section is what lies between two sizes, a branch's the decay."""
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.25, "warmup_tokens": 100}
+    config = configuration({**GRID, "pretrain": trunk})
+    for name, rows in (("8k", 320), ("16k", 640)):
+        record.write_json(f"resources/slice/toy/wordpiece/{name}/manifest.json", {"tokens": rows * 20, "rows": rows})
+    found, steps, _ = rates(config)
+    assert found._updates(steps["trunk tiny 8k 1 1"]) == (0, 15)
+    assert found._updates(steps["trunk tiny 16k 1 1"]) == (15, 30)
+    assert found._updates(steps["pretrain tiny 16k 1 1"]) == (30, 40)
+    independent, steps, _ = rates(configuration({**GRID, "pretrain": {"passes": 2}}))
+    assert independent._updates(steps["pretrain tiny 16k 1 1"]) == (0, 80)
+
+
+def test_one_more_seed_costs_one_seed(folder):
+    config = configuration(GRID)
+    runs = [{"train_examples": 600, "seed": seed, "seconds": 10} for seed in (1, 2)]
+    tuned = {"device": "cpu", "runs": runs, "wall_seconds": 23}
+    make(config, {"pretrain tiny 8k 1 1": trained(10, 1e10), "finetune tiny 8k 1 1 sentiment": tuned})
+    Path("work/finetune/tiny/8k/1/1/sentiment/all-1").mkdir(parents=True)
+    for seed in (1, 2):
+        record.write_json(f"work/finetune/tiny/8k/1/1/sentiment/all-{seed}/facts.json", {})
+    more = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}})
+    found, steps, _ = rates(more)
+    step = steps["finetune tiny 8k 1 1 sentiment"]
+    assert found.of({step}).rank_seconds.middle == pytest.approx(3 + 10)
+    # All three, if the model is made again.
+    assert found.of({step, steps["pretrain tiny 8k 1 1"]}).seconds[step].middle == pytest.approx(3 + 30)
+    # And if something else has changed as well.
+    other = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}, "finetune": {"epochs": 10}})
+    found, steps, _ = rates(other)
+    assert found.of({steps[step.name]}).rank_seconds.middle == pytest.approx(3 + 60, rel=0.01)
+
+
+def test_an_interrupted_run_has_the_rest_left(folder):
+    config = configuration(GRID)
+    make(config, {"pretrain tiny 8k 1 1": trained(10, 1e10)})
+    _, steps, _ = rates(config)
+    step = steps["pretrain tiny 16k 1 1"]
+    whole = rates(config)[0].of({step}).rank_seconds.middle - 5
+    last = rates(config)[0]._updates(step)[1]
+    Path(step.work, f"checkpoint-{3 * last // 4}").mkdir(parents=True)
+    Path(step.work, "attempts.jsonl").write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "here"}\n')
+    found, steps, _ = rates(config)
+    assert found.of({steps[step.name]}).rank_seconds.middle - 5 == pytest.approx(whole / 4, rel=0.02)
+
+
+def test_what_is_not_known_is_said(folder):
+    hub = {"source": "hub", "dataset": "someone/text", "revision": "main"}
+    config = configuration(
+        {**GRID, "sizes": ["8k", "all"], "corpus": "far", "tasks": ["sentiment", "mine", "rte"],
+         "catalogue": {"corpora": {"far": hub}, "tasks": {"mine": hub | {"text": ["body"], "metrics": ["f1"]}}}},
+    )  # fmt: skip
+    found, steps, verdicts = rates(config)
+    due = to_run(verdicts)
+    text = bill(found, due, Limits(cores=2))["without"]
+    assert text == (
+        "4 trainings at size all, whose tokens are counted when the corpus is packed;"
+        " 4 trainings on mine, whose examples are counted when it is fetched"
+    )
+    # GLUE is known.
+    assert found._examples("rte") == 2490
+    record.write_json("resources/pack/far/wordpiece/manifest.json", {"train": {"tokens": 10**6}, "vocabulary": 2000})
+    assert "size all" not in bill(*_again(config, due), Limits(cores=2))["without"]
+
+
+def _again(config, due):
+    found, steps, _ = rates(config)
+    return found, {steps[step.name] for step in due}
+
+
+def test_disk_energy_and_money(folder):
+    config = configuration({**GRID, "cost": {"watts_per_gpu": 200, "price_per_kwh": 0.5, "price_per_gpu_hour": 2}})
+    make(config, {"pretrain tiny 8k 2 1": trained(3595, 1e13, ranks=2, device="NVIDIA H100", energy={"joules": 1.0})})
+    found, steps, _ = rates(config)
+    assert found.device == "gpu"
+    step = steps["pretrain tiny 8k 2 1"]
+    texts = bill(found, {step}, Limits(jobs=4))
+    hours = found.of({step}).rank_seconds.middle / 3600
+    assert texts["compute"].endswith("GPU-minutes; by 1 finished training")
+    assert found.of({step}).joules.middle == pytest.approx(hours * 3600 * 200)
+    assert texts["money"].endswith(" EUR")
+    assert float(texts["money"].split()[1]) == pytest.approx(hours * (2 + 0.2 * 0.5), rel=0.06)
+    assert texts["disk"] == f"{size(4 * arithmetic.encoder(config, 'tiny').parameters)} of models"
+    # What was measured, where the configuration says nothing.
+    found, steps, _ = rates(configuration(GRID))
+    measured = found.of({steps[step.name]})
+    assert measured.joules.middle == pytest.approx(measured.rank_seconds.middle / 7200)
+    assert "money" not in bill(found, {steps[step.name]}, Limits())
+
+
+def test_jobs_share_what_there_is(folder):
+    steps = {step.name: step for step in Steps(configuration(GRID))}
+    second = cost.Span(1, 1, 1)
+    trainings = [steps[f"pretrain {model} 8k {gpus} 1"] for model in ("tiny", "small") for gpus in (1, 2)]
+    times = dict.fromkeys(trainings, second)
+    assert cost.makespan(times, None, None, 1) == 4
+    assert cost.makespan(times, None, None, None) == 1
+    # Two of one core each, and two of both.
+    assert cost.makespan(times, 2, None, None) == 3
+    assert cost.makespan(times, 1, None, None) == 4
+    assert cost.makespan(times, 8, 2, None) == 3
+    chain = {
+        steps[name]: second for name in ("pretrain tiny 8k 1 1", "finetune tiny 8k 1 1 sentiment", "score tiny 8k 1")
+    }
+    assert cost.makespan(chain, 8, None, None) == 3
+    assert cost.makespan({}, 8, None, None) == 0
+
+
+def test_words(folder):
+    config = configuration(GRID)
+    verdicts = Verdicts(config)
+    assert counted(to_run(verdicts)) == "10 pre-trainings, 6 fine-tunings of 12 runs, 18 other jobs"
+    assert [duration(seconds) for seconds in (3, 100, 150, 7000, 9000, 400000)] == [
+        "3 s", "100 s", "2.5 min", "117 min", "2.5 h", "4.6 days",
+    ]  # fmt: skip
+    assert [size(number) for number in (100, 2.5e6, 3e9, 1.2e12)] == ["0.1 kB", "2.5 MB", "3 GB", "1.2 TB"]
+    assert str(Limits(cores=2, gpus=1)) == "on 2 cores and 1 gpu"
+    assert str(Limits()) == "one after the other"

@@ -1,0 +1,301 @@
+"""What records alone say of a grid: each change is named by the key, the definition or the file that it is of."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import configuration, finish
+from filelock import SoftFileLease
+from snakemake.utils import update_config
+
+from gridlaw import code, layout, reasons, recipes, record, work
+from gridlaw.steps import WILDCARDS, Steps
+from gridlaw.verdicts import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE, Verdict, Verdicts, causes, to_run
+
+GRID = {
+    "models": ["tiny", "small"],
+    "sizes": [0, "1k", "8k"],
+    "gpus": [1],
+    "tasks": ["sentiment", "similarity"],
+    "seeds": {"pretrain": [1], "finetune": [1, 2, 3]},
+    "exclude": [],
+}
+
+
+def overlay(text: str) -> dict:
+    whole = json.loads(json.dumps(GRID))
+    update_config(whole, yaml.safe_load(text))
+    return configuration(whole)
+
+
+def stale(config) -> dict[str, tuple[str, ...]]:
+    verdicts = Verdicts(config)
+    found = {step.name: verdicts.of(step) for step in verdicts.steps}
+    return {name: verdict.reasons for name, verdict in found.items() if verdict.state == STALE}
+
+
+def running(config) -> dict[str, set[str]]:
+    """Names of the steps that would run, each with its root causes."""
+    verdicts = Verdicts(config)
+    steps = to_run(verdicts)
+    return {step.name: set(why) for step, why in causes(verdicts, steps, {}).items()}
+
+
+def test_a_finished_grid_is_done(finished):
+    finished(configuration(GRID))
+    assert stale(configuration(GRID)) == {}
+    assert running(configuration(GRID)) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "reason"),
+    [
+        ("pretrain: {learning_rate: 1.0e-3}", "pretrain small 8k 1 1", "pretrain.learning_rate 2e-3 → 1e-3"),
+        ("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}", "pretrain tiny 8k 1 1", "pretrain.per_model.tiny.learning_rate 3e-3 → 0.5"),
+        ("pretrain: {per_model: {small: {mask_rate: 0.5}}}", "pretrain small 0 1 1", "pretrain.per_model.small.mask_rate 0.25 → 0.5"),
+        ("pretrain: {warmup_tokens: 6k}", "pretrain small 8k 1 1", "pretrain.warmup_tokens 5k → 6k"),
+        ("catalogue: {models: {tiny: {shape: {num_hidden_layers: 3}}}}", "pretrain tiny 0 1 1", "catalogue.models.tiny.shape.num_hidden_layers 2 → 3"),
+        ("finetune: {per_task: {sentiment: {epochs: 7}}}", "finetune tiny 1k 1 1 sentiment", "finetune.per_task.sentiment.epochs 5 → 7"),
+        ("finetune: {per_model: {tiny: {epochs: 7}}}", "finetune tiny 1k 1 1 similarity", "finetune.per_model.tiny.epochs 5 → 7"),
+        ("finetune: {epochs: 7}", "finetune tiny 1k 1 1 similarity", "finetune.epochs 5 → 7"),
+        ("finetune: {train_examples: [100, all]}", "finetune tiny 1k 1 1 similarity", "finetune.train_examples: 100 added"),
+        ("seeds: {finetune: [1, 2, 4]}", "finetune tiny 1k 1 1 similarity", "seeds.finetune: 4 added, 3 removed"),
+        ("models: [tiny]", "aggregate", "models: small removed"),
+        ("catalogue: {tasks: {sentiment: {label: other}}}", "finetune tiny 1k 1 1 sentiment", "catalogue.tasks.sentiment.label label → other"),
+        ("catalogue: {tasks: {sentiment: {train_size: 700}}}", "task sentiment", "catalogue.tasks.sentiment.train_size 600 → 700"),
+        ("catalogue: {tasks: {sentiment: {seed: 7}}}", "task sentiment", "catalogue.tasks.sentiment.seed 1 → 7"),
+        ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "score tiny 1k 1", "catalogue.tasks.sentiment.metrics accuracy → f1"),
+        ("catalogue: {tasks: {sentiment: {glue: false}}}", "aggregate", "catalogue.tasks.sentiment.glue true → false"),
+        ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "baseline sentiment", "catalogue.tasks.sentiment.metrics accuracy → f1"),
+        ("data: {seed: 2}", "task sentiment", "data.seed 1 → 2"),
+        ("data: {seed: 2}", "segments toy", "data.seed 1 → 2"),
+        ("data: {packing: continuous}", "pack toy wordpiece", "data.packing whole → continuous"),
+        ("catalogue: {corpora: {toy: {words: 160k}}}", "corpus toy", "catalogue.corpora.toy.words 150k → 160k"),
+        ("catalogue: {tokenizers: {wordpiece: {lowercase: false}}}", "tokenizer toy wordpiece", "catalogue.tokenizers.wordpiece.lowercase true → false"),
+        ("catalogue: {tasks: {sentiment: {metrics: [f1]}}}", "figure_scores", "catalogue.tasks.sentiment.metrics accuracy → f1"),
+        ("tasks: [sentiment]", "score tiny 1k 1", "tasks: similarity removed"),
+        ("tasks: [sentiment, similarity, entailment]", "aggregate", "tasks: entailment added"),
+        ("sizes: [0, 1k]", "aggregate", "cells: small 8k 1 and tiny 8k 1 removed"),
+        ("models: [small, tiny]", "figure_loss", "models: in another order"),
+        ("seeds: {pretrain: [1, 2]}", "aggregate", "seeds.pretrain: 2 added"),
+        ("catalogue: {models: {tiny: {tokenizer: bpe}}}", "pretrain tiny 1k 1 1", "tokenizer of tiny wordpiece → bpe"),
+        ("data: {tokenizer: bpe}", "slice toy wordpiece 1k", "data.tokenizer: bpe added"),
+    ],
+)  # fmt: skip
+def test_a_change_is_named_by_its_key(finished, change, step, reason):
+    finished(configuration(GRID))
+    assert reason in stale(overlay(change))[step]
+
+
+def test_a_base_value_is_named_where_it_decides(finished):
+    finished(configuration({**GRID, "finetune": {"per_task": {"sentiment": {"epochs": 9}}}}))
+    assert stale(configuration(GRID))["finetune tiny 1k 1 1 sentiment"] == ("finetune.epochs 9 → 5",)
+
+
+def test_a_metric_retrains_nothing_and_a_hyper_parameter_what_it_touches(finished):
+    finished(configuration(GRID))
+    assert {name.split()[0] for name in stale(overlay("catalogue: {tasks: {sentiment: {metrics: [f1]}}}"))} == {
+        "score", "baseline", "figure_scores",
+    }  # fmt: skip
+    touched = stale(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
+    assert set(touched) == {"pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1"}
+
+
+def test_what_follows_has_the_root_cause_once(finished):
+    finished(configuration(GRID))
+    found = running(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
+    key = "pretrain.per_model.tiny.learning_rate 3e-3 → 0.5"
+    assert found["pretrain tiny 8k 1 1"] == {key}
+    assert found["finetune tiny 8k 1 1 sentiment"] == found["score tiny 8k 1"] == found["figure_loss"] == {key}
+    assert "finetune tiny 0 1 1 sentiment" not in found
+    assert "score small 8k 1" not in found
+
+
+# Their entries are not the configuration's.
+UNNAMED = ("aggregate", "score", "slice", "figure_scores")
+
+
+def test_every_entry_of_every_recipe_has_its_key(finished):
+    """The key that a reason names is where the configuration has the value."""
+    config = configuration(
+        {**GRID, "pretrain": {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}}
+    )
+    known = {"generator_seed": "seed"}
+    seen = set()
+    for step in Steps(config):
+        for name, value in step.recipe.items():
+            if step.rule in UNNAMED or name in ("gpus", "seed", "model"):
+                continue
+            key = reasons._key(config, step, (name,))
+            at = config
+            for part in key.split("."):
+                at = at[part]
+            assert recipes.canonical(at) == recipes.canonical(value) or name in reasons.COUNTS, (step.name, name, key)
+            assert key.endswith(known.get(name, "finetune" if name == "seeds" else name))
+            seen.add(step.rule)
+    assert seen == set(WILDCARDS) - {*UNNAMED, "checkpoint"}
+
+
+def test_changed_code_is_named_by_definition(finished, monkeypatch):
+    finished(configuration(GRID))
+    digest, definitions = code.digest, code.definitions
+
+    def edited(script):
+        found = {**definitions(script), "scripts/gridlaw/new.py: helper": "0" * 12}
+        if "scripts/gridlaw/objective.py: PredictMasked" in found:
+            found["scripts/gridlaw/objective.py: PredictMasked"] = "0" * 12
+            del found["scripts/gridlaw/objective.py: HEADS"]
+        return found
+
+    monkeypatch.setattr(code, "definitions", edited)
+    monkeypatch.setattr(code, "digest", lambda script: "0" * 12 if script.stem == "pretrain" else digest(script))
+    assert stale(configuration(GRID)) == {
+        f"pretrain {model} {size} 1 1": (
+            "scripts/gridlaw/new.py: helper added",
+            "scripts/gridlaw/objective.py: HEADS removed",
+            "scripts/gridlaw/objective.py: PredictMasked changed",
+        )
+        for model in GRID["models"]
+        for size in ("0", "1k", "8k")
+    }
+
+
+def test_records_without_definitions_name_the_program(finished, monkeypatch):
+    steps = finished(configuration(GRID))
+    step = steps["score tiny 1k 1"]
+    made = record.read_json(step.record)
+    del made["definitions"]
+    record.write_json(step.record, made | {"code": "0" * 12})
+    assert stale(configuration(GRID))[step.name] == ("scripts/score.py changed, or what it imports",)
+
+
+def files(**more):
+    text = {"source": "files", "files": ["data/*.txt"]}
+    return configuration({**GRID, "corpus": "mine", "catalogue": {"corpora": {"mine": text}}, **more})
+
+
+@pytest.fixture
+def texts(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in "ab":
+        (tmp_path / f"data/{name}.txt").write_text("word " * 30_000)
+    return tmp_path / "data"
+
+
+def test_files_of_the_user(texts, finished):
+    finished(files())
+    assert stale(files()) == {}
+    (texts / "a.txt").write_text("other " * 30_000)
+    (texts / "c.txt").write_text("more")
+    reason = "corpus files: data/a.txt changed, data/c.txt added"
+    assert stale(files()) == {"corpus mine": (reason,)}
+    assert running(files())["figure_scores"] == {reason}
+
+
+def test_a_touched_file_is_the_same(texts, finished):
+    finished(files())
+    (texts / "a.txt").write_text((texts / "a.txt").read_text())
+    assert stale(files()) == {}
+
+
+def test_a_result_replaced_by_hand(finished):
+    steps = finished(configuration(GRID))
+    Path(steps["pretrain tiny 1k 1 1"].folder, "manifest.json").write_text("another model")
+    touched = stale(configuration(GRID))
+    assert set(touched) == {f"finetune tiny 1k 1 1 {task}" for task in GRID["tasks"]}
+    assert running(configuration(GRID))["score tiny 1k 1"] == {"pretrain tiny 1k 1 1 is another result now"}
+
+
+def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
+    steps = finished(configuration(GRID))
+    Path(steps["pack toy wordpiece"].record).unlink()
+    assert running(configuration(GRID)) == {}
+    found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
+    assert found["pretrain tiny 1k 1 1"] == {"pack toy wordpiece was removed and is made again"}
+
+
+def test_a_new_size_has_no_reasons(finished):
+    finished(configuration(GRID))
+    found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
+    assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
+    assert {name for name, why in found.items() if why} == {"figure_loss", "figure_scores", "figure_throughput"}
+    assert "pretrain tiny 9k 1 1" in found
+    assert "pretrain tiny 8k 1 1" not in found
+
+
+def test_the_corpus_is_another(finished):
+    finished(configuration(GRID))
+    found = stale(overlay("{corpus: second, catalogue: {corpora: {second: {source: generator, words: 150k}}}}"))
+    assert found["pretrain tiny 1k 1 1"] == ("corpus toy → second",)
+
+
+def test_trunks_keep_the_state_that_they_went_on_from(finished):
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+    finished(configuration({**GRID, "pretrain": trunk}))
+    config = configuration({**GRID, "sizes": [0, "1k", "4k", "8k"], "pretrain": trunk})
+    assert "trunk tiny 8k 1 1" not in stale(config)
+    cells = [step.cell for step in Steps(config) if step.rule == "pretrain"]
+    assert layout.trunk_before(config, "tiny", "8k", 1, 1, cells) == "1k"
+    assert layout.trunk_before(config, "tiny", "4k", 1, 1, cells) == "1k"
+    # A size that the grid has no more is still what the state came from.
+    config = configuration({**GRID, "sizes": [0, "8k"], "pretrain": trunk})
+    assert "trunk tiny 1k 1 1" in {step.name for step in Steps(config)}
+
+
+class TestUnfinished:
+    @pytest.fixture
+    def step(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        return next(step for step in Steps(configuration(GRID)) if step.name == "pretrain tiny 8k 1 1")
+
+    def verdict(self, step):
+        return Verdicts(configuration(GRID)).of(step)
+
+    def began(self, step, *entries):
+        folder = Path(step.work)
+        folder.mkdir(parents=True)
+        lines = [{"started": "2026-11-24T10:00:00+00:00", "host": "node7"}, *entries]
+        (folder / "attempts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return folder
+
+    def test_new(self, step):
+        assert self.verdict(step).state == NEW
+
+    def test_killed(self, step):
+        (self.began(step) / "checkpoint-120").mkdir()
+        assert self.verdict(step) == Verdict(INTERRUPTED, ("goes on from update 120",))
+
+    def test_terminated_before_a_checkpoint(self, step):
+        self.began(step, {"ended": "2026-11-24T10:01:00+00:00", "cause": "SIGTERM"})
+        found = self.verdict(step)
+        assert (found.state, found.reasons) == (INTERRUPTED, ("starts again, there is no checkpoint yet",))
+
+    def test_failed(self, step):
+        self.began(step, {"ended": "2026-11-24T10:01:00+00:00", "cause": "RuntimeError: no memory"})
+        assert self.verdict(step).state == FAILED
+        assert self.verdict(step).reasons == ("RuntimeError: no memory",)
+
+    def test_the_log_tells_what_failed(self, step):
+        Path(step.log).parent.mkdir(parents=True)
+        Path(step.log).write_text("some line\nerror: pretrain.batch_size: 16 rows is more than the slice has, 3\n")
+        assert self.verdict(step).state == FAILED
+        assert self.verdict(step).reasons == ("pretrain.batch_size: 16 rows is more than the slice has, 3",)
+        Path(step.log).write_text("Traceback (most recent call last):\n  File x\nValueError: no such thing\n")
+        assert self.verdict(step).reasons == ("ValueError: no such thing",)
+        Path(step.log).write_text("wrote everything\n")
+        assert self.verdict(step).state == NEW
+
+    def test_running(self, step):
+        self.began(step)
+        with SoftFileLease(f"{step.work}.lease", lease_duration=work.LEASE_SECONDS):
+            assert self.verdict(step).state == RUNNING
+        assert self.verdict(step).state == INTERRUPTED
+
+    def test_a_record_decides(self, step):
+        self.began(step)
+        for earlier in Steps(configuration(GRID)):
+            if earlier.rule in ("corpus", "segments", "tokenizer", "pack", "slice"):
+                finish(earlier)
+        finish(step)
+        assert self.verdict(step).state == DONE
