@@ -203,9 +203,9 @@ def bare(config: dict, schedule: str) -> str:
             folder("results/score/{model}/{size}/{gpus}", "scores.csv"),
         ),
         rule("aggregate", [*records, *scores, *baselines], [*tables, "results/aggregate.json"]),
-        rule("figure_scores", [*tables[4:8:2], "results/aggregate.json"], figures["scores"]),
-        rule("figure_loss", [tables[0], "results/aggregate.json"], figures["loss"]),
-        rule("figure_throughput", [tables[0], "results/aggregate.json"], figures["throughput"]),
+        rule("figure_scores", tables[4:8:2], figures["scores"]),
+        rule("figure_loss", [tables[0]], figures["loss"]),
+        rule("figure_throughput", [tables[0]], figures["throughput"]),
     ]
     if schedule == "trunk":
         for before, size in zip([None, *config["sizes"]], config["sizes"], strict=False):
