@@ -14,7 +14,7 @@ PROGRAMS = sorted(SCRIPTS.glob("*.py"))
 
 
 def forget():
-    for cached in (code.digest, code.definitions, code._module, code._importable, code._others):
+    for cached in (code.digest, code.definitions, code._module, code._importable, code._others, code._known):
         cached.cache_clear()
 
 
