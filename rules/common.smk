@@ -1,7 +1,9 @@
 """The grid, and what rules take from it: paths, recipes, digests of programs."""
 
+import inspect
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
@@ -53,10 +55,17 @@ def digest(rule_name):
 def recipe(step, *wildcards):
     """The canonical recipe of a step, from the configuration and the values of some wildcards."""
 
-    def of(job):
-        return recipes.canonical(getattr(recipes, step)(config, *(job[name] for name in wildcards)))
+    # Many jobs have the same one.
+    @cache
+    def of(*values):
+        return recipes.canonical(getattr(recipes, step)(config, *values))
 
-    return of
+    def of_job(job):
+        return of(*(job[name] for name in wildcards))
+
+    # Snakemake asks for it several times a job, and to find it out takes longer than the call.
+    of_job.__signature__ = inspect.signature(of_job)
+    return of_job
 
 
 def corpus_files(key):

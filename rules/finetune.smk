@@ -24,9 +24,9 @@ rule finetune:
         recipe=recipe("finetune", "model", "task"),
         code=digest("finetune"),
     shell:
-        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}/{wildcards.task}; "
+        "run=$(dirname {output.record:q}) run=${{run#results/}}; "
         'HF_HUB_OFFLINE=1 python "$scripts/finetune.py" --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
         " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
         " --predictions {output.predictions:q} --manifest {output.manifest:q} --record {output.record:q}"
-        " --work work/finetune/$run --checkpoint-minutes $checkpoint_minutes"
-        " --tensorboard logs/tensorboard/finetune/$run > {log:q} 2>&1"
+        " --work work/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/$run > {log:q} 2>&1"

@@ -22,13 +22,13 @@ rule trunk:
         recipe=recipe("trunk", "model", "gpus", "seed"),
         code=digest("trunk"),
     shell:
-        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}; "
+        "run=$(dirname {output.record:q}) run=${{run#results/}}; "
         'HF_HUB_OFFLINE=1 python "$scripts/trunk.py" --recipe {params.recipe:q}'
         ' --tokenizer "$(dirname {input.tokenizer:q})" --rows {input.rows:q} --slice {input.slice:q}'
         " --trunk {input.state:q} --inputs {input.tokenizer:q} {input.trunk:q}"
         " --state {output.state:q} --manifest {output.manifest:q} --record {output.record:q}"
-        " --work work/trunk/$run --checkpoint-minutes $checkpoint_minutes"
-        " --tensorboard logs/tensorboard/trunk/$run > {log:q} 2>&1"
+        " --work work/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/$run > {log:q} 2>&1"
 
 
 rule pretrain:
@@ -51,14 +51,14 @@ rule pretrain:
         recipe=recipe("pretrain", "model", "size", "gpus", "seed"),
         code=digest("pretrain"),
     shell:
-        "run={wildcards.model}/{wildcards.size}/{wildcards.gpus}/{wildcards.seed}; "
+        "run=$(dirname {output.record:q}) run=${{run#results/}}; "
         'HF_HUB_OFFLINE=1 python "$scripts/pretrain.py" --recipe {params.recipe:q}'
         ' --tokenizer "$(dirname {input.tokenizer:q})" --rows {input.rows:q} --slice {input.slice:q}'
         " --pack {input.pack:q} --held-out-rows {input.held_out:q} --evaluations $evaluations"
         " --trunk {input.state:q} --inputs {input.tokenizer:q} {input.trunk:q}"
         ' --model "$(dirname {output.model:q})" --manifest {output.manifest:q} --record {output.record:q}'
-        " --work work/pretrain/$run --checkpoint-minutes $checkpoint_minutes"
-        " --tensorboard logs/tensorboard/pretrain/$run > {log:q} 2>&1"
+        " --work work/$run --checkpoint-minutes $checkpoint_minutes"
+        " --tensorboard logs/tensorboard/$run > {log:q} 2>&1"
 
 
 rule ranks:

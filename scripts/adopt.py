@@ -74,6 +74,8 @@ class Adoption:
         return self._taken[step]
 
     def _take(self, step: Step) -> bool:
+        for left_over in beside(step):
+            shutil.rmtree(left_over, ignore_errors=True)
         if step not in self._due:
             self.count["here"] += 1
             return True
@@ -113,9 +115,7 @@ class Adoption:
         if others:
             raise Refused(f"it was made from another {' and '.join(others)} than is here")
         source, target = self.folder / step.folder, Path(step.folder)
-        coming, going = (target.with_name(f".{target.name}{suffix}") for suffix in (COMING, GOING))
-        for left_over in (coming, going):
-            shutil.rmtree(left_over, ignore_errors=True)
+        coming, going = beside(step)
         plain(source)
         shutil.copytree(source, coming, copy_function=shutil.copyfile)
         try:
@@ -133,6 +133,12 @@ class Adoption:
         taken = sum(file.stat().st_size for file in target.rglob("*"))
         self.bytes += taken
         print(f"adopted: {step.name} ({size(taken)}, computed on {made['host']})", flush=True)
+
+
+def beside(step: Step) -> list[Path]:
+    """Folders beside a result, of one that is coming in its place and of one that is going."""
+    target = Path(step.folder)
+    return [target.with_name(f".{target.name}{suffix}") for suffix in (COMING, GOING)]
 
 
 def plain(folder: Path) -> None:

@@ -32,7 +32,7 @@ def main() -> None:
     if args.model is None:
         lines = [*overview.lines(terminal), ""]
         if due:
-            lines += terminal.table({"to run": counted(due), **bill(rates, due, Limits())})
+            lines += terminal.table({"to run": counted(rates, due), **bill(rates, due, Limits())})
         print(*lines, sep="\n")
         return
     for cell in console.cells(args, config):
@@ -45,7 +45,7 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
     due = {step for step in steps if step in overview.due}
     seconds = rates.of(due).seconds
     state = overview.tallies[cell].state
-    to_do = f", {counted(due)} to run" if due else ""
+    to_do = f", {counted(rates, due)} to run" if due else ""
     yield terminal.paint(
         f"{terminal.mark(state)} {cell.model}, size {cell.size}, gpus {cell.gpus}: {state}{to_do}", state
     )

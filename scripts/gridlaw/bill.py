@@ -37,17 +37,16 @@ class Limits:
         return whole * (middle / whole.middle) if whole.middle else cost.NOTHING
 
 
-def counted(steps: Collection[Step]) -> str:
+def counted(rates: cost.Rates, steps: Collection[Step]) -> str:
     """Some steps by what they are: trainings, and others."""
     of = Counter(step.rule for step in steps)
-    runs = sum(
-        len(step.recipe["seeds"]) * len(step.recipe["train_examples"]) for step in steps if step.rule == "finetune"
-    )
-    parts = [_number(of["pretrain"], "pre-training"), _number(of["trunk"], "trunk section")]
-    parts.append(_number(of["finetune"], "fine-tuning") + (f" of {runs} runs" if runs > of["finetune"] else ""))
-    others = len(steps) - of["pretrain"] - of["trunk"] - of["finetune"]
-    parts.append(_number(others, "other job"))
-    return ", ".join(part for part in parts if not part.startswith("0 "))
+    runs = rates.runs(steps)
+    trainings = {"pretrain": "pre-training", "trunk": "trunk section", "finetune": "fine-tuning"}
+    parts = [_number(of[rule], name) for rule, name in trainings.items() if of[rule]]
+    if runs != of["finetune"]:
+        parts[-1] += f" of {_number(runs, 'run')}"
+    others = len(steps) - sum(of[rule] for rule in trainings)
+    return ", ".join([*parts, _number(others, "other job")] if others else parts)
 
 
 def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
@@ -58,20 +57,21 @@ def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str
 def _bill(rates: cost.Rates, estimate: cost.Cost, limits: Limits) -> Iterator[tuple[str, str]]:
     on_gpu, prices = rates.device == "gpu", rates.prices
     hours = estimate.rank_seconds * (1 / 3600)
-    unit, name = (1, "hours") if hours.high >= 1 else (60, "minutes")
-    what = f"GPU-{name}" if on_gpu else f"rank-{name}, a rank being a CPU thread"
-    yield "compute", f"{_spanned(hours * unit, _amount)} {what}; {_basis(rates)}"
+    if hours.middle:
+        unit, name = (1, "hours") if hours.high >= 1 else (60, "minutes")
+        what = f"GPU-{name}" if on_gpu else f"rank-{name}, a rank being a CPU thread"
+        yield "compute", f"{_spanned(hours * unit, amount)} {what}; {_basis(rates)}"
     yield "time", f"{_spanned(limits.makespan(estimate), duration)} {limits}"
     if estimate.disk:
         yield "disk", f"{size(estimate.disk)} of models" + (" and trunk states" if _has_trunk(estimate) else "")
     kilowatt_hours = estimate.joules and estimate.joules * (1 / 3.6e6)
     if kilowatt_hours:
-        yield "energy", f"{_spanned(kilowatt_hours, _amount)} kWh"
+        yield "energy", f"{_spanned(kilowatt_hours, amount)} kWh"
     price = hours * prices.get("price_per_gpu_hour", 0)
     if kilowatt_hours:
         price += kilowatt_hours * prices.get("price_per_kwh", 0)
     if price.middle:
-        yield "money", f"{_spanned(price, _amount)} {prices['currency']}"
+        yield "money", f"{_spanned(price, amount)} {prices['currency']}"
     if estimate.unknown:
         left_out = (f"{_number(count, 'training')} {why}" for why, count in sorted(estimate.unknown.items()))
         yield "without", "; ".join(left_out)
@@ -81,7 +81,7 @@ def _basis(rates: cost.Rates) -> str:
     if rates.measured:
         return f"by {_number(rates.measured, 'finished training')}"
     giga = rates.assumed() / 1e9
-    pace = f"{_amount(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{_amount(giga)} GFLOP/s"
+    pace = f"{amount(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{amount(giga)} GFLOP/s"
     return (
         f"a rough estimate, for no training is done: it assumes {pace} a rank and {cost.ASSUMED_START:g} s of start-up"
     )
@@ -97,26 +97,34 @@ def _number(number: int, name: str) -> str:
 
 def _spanned(span: cost.Span, text: Callable[[float], str]) -> str:
     """An estimate with its interval, where that says more."""
-    low, middle, high = map(text, span)
-    return f"about {middle}" + (f" ({low} to {high})" if low != high else "")
+    texts = list(map(text, span))
+    units = {part.partition(" ")[2] for part in texts}
+    if len(units) > 1:
+        low, middle, high = texts
+        return f"about {middle} ({low} to {high})"
+    low, middle, high = (part.partition(" ")[0] for part in texts)
+    interval = f" ({low} to {high})" if low != high else ""
+    return f"about {middle}{interval} {units.pop()}".rstrip()
 
 
-def _amount(number: float) -> str:
-    """Two digits, or a whole number."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}"
+def amount(number: float) -> str:
+    """A number with two or three digits that say something."""
+    if number >= 1000:
+        return f"{float(f'{number:.3g}'):,.0f}"
+    return f"{number:.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def duration(seconds: float) -> str:
     """A time as people say it."""
-    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+    for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
-            return f"{_amount(seconds / unit)} {name}"
-    return f"{_amount(seconds)} s"
+            return f"{amount(seconds / unit)} {name}"
+    return f"{amount(seconds)} s"
 
 
 def size(number: float) -> str:
     """An amount of bytes as people say it."""
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
         if number >= unit:
-            return f"{_amount(number / unit)} {name}"
-    return f"{_amount(number / 1e3)} kB"
+            return f"{amount(number / unit)} {name}"
+    return f"{amount(number / 1e3)} kB"

@@ -11,8 +11,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +32,10 @@ EFFECTLESS = re.compile(
     r"|staticmethod|str|sum|tuple|zip"
     r"|(collections|contextlib|dataclasses|decimal|functools|itertools|math|pathlib|re|typing)\..*|torch\.no_grad"
 )
+
+# Where definitions are remembered, as Python remembers compiled modules: finding them takes longer than all the rest of
+# a program's start.
+MEMORY = Path("__pycache__/definitions.json")
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 DOCUMENTED = (ast.Module, *DEFINITIONS)
@@ -55,7 +61,18 @@ def definitions(script: Path) -> dict[str, str]:
         by `scripts/FILE: NAME`; what runs when a module is imported is its `module level`, and a file of another kind
         that the program may read stands by its path alone.
     """
-    reach = _Reach(script.resolve())
+    script = script.resolve()
+    known = _known(script.parent)
+    if script.name not in known["programs"]:
+        known["programs"][script.name] = _definitions(script)
+        # Without a place to remember them, each process finds them again.
+        with suppress(OSError):
+            _remember(script.parent, known)
+    return known["programs"][script.name]
+
+
+def _definitions(script: Path) -> dict[str, str]:
+    reach = _Reach(script)
     # This module decides when a program runs again, and not what it computes.
     reached = {(path, name) for path, name in reach.definitions if path.parts[-2:] != Path(__file__).parts[-2:]}
     found = {f"{reach.label(path)}: {name}": _module(reach.root, path).digest(name) for path, name in reached}
@@ -383,8 +400,34 @@ def _importable(at: Path) -> tuple[Path | None, bool]:
 @cache
 def _others(root: Path) -> list[tuple[Path, frozenset[str]]]:
     """Files of the packages that are no modules, and the parts of their paths."""
-    files = (path for path in root.glob("*/**/*") if path.suffix not in (".py", ".pyc") and path.is_file())
-    return [(path, frozenset(path.relative_to(root).parts[1:])) for path in files]
+    files = [(path, path.relative_to(root).parts[1:]) for path in _files(root) if path.suffix != ".py"]
+    return [(path, frozenset(parts)) for path, parts in files if parts]
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file() and MEMORY.parent.name not in path.parts)
+
+
+@cache
+def _known(root: Path) -> dict:
+    """What was found before for the files of a folder as they are: `programs`, of each its definitions."""
+    state = hashlib.sha256(Path(__file__).read_bytes())
+    for path in _files(root):
+        state.update(f"{path.relative_to(root)} {path.stat().st_size} ".encode())
+        state.update(path.read_bytes())
+    try:
+        known = json.loads((root / MEMORY).read_text())
+    except (OSError, ValueError):
+        known = {}
+    return known if known.get("state") == state.hexdigest() else {"state": state.hexdigest(), "programs": {}}
+
+
+def _remember(root: Path, known: dict) -> None:
+    file = root / MEMORY
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    partial.write_text(json.dumps(known))
+    partial.replace(file)
 
 
 def _canonical(node: object) -> object:

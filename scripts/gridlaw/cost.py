@@ -13,6 +13,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 from gridlaw import arithmetic, code, grid, layout, record, schedule, work
@@ -20,8 +21,8 @@ from gridlaw.steps import OF_A_CELL, TRAININGS, Step
 from gridlaw.verdicts import INTERRUPTED, Verdicts
 
 # In the place of what was measured: FLOP/s of a rank, and seconds that a program takes to start.
-ASSUMED_FLOPS = {"gpu": 50e12, "cpu": 10e9}
-ASSUMED_START = 8.0
+ASSUMED_FLOPS = {"gpu": 50e12, "cpu": 15e9}
+ASSUMED_START = 5.0
 # Bytes of a weight in a model's file, and in a trunk's state with AdamW's two moments.
 MODEL_BYTES, STATE_BYTES = 4, 12
 # Lists of a fine-tuning's recipe that may grow without making its finished runs void.
@@ -100,7 +101,7 @@ class Rates:
             cost.seconds[step] = _span(self._starts.get(step.rule, [ASSUMED_START]))
             if step.rule in TRAININGS:
                 try:
-                    flops = self._flops(step, anew=any(earlier in steps for earlier in step.after))
+                    flops = self._flops(step, steps)
                     cost.seconds[step] += self._pace(step) * (flops / ranks(step))
                     cost.disk += self._bytes(step)
                 except Unknown as what:
@@ -109,6 +110,10 @@ class Rates:
         watts = self.prices.get("watts_per_gpu") or (statistics.median(self._watts) if self._watts else None)
         cost.joules = cost.rank_seconds * watts if watts else None
         return cost
+
+    def runs(self, steps: Collection[Step]) -> int:
+        """Fine-tunings that some steps have left, of all seeds and training sets."""
+        return sum(len(self._runs(step, steps)) for step in steps if step.rule == "finetune")
 
     def assumed(self) -> float:
         """FLOP/s that a rank is taken to do where none was measured."""
@@ -154,31 +159,35 @@ class Rates:
         several = _span(next((paces for paces in found[:-1] if len(paces) > 1), found[0]))
         return Span(*(middle * value / several.middle for value in several))
 
-    def _flops(self, step: Step, anew: bool) -> float:
+    def _flops(self, step: Step, steps: Collection[Step]) -> float:
         """FLOPs that are left of a training.
 
         Args:
-            anew: whether what it is made from is made again, so that nothing begun is of use.
+            steps: that are made with it. If what it is made from is, nothing that it has begun is of use.
 
         Raises:
             Unknown: something that they depend on is not there yet.
         """
         if step.rule == "finetune":
-            kept, task = set() if anew else self._kept(step), step.wildcards["task"]
-            runs = [(size, seed) for size in step.recipe["train_examples"] for seed in step.recipe["seeds"]]
-            sizes = [size for size, seed in runs if f"{size}-{seed}" not in kept]
-            examples = sum(self._examples(task) if size == "all" else size for size in sizes)
+            sizes = [size for size, _ in self._runs(step, steps)]
+            examples = sum(self._examples(step.wildcards["task"]) if size == "all" else size for size in sizes)
             return self._finetuning(step.wildcards["model"], step.recipe, examples)
         model, size = step.wildcards["model"], step.wildcards["size"]
         if size == "0":
             return 0.0
         first, last = self._updates(step)
-        if not anew and self._verdicts.of(step).state == INTERRUPTED:
+        if self._verdicts.of(step).state == INTERRUPTED and not _anew(step, steps):
             first = max(first, work.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
         tokens, whole = self._text(model, size)
         predicted = step.recipe["mask_rate"] * tokens / whole * rows
         return self._encoder(model).flops(self._config["data"]["row_length"], rows, predicted)
+
+    def _runs(self, step: Step, steps: Collection[Step]) -> list[tuple[int | str, int]]:
+        """Training sets and seeds that a fine-tuning has left."""
+        kept = () if _anew(step, steps) else self._kept(step)
+        runs = product(step.recipe["train_examples"], step.recipe["seeds"])
+        return [(size, seed) for size, seed in runs if f"{size}-{seed}" not in kept]
 
     def _finetuning(self, model: str, recipe: dict, examples: int) -> float:
         """FLOPs of fine-tuning on some examples, as if each filled its row."""
@@ -249,6 +258,10 @@ class Rates:
         if found is None:
             raise Unknown(f"of {model}, whose size is known when it is fetched")
         return found
+
+
+def _anew(step: Step, steps: Collection[Step]) -> bool:
+    return any(earlier in steps for earlier in step.after)
 
 
 def ranks(step: Step) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -59,7 +59,7 @@ def problem(attention: str) -> str | None:
     """What an implementation of attention lacks on this machine, if it needs a GPU."""
     if attention != "flash_attention_2":
         return None
-    if find_spec("flash_attn") is None:
+    if not any(distributions(name="flash-attn")):
         return "attention: flash_attention_2 needs the package flash-attn, which is not installed; right would be auto"
     if not visible():
         return "attention: flash_attention_2 needs an NVIDIA GPU, and none can be seen here; right would be auto"

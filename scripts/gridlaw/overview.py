@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -112,10 +111,9 @@ class Overview:
             yield ""
             columns = columns[len(block) :]
         found = {tally.state for tally in self.tallies.values()}
-        legend = [f"{terminal.mark(state)} {state}" for state in MARKS if state in found]
-        legend += ["k/n of its steps done"] * bool(is_wide and found - {DONE, NEW})
-        legend += [f"marks of a size: gpus {listed(ranks)}"] * (not is_wide and ranks[-1] > 9)
-        yield from textwrap.wrap("   ".join(legend), terminal.width)
+        about = ["k/n of its steps done"] * bool(is_wide and found - {DONE, NEW})
+        about += [f"marks of a size: gpus {listed(ranks)}"] * (not is_wide and ranks[-1] > 9)
+        yield from terminal.legend([state for state in MARKS if state in found], *about)
 
     def _block(self, terminal: Terminal, names: int, columns: list[Column], texts: dict[Cell, str]) -> Iterator[str]:
         """Some columns of the matrix, behind the models' names."""
@@ -140,20 +138,24 @@ class Overview:
     def reasons(self, terminal: Terminal) -> Iterator[str]:
         """Why what was done is stale: each reason once, with the cells that it touches."""
         touched: dict[str, set[Cell]] = defaultdict(set)
+        rules: dict[str, str] = {}
+        # What only tables and figures are stale of is worth a line if there is nothing else to say.
+        whole = all(tally.state == DONE for tally in self.tallies.values())
         for step, lines in self.why.items():
             for line, origin in lines.items():
                 if step.cell in self.tallies and self.verdicts.record(step.record) is not None:
                     touched[line].add(step.cell)
-                elif origin is step and step.rule not in FILES:
+                elif origin is step and (whole or step.rule not in FILES):
                     touched[line] |= set()
-        groups: dict[frozenset[Cell], list[str]] = defaultdict(list)
+                    rules[line] = step.rule
+        groups: dict[tuple[str, frozenset[Cell]], list[str]] = defaultdict(list)
         for line, cells in touched.items():
-            groups[frozenset(cells)].append(line)
-        for cells, lines in groups.items():
+            groups["" if cells else rules[line], frozenset(cells)].append(line)
+        for (rule, cells), lines in groups.items():
             lines = _by_file(lines)
             more = [f"and {len(lines) - SHOWN} more, which explain shows"] if len(lines) > SHOWN else []
-            where = f": {self.named(cells)}" if cells else ""
-            yield from terminal.wrapped(terminal.mark(STALE), "; ".join([*lines[:SHOWN], *more]) + where, 2)
+            text = f"{'; '.join([*lines[:SHOWN], *more])}: {rule or self.named(cells)}"
+            yield from terminal.marked(STALE, text)
 
     def unfinished(self, terminal: Terminal) -> Iterator[str]:
         """What is known of failed and interrupted runs: each cause once, with its steps."""
@@ -166,8 +168,8 @@ class Overview:
             causes = {cause: names for (of, cause), names in found.items() if of == state}
             for cause, names in list(causes.items())[:SHOWN]:
                 others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-                mark = terminal.mark(PARTLY if state == INTERRUPTED else state)
-                yield from terminal.wrapped(mark, f"{state}: {names[0]}{others}: {cause}", 2)
+                shown_as = PARTLY if state == INTERRUPTED else state
+                yield from terminal.marked(shown_as, f"{state}: {names[0]}{others}: {cause}")
             if len(causes) > SHOWN:
                 yield f"  and {len(causes) - SHOWN} more that {state}"
 

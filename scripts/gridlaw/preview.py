@@ -70,16 +70,20 @@ class Preview(logging.Handler):
         overview = Overview(self._verdicts, due, causes(self._verdicts, due, planned))
         yield from ["", *overview.lines(terminal), ""]
         if planned:
-            rates = Rates(self._verdicts, remote=self._workflow.nodes is not None)
-            yield from terminal.table({"to run": counted(planned), **bill(rates, planned, self._limits())})
+            rates = self._rates()
+            yield from terminal.table({"to run": counted(rates, planned), **bill(rates, planned, self._limits())})
             yield ""
 
     def _short(self) -> Iterator[str]:
         """What is about to run, in a line."""
         planned = self._planned()
         if planned:
-            takes = bill(Rates(self._verdicts, remote=self._workflow.nodes is not None), planned, self._limits())
-            yield f"{counted(planned)}; {takes['time']}, {takes['compute']}; snakemake -n shows the grid"
+            rates = self._rates()
+            about = bill(rates, planned, self._limits())
+            yield f"{counted(rates, planned)}: {about['time']}; snakemake -n shows the grid"
+
+    def _rates(self) -> Rates:
+        return Rates(self._verdicts, remote=self._workflow.nodes is not None)
 
     def _planned(self) -> dict[Step, str]:
         """The steps that Snakemake would run, upstream first, each with its reason."""

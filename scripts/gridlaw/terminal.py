@@ -59,6 +59,20 @@ class Terminal:
         lines = textwrap.wrap(text, self.width - indent, break_on_hyphens=False) or [""]
         return [head.ljust(indent) + lines[0], *(" " * indent + line for line in lines[1:])]
 
+    def marked(self, state: str, text: str) -> list[str]:
+        """Lines of a text behind a state's mark."""
+        first, *more = self.wrapped(self.mark(state), text, 2)
+        return [self.paint(first[0], state) + first[1:], *more]
+
+    def legend(self, states: Iterable[str], *more: str) -> list[str]:
+        """Lines that say what marks mean."""
+        of = {f"{self.mark(state)} {state}": state for state in states}
+        lines = textwrap.wrap("   ".join([*of, *more]), self.width)
+        for text, state in of.items():
+            painted = self.paint(self.mark(state), state) + text[1:]
+            lines = [line.replace(text, painted) for line in lines]
+        return lines
+
 
 def shortened(name: str, length: int) -> str:
     """A name of at most so many characters; its end, where names differ, is kept."""

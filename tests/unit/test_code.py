@@ -16,7 +16,7 @@ PROGRAMS = sorted(path for path in SCRIPTS.glob("*.py") if path.stem not in PEOP
 
 
 def forget():
-    for cached in (code.digest, code.definitions, code._module, code._importable, code._others):
+    for cached in (code.digest, code.definitions, code._module, code._importable, code._others, code._known):
         cached.cache_clear()
 
 

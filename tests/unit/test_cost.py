@@ -82,14 +82,18 @@ def test_before_anything_is_done(folder):
     text = config["data"]["row_length"]
     updates = 10 * int(8000 / (text - 1)) // 16
     work = arithmetic.encoder(config, "tiny").flops(text, updates * 16, 0.25 * 8000 / (8000 / 31) * updates * 16)
-    assert estimate.rank_seconds.middle == pytest.approx(2 * cost.ASSUMED_START + work / 10e9, rel=0.02)
+    assert estimate.rank_seconds.middle == pytest.approx(
+        2 * cost.ASSUMED_START + work / cost.ASSUMED_FLOPS["cpu"], rel=0.02
+    )
     assert estimate.rank_seconds.low == estimate.rank_seconds.high
     assert "rough estimate" in bill(found, {steps["pretrain tiny 8k 2 1"]}, Limits())["compute"]
     # Jobs elsewhere are taken to have GPUs.
     assert rates(config, remote=True)[0].device == "gpu"
     # Unless the configuration knows better.
     faster, steps, _ = rates(configuration({**GRID, "cost": {"teraflops_per_gpu": 20}}))
-    assert faster.of({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(16, rel=0.01)
+    assert faster.of({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(
+        2 * cost.ASSUMED_START, rel=0.01
+    )
 
 
 def test_the_pace_is_that_of_the_most_like(folder):
@@ -226,9 +230,8 @@ def test_jobs_share_what_there_is(folder):
 
 
 def test_words(folder):
-    config = configuration(GRID)
-    verdicts = Verdicts(config)
-    assert counted(to_run(verdicts)) == "10 pre-trainings, 6 fine-tunings of 12 runs, 18 other jobs"
+    found, _, verdicts = rates(configuration(GRID))
+    assert counted(found, to_run(verdicts)) == "10 pre-trainings, 6 fine-tunings of 12 runs, 18 other jobs"
     assert [duration(seconds) for seconds in (3, 100, 150, 7000, 9000, 400000)] == [
         "3 s", "100 s", "2.5 min", "117 min", "2.5 h", "4.6 days",
     ]  # fmt: skip

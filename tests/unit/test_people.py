@@ -1,5 +1,6 @@
 """What people do with a grid beside running it: explain, accept, adopt, remove what is obsolete."""
 
+import io
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import accept
@@ -331,48 +332,65 @@ class TestAdopt:
 
     def test_killed_at_any_moment(self, run, elsewhere, folder):
         """Whatever a killed adoption leaves, what counts as done is whole, and the same command goes on."""
-        for model in elsewhere.glob("results/pretrain/*/*/*/*/model/model.safetensors"):
-            model.write_bytes(os.urandom(4 << 20))
-            manifest = model.parents[1] / "manifest.json"
-            record.write_json(manifest, {"files": {model.name: record.sha256(model)}})
-            made = record.read_json(manifest.with_name("record.json"))
-            made["outputs"] = {name: record.sha256(manifest) for name in made["outputs"]}
-            record.write_json(manifest.with_name("record.json"), made)
-            # What was made of it, of the new one.
-            for file in elsewhere.glob(
-                f"results/finetune/{model.relative_to(elsewhere / 'results/pretrain').parents[1]}/*/record.json"
-            ):
-                made = record.read_json(file)
-                made["inputs"] |= {name: record.sha256(manifest) for name in made["inputs"] if "pretrain" in name}
-                record.write_json(file, made)
+        # Something stale stands in the way of some of it.
+        finished(**RATE)
+        shutil.rmtree("results/finetune")
+        shutil.copytree(folder, folder.parent / "before")
         (folder.parent / "grid.yaml").write_text(yaml.safe_dump(GRID))
-        command = [sys.executable, ROOT / "scripts/adopt.py", elsewhere, "--configfile", folder.parent / "grid.yaml"]
-        killed = 0
-        for moment in range(40):
-            process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-            # The first line says that it has begun; then a little more each time.
-            if process.stdout.readline().startswith("adopted: "):
-                time.sleep(0.003 * moment)
-                process.send_signal(signal.SIGKILL)
-                killed += process.wait() == -signal.SIGKILL
-            process.stdout.close()
-            process.wait()
-            for name, verdict in verdicts().items():
-                if verdict.state == DONE:
-                    step = next(step for step in Steps(configuration(GRID)) if step.name == name)
-                    for file, digest in record.read_json(step.record)["outputs"].items():
-                        assert record.sha256(file) == digest
-                    if step.rule == "pretrain":
-                        files = record.read_json(Path(step.folder, "manifest.json"))["files"]
-                        assert all(
-                            record.sha256(Path(step.folder, "model", one)) == digest for one, digest in files.items()
-                        )
-            if process.returncode == 0:
-                break
-        assert killed >= 3
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        assert due() == TABLES | {f"baseline {task}" for task in GRID["tasks"]}
-        assert not list(folder.rglob(".*ing")), "nothing is left over"
+        command = ["adopt.py", elsewhere, "tiny", "8k", "1", "--configfile", folder.parent / "grid.yaml"]
+        moment, killed = 0, True
+        while killed:
+            moment += 1
+            shutil.rmtree(folder)
+            shutil.copytree(folder.parent / "before", folder)
+            os.chdir(folder)
+            killed = self.is_killed(moment, list(map(str, command)))
+            for step in Steps(configuration(GRID)):
+                made = record.found(step.record)
+                if made and "adopted" in made:
+                    adopt.check(step, Path(step.folder), made["outputs"])
+            if moment % 5 == 0 or not killed:
+                subprocess.run(
+                    [sys.executable, ROOT / "scripts" / command[0], *command[1:]], check=True, capture_output=True
+                )
+                assert not {name for name in due() if " tiny 8k 1" in name}
+                assert not list(folder.rglob(".*ing")), "nothing is left over"
+        assert moment > 20
+
+    @staticmethod
+    def is_killed(moment, command):
+        """Whether an adoption that is killed at some change of the file system gets that far."""
+        process = os.fork()
+        if process == 0:
+            count = 0
+
+            def dying(change, half=None):
+                def instead(*arguments, **more):
+                    nonlocal count
+                    count += 1
+                    if count == moment:
+                        if half:
+                            half(*arguments)
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return change(*arguments, **more)
+
+                return instead
+
+            def half_copied(source, target):
+                content = Path(source).read_bytes()
+                Path(target).write_bytes(content[: len(content) // 2])
+
+            shutil.copyfile = dying(shutil.copyfile, half_copied)
+            shutil.rmtree, record.write_json = dying(shutil.rmtree), dying(record.write_json)
+            Path.rename, Path.unlink = dying(Path.rename), dying(Path.unlink)
+            sys.argv = command
+            with suppress(BaseException), redirect_stdout(io.StringIO()):
+                adopt.main()
+                os._exit(0)
+            os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert status in (0, -signal.SIGKILL)
+        return status != 0
 
 
 class TestObsolete:

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -141,11 +140,11 @@ def test_a_finished_run_is_not_repeated(args, tmp_path):
     ("package", "lacks"), [(None, "the package flash-attn, which is not installed"), ("json", "an NVIDIA GPU")]
 )
 def test_what_the_machine_lacks_is_said_at_once(args, monkeypatch, package, lacks):
-    monkeypatch.setattr(gpus, "find_spec", lambda name: package and find_spec(package))
+    monkeypatch.setattr(gpus, "distributions", lambda name: [name] if package else [])
     monkeypatch.setattr(gpus, "visible", dict)
     with pytest.raises(cli.Failure, match=f"attention: flash_attention_2 needs {lacks}.*; right would be auto"):
         attempt(args, recipe={"attention": "flash_attention_2"})
     assert not Path(args.work).exists()
-    monkeypatch.setattr(gpus, "find_spec", lambda name: find_spec("json"))
+    monkeypatch.setattr(gpus, "distributions", lambda name: [name])
     monkeypatch.setattr(gpus, "visible", lambda: {"GPU-a": "0"})
     assert gpus.problem("flash_attention_2") is None

@@ -135,7 +135,7 @@ def test_a_run_says_in_a_line_what_is_ahead(kept):
     )
     said = [line for line in done.stderr.splitlines() if "snakemake -n shows the grid" in line]
     assert len(said) == 1
-    assert said[0].startswith("1 other job; about 2 s on 2 cores")
+    assert said[0].startswith("1 other job: about 2 s on 2 cores")
 
 
 @pytest.mark.parametrize("quiet", [["--quiet"], ["--quiet", "all"], ["--quiet", "rules"]])
