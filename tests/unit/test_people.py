@@ -166,7 +166,7 @@ class TestAccept:
         digest = code.digest
         monkeypatch.setattr(code, "digest", lambda script: "0" * 12 if script.stem == "score" else digest(script))
         assert {name for name, verdict in verdicts().items() if verdict.state == STALE} == {
-            "finetune tiny 8k 1 1 sentiment", "finetune tiny 8k 1 1 similarity",
+            "finetune tiny 8k 1 1 sentiment", "finetune tiny 8k 1 1 similarity", "ranks tiny 8k",
             *(f"score {model} {size} 1" for model in GRID["models"] for size in GRID["sizes"]),
         }  # fmt: skip
         run(accept, "all", "--note", "only renamed")
