@@ -116,7 +116,7 @@ def test_what_was_asked_for_in_particular(kept):
     done = kept.snakemake("-n", "--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
     lines = done.stderr.splitlines()
     assert "~ Forced execution: all cells" in lines
-    assert "to run   6 other jobs" in lines
+    assert "to run  6 other jobs" in lines
     assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
     # One target: the grid is as it is, what would run is what was asked for.
     grid = but(finetune={"epochs": 2})
