@@ -10,7 +10,8 @@ import pytest
 from gridlaw import code
 
 SCRIPTS = Path(code.__file__).parents[1]
-PROGRAMS = sorted(SCRIPTS.glob("*.py"))
+RULES = "".join(path.read_text() for path in SCRIPTS.parent.glob("rules/*.smk"))
+PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if f"$scripts/{path.name}" in RULES]
 
 
 def forget():
