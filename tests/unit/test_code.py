@@ -10,9 +10,8 @@ import pytest
 from gridlaw import code
 
 SCRIPTS = Path(code.__file__).parents[1]
-# Those of rules; what people run decides no result.
-PEOPLES = {"explain", "accept", "adopt", "obsolete"}
-PROGRAMS = sorted(path for path in SCRIPTS.glob("*.py") if path.stem not in PEOPLES)
+RULES = "".join(path.read_text() for path in SCRIPTS.parent.glob("rules/*.smk"))
+PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if f"$scripts/{path.name}" in RULES]
 
 
 def forget():
