@@ -6,11 +6,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from conftest import PEOPLES
 
 from gridlaw import code
 
 SCRIPTS = Path(code.__file__).parents[1]
-PROGRAMS = sorted(SCRIPTS.glob("*.py"))
+PROGRAMS = sorted(path for path in SCRIPTS.glob("*.py") if path.stem not in PEOPLES)
 
 
 def forget():
