@@ -49,7 +49,7 @@ def stale(verdicts: Verdicts, args: Namespace) -> list[Step]:
     found = [step for step in verdicts.steps if step.cell in cells and args.step in (None, step.rule)]
     found = [step for step in found if verdicts.of(step).state == STALE and step.rule not in FILES]
     if not found:
-        raise Failure("nothing is stale there; python scripts/explain.py shows what is")
+        raise Failure("nothing is stale there by its record; python scripts/explain.py shows what is")
     return found
 
 

@@ -184,8 +184,8 @@ class TestAccept:
     @pytest.mark.parametrize(
         ("arguments", "change", "message"),
         [
-            (["tiny"], {}, "nothing is stale there"),
-            (["tiny", "--step", "finetune"], RATE, "nothing is stale there"),
+            (["tiny"], {}, "nothing is stale there by its record"),
+            (["tiny", "--step", "finetune"], RATE, "nothing is stale there by its record"),
             ([], RATE, "no cell; right would be"),
             (["--step", "pretrain"], RATE, "no cell; right would be"),
             (["tiny"], {**RATE, "data": {"packing": "continuous"}},
