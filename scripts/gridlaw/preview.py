@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 ADVICE = "--cleanup-metadata"
 OURS = (
     "If you are sure that a change does not change a result, keep it:"
-    " python scripts/accept.py MODEL SIZE GPUS --note WHY; where only a rule's command changed: snakemake --cleanup-metadata FILES"
+    " python scripts/accept.py MODEL SIZE GPUS --note WHY; where only a rule's command changed:"
+    " snakemake --cleanup-metadata FILES"
 )
 
 
