@@ -15,8 +15,9 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from gridlaw import provenance
 from gridlaw.bill import Limits, bill, counted
 from gridlaw.cost import Rates
-from gridlaw.overview import Overview, Terminal
+from gridlaw.overview import Overview
 from gridlaw.steps import Step
+from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from gridlaw.steps import FILES, TRAININGS, Step, Steps
 
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
-# What a record must have to be judged.
+# What a record must have to be judged, and what nobody asks of thousands of them.
+NEEDED = {"recipe", "code", "inputs", "outputs", "started", "wall_seconds", "host"}
 NOT_ASKED = {"attempts", "environment", "hardware"}
-NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Verdicts:
             made = self._records[file] = record.found(file)
             if made and "definitions" in made:
                 # They are most of a record, and the same in thousands.
-                made["definitions"] = self._definitions.setdefault(made["code"], made["definitions"])
+                made["definitions"] = self._definitions.setdefault(made.get("code"), made["definitions"])
                 for name in NOT_ASKED & made.keys():
                     del made[name]
         return self._records[file]

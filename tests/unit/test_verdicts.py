@@ -199,6 +199,31 @@ def test_a_touched_file_is_the_same(texts, finished):
     assert stale(files()) == {}
 
 
+def test_a_renamed_file_is_the_same(texts, finished):
+    finished(files())
+    (texts / "b.txt").rename(texts / "c.txt")
+    assert stale(files()) == {}
+
+
+def test_other_inputs_whose_axis_has_no_name(finished):
+    steps = finished(configuration(GRID))
+    step = steps["pretrain tiny 1k 1 1"]
+    made = record.read_json(step.record)
+    made["inputs"]["results/trunk/tiny/1k/1/1/manifest.json"] = "0" * 64
+    record.write_json(step.record, made)
+    assert stale(configuration(GRID))[step.name] == (
+        "what it is made from: results/trunk/tiny/1k/1/1/manifest.json removed",
+    )
+
+
+@pytest.mark.parametrize("content", ["{}", '{"recipe": {}}', "[1, 2]", "half a rec"])
+def test_a_record_that_is_none(finished, content):
+    step = finished(configuration(GRID))["score tiny 1k 1"]
+    Path(step.record).write_text(content)
+    verdict = Verdicts(configuration(GRID)).of(step)
+    assert verdict.state == (STALE if content.startswith("{") else NEW)
+
+
 def test_a_result_replaced_by_hand(finished):
     steps = finished(configuration(GRID))
     Path(steps["pretrain tiny 1k 1 1"].folder, "manifest.json").write_text("another model")
