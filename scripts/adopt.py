@@ -103,7 +103,7 @@ class Adoption:
             *reasons.of_recipe(config, step, basis),
             *reasons.of_code(step, basis),
             *reasons.of_inputs(config, step, basis),
-        ]
+        ] or list(reasons.of_other_inputs(step, basis))
         if differences:
             raise Refused("; ".join(differences))
 

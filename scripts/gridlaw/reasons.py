@@ -62,23 +62,28 @@ def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
     """
     if made["inputs"].keys() == dict.fromkeys(step.inputs).keys():
         return
-    # What the user's own files are called says nothing.
-    before, now = ([file for file in files if maker(file)] for files in (made["inputs"], step.inputs))
     keys = {
         "corpus": "corpus",
         "tokenizer": "data.tokenizer" if step.rule == "slice" else f"tokenizer of {step.wildcards.get('model')}",
-        "seed": "seeds.pretrain",
-        "task": "tasks",
     }
-    old, new = _axes(before), _axes(now)
-    lines = [
-        key + _change(axis, sorted(old[axis]), sorted(new[axis]))
-        for axis, key in keys.items()
-        if old[axis] != new[axis]
-    ]
-    if not lines and set(before) != set(now):
-        lines = [f"what it is made from{_change('inputs', before, now)}"]
-    yield from lines
+    if step.rule == "score":
+        keys = {"seed": "seeds.pretrain", "task": "tasks"}
+    before, now = _axes(made["inputs"]), _axes(step.inputs)
+    for axis, key in keys.items():
+        if before[axis] != now[axis]:
+            yield key + _change(axis, sorted(before[axis]), sorted(now[axis]))
+
+
+def of_other_inputs(step: Step, made: dict) -> Iterator[str]:
+    """Differences between the results that a result was made from and its step's, by their paths.
+
+    Args:
+        made: the result's record.
+    """
+    # What the user's own files are called says nothing.
+    before, now = (sorted(file for file in files if maker(file)) for files in (made["inputs"], step.inputs))
+    if before != now:
+        yield f"made from{_change('inputs', before, now)}"
 
 
 def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tuple[tuple[str, ...], object, object]]:
@@ -157,8 +162,9 @@ def _override(section: dict, candidates: dict[str, str], name: str) -> tuple[str
 def _axes(files: Iterable[str]) -> dict[str, set[str]]:
     """Values of the wildcards of the steps that make some files, by name."""
     found = defaultdict(set)
-    for rule, values in map(maker, files):
-        for name, value in zip(WILDCARDS[rule], values, strict=True):
+    for file in files:
+        rule, values = maker(file) or ("", [])
+        for name, value in zip(WILDCARDS.get(rule, ()), values, strict=True):
             found[name].add(value)
     return found
 

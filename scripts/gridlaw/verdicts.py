@@ -86,6 +86,8 @@ class Verdicts:
             *reasons.of_code(step, basis),
             *reasons.of_inputs(self.config, step, basis),
         )
+        # Whatever has no better name, so that no difference is passed over.
+        found = found or tuple(reasons.of_other_inputs(step, basis))
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
     def _sha256(self, file: str) -> str | None:

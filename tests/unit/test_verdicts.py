@@ -211,9 +211,7 @@ def test_other_inputs_whose_axis_has_no_name(finished):
     made = record.read_json(step.record)
     made["inputs"]["results/trunk/tiny/1k/1/1/manifest.json"] = "0" * 64
     record.write_json(step.record, made)
-    assert stale(configuration(GRID))[step.name] == (
-        "what it is made from: results/trunk/tiny/1k/1/1/manifest.json removed",
-    )
+    assert stale(configuration(GRID))[step.name] == ("made from: results/trunk/tiny/1k/1/1/manifest.json removed",)
 
 
 @pytest.mark.parametrize("content", ["{}", '{"recipe": {}}', "[1, 2]", "half a rec"])
@@ -247,6 +245,13 @@ def test_a_new_size_has_no_reasons(finished):
     assert {name for name, why in found.items() if why} == {"figure_loss", "figure_scores", "figure_throughput"}
     assert "pretrain tiny 9k 1 1" in found
     assert "pretrain tiny 8k 1 1" not in found
+
+
+def test_another_schedule_is_named_once(finished):
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+    finished(configuration({**GRID, "pretrain": trunk}))
+    changed = configuration({**GRID, "pretrain": trunk | {"schedule": "independent"}})
+    assert stale(changed)["pretrain tiny 1k 1 1"] == ("pretrain.schedule trunk → independent",)
 
 
 def test_the_corpus_is_another(finished):
