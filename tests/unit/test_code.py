@@ -6,12 +6,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import PEOPLES
 
 from gridlaw import code
 
 SCRIPTS = Path(code.__file__).parents[1]
-PROGRAMS = sorted(path for path in SCRIPTS.glob("*.py") if path.stem not in PEOPLES)
+RULES = "".join(path.read_text() for path in SCRIPTS.parent.glob("rules/*.smk"))
+PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if f"$scripts/{path.name}" in RULES]
 
 
 def forget():

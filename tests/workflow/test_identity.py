@@ -10,6 +10,7 @@ import copy
 import fnmatch
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -553,6 +554,12 @@ row("deleted: all that was fetched or packed", deleting("resources/*"))
 row("deleted: models", deleting("results/pretrain/*/*/*/*/model"))
 row("deleted: a trunk's states", deleting("results/trunk/*/*/*/*/state"))
 row("deleted: predictions", deleting("results/finetune/*/*/*/*/*/predictions.parquet"))
+# What is made again could be another: rows are made for the new size, and those that read the old ones come after.
+row(
+    "deleted: rows, and one more size",
+    together(deleting("resources/pack/*/*/*.bin"), setting("sizes", [0, "2k", "3k"])),
+    "pack *",
+)
 row("deleted: work", deleting("work"))
 row("deleted: logs", deleting("logs"))
 row("deleted: a figure", deleting("results/figures/loss.png"), "figure_loss")
@@ -643,7 +650,9 @@ def test_what_is_planned(plans, name):
 
 
 def test_whatever_a_program_runs_is_among_its_definitions(watched, clone):
-    programs = {path.name: path for path in (clone.folder / "scripts").glob("*.py")}
+    rules = "".join(path.read_text() for path in (clone.folder / "rules").glob("*.smk"))
+    programs = {f"{name}.py": clone.folder / f"scripts/{name}.py" for name in re.findall(r"^rule (\w+):", rules, re.M)}
+    # Nothing in this grid is released.
     assert watched[1].keys() == programs.keys() - {"checkpoint.py"}
     for name, entered in watched[1].items():
         functions = {f"scripts/{one}" for one in entered if "<" not in one and not one.startswith("gridlaw/code.py")}
