@@ -16,8 +16,6 @@ from snakemake.utils import update_config
 from gridlaw import code, config, record, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
-# Programs that people run; all others are rules'.
-PEOPLES = {"explain", "accept", "adopt", "obsolete"}
 
 
 @pytest.fixture
