@@ -33,7 +33,13 @@ class Verdict:
 
     def lines(self, but: Container[Step] = ()) -> tuple[str, ...]:
         """All that is to be said of it, but of replaced results of these steps."""
-        return *self.reasons, *(f"{step.name} is another result now" for step in self.replaced if step not in but)
+        replaced = [step.name for step in self.replaced if step not in but]
+        if len(replaced) > 3:
+            return (
+                *self.reasons,
+                f"{replaced[0]} and {len(replaced) - 1} more that it is made from are other results now",
+            )
+        return *self.reasons, *(f"{name} is another result now" for name in replaced)
 
 
 class Verdicts:

@@ -230,7 +230,7 @@ class TestAdopt:
         said = run(adopt, elsewhere)
         assert due() == TABLES | {f"baseline {task}" for task in GRID["tasks"]}
         made = record.read_json("results/pretrain/tiny/8k/2/1/record.json")
-        assert made["adopted"]["from"] == str(elsewhere / "results/pretrain/tiny/8k/2/1")
+        assert made["adopted"]["from"] == str(elsewhere)
         assert made["host"] == "elsewhere"
         assert made["adopted"]["by"]
         assert said.splitlines()[-1].startswith("26 results adopted (")

@@ -230,6 +230,17 @@ def test_a_result_replaced_by_hand(finished):
     assert running(configuration(GRID))["score tiny 1k 1"] == {"pretrain tiny 1k 1 1 is another result now"}
 
 
+def test_many_replaced_results_are_counted(finished):
+    steps = finished(configuration(GRID))
+    for name in ("pretrain tiny 0 1 1", "pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1", "score small 8k 1"):
+        made = record.read_json(steps[name].record)
+        record.write_json(steps[name].record, made | {"accepted": []})
+    assert stale(configuration(GRID)) == {"aggregate": ()}
+    assert running(configuration(GRID))["figure_loss"] == {
+        "pretrain tiny 0 1 1 and 3 more that it is made from are other results now"
+    }
+
+
 def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
     steps = finished(configuration(GRID))
     Path(steps["pack toy wordpiece"].record).unlink()
