@@ -34,13 +34,13 @@ def main() -> None:
     for step in chosen:
         refuse(verdicts, step, to_run(verdicts) - set(chosen))
     for step in chosen:
-        lines = verdicts.of(step).lines()
-        mark(step, args.note, lines, basis(step))
-        print(f"accepted: {step.name}", *(f"    {line}" for line in lines), sep="\n")
+        mark(step, args.note, verdicts.of(step).lines(), basis(step))
     # Tables are made of these: whoever reads them should know.
     for step, origins in resting(verdicts, chosen).items():
         if step.rule in ("pretrain", "score") and step not in chosen and verdicts.record(step.record):
             mark(step, args.note, [f"made from {origin.name}" for origin in origins], {})
+    for step in chosen:
+        print(f"accepted: {step.name}", *(f"    {line}" for line in verdicts.of(step).lines()), sep="\n")
 
 
 def stale(verdicts: Verdicts, args: Namespace) -> list[Step]:
@@ -49,7 +49,7 @@ def stale(verdicts: Verdicts, args: Namespace) -> list[Step]:
     found = [step for step in verdicts.steps if step.cell in cells and args.step in (None, step.rule)]
     found = [step for step in found if verdicts.of(step).state == STALE and step.rule not in FILES]
     if not found:
-        raise Failure("nothing is stale there; python scripts/explain.py shows what is")
+        raise Failure("nothing is stale there by its record; python scripts/explain.py shows what is")
     return found
 
 

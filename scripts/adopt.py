@@ -34,7 +34,7 @@ class Refused(Exception):
 def main() -> None:
     parser = console.parser(__doc__, folder="folder that holds the other results/")
     args = parser.parse_args()
-    folder = Path(args.folder).absolute()
+    folder = Path(args.folder).resolve()
     config = console.configuration(args)
     if not (folder / "results").is_dir():
         raise Failure(f"{folder}: no results/ in it; right would be the folder of a grid, or of its unpacked archive")
@@ -103,7 +103,7 @@ class Adoption:
             *reasons.of_recipe(config, step, basis),
             *reasons.of_code(step, basis),
             *reasons.of_inputs(config, step, basis),
-        ]
+        ] or list(reasons.of_other_inputs(step, basis))
         if differences:
             raise Refused("; ".join(differences))
 
@@ -123,7 +123,7 @@ class Adoption:
         except Refused:
             shutil.rmtree(coming)
             raise
-        record.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(source)})})
+        record.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(self.folder)})})
         # Between the two the result is not there, and no record says that it is.
         with work.claimed(step.work) if step.rule in TRAININGS else nullcontext():
             if target.exists():

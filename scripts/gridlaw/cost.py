@@ -271,7 +271,7 @@ def ranks(step: Step) -> int:
 
 
 def makespan(seconds: dict[Step, Span], cores: int | None, gpus: int | None, jobs: int | None) -> float:
-    """Seconds that some steps take together, those upstream first, the longest kind as soon as it can.
+    """Seconds that some steps take together, each begun as soon as what it needs is there and free.
 
     Args:
         seconds: of each step.
@@ -327,10 +327,10 @@ def _span(values: Collection[float]) -> Span:
 
 def _has_gpu() -> bool:
     """Whether this machine has a GPU of NVIDIA's."""
-    try:
-        import pynvml
+    import pynvml
 
+    try:
         pynvml.nvmlInit()
         return pynvml.nvmlDeviceGetCount() > 0
-    except (ImportError, pynvml.NVMLError):
+    except pynvml.NVMLError:
         return False

@@ -15,18 +15,21 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from gridlaw import provenance
 from gridlaw.bill import Limits, bill, counted
 from gridlaw.cost import Rates
-from gridlaw.overview import Overview, Terminal
+from gridlaw.overview import Overview
 from gridlaw.steps import Step
+from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
 
 if TYPE_CHECKING:
+    from snakemake.jobs import Reason
     from snakemake.workflow import Workflow
 
-# What Snakemake advises where a change did no harm; it would not last here.
+# What Snakemake advises where a change did no harm, which helps against that of a command only.
 ADVICE = "--cleanup-metadata"
 OURS = (
-    "If you are sure that a change does not change a result, scripts/accept.py keeps it: python scripts/accept.py MODEL"
-    " SIZE GPUS --note WHY"
+    "If you are sure that a change does not change a result, keep it:"
+    " python scripts/accept.py MODEL SIZE GPUS --note WHY; where only a rule's command changed:"
+    " snakemake --cleanup-metadata FILES"
 )
 
 
@@ -89,7 +92,7 @@ class Preview(logging.Handler):
         """The steps that Snakemake would run, upstream first, each with its reason."""
         dag = self._workflow.dag
         jobs = {self._verdicts.steps.of(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
-        return {step: str(dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
+        return {step: _words(step, dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
 
     def _limits(self) -> Limits:
         there = self._workflow.global_resources
@@ -97,6 +100,19 @@ class Preview(logging.Handler):
         if self._workflow.nodes is not None:
             return Limits(jobs=self._workflow.nodes, gpus=gpus)
         return Limits(cores=self._workflow._cores, gpus=gpus)
+
+
+def _words(step: Step, reason: Reason) -> str:
+    """What Snakemake has against a result that its record does not know of."""
+    if reason.forced:
+        return "asked for on the command line"
+    if reason.code_changed:
+        return f"the command of rule {step.rule} changed"
+    if reason.software_stack_changed:
+        return f"the environment of rule {step.rule} changed"
+    if reason.missing_output:
+        return f"files of {step.rule} results were removed, and are needed"
+    return str(reason)
 
 
 def announce(workflow: Workflow, config: dict) -> None:

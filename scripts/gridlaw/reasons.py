@@ -65,13 +65,25 @@ def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
     keys = {
         "corpus": "corpus",
         "tokenizer": "data.tokenizer" if step.rule == "slice" else f"tokenizer of {step.wildcards.get('model')}",
-        "seed": "seeds.pretrain",
-        "task": "tasks",
     }
+    if step.rule == "score":
+        keys = {"seed": "seeds.pretrain", "task": "tasks"}
     before, now = _axes(made["inputs"]), _axes(step.inputs)
     for axis, key in keys.items():
         if before[axis] != now[axis]:
             yield key + _change(axis, sorted(before[axis]), sorted(now[axis]))
+
+
+def of_other_inputs(step: Step, made: dict) -> Iterator[str]:
+    """Differences between the results that a result was made from and its step's, by their paths.
+
+    Args:
+        made: the result's record.
+    """
+    # What the user's own files are called says nothing.
+    before, now = (sorted(file for file in files if maker(file)) for files in (made["inputs"], step.inputs))
+    if before != now:
+        yield f"made from{_change('inputs', before, now)}"
 
 
 def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tuple[tuple[str, ...], object, object]]:

@@ -70,9 +70,10 @@ def read_json(file: str | Path) -> dict:
 def found(file: str | Path) -> dict | None:
     """The manifest or record in a file; None where there is none that can be read."""
     try:
-        return read_json(file)
+        content = read_json(file)
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def basis(made: dict) -> dict:

@@ -12,9 +12,9 @@ from gridlaw.steps import FILES, TRAININGS, Step, Steps
 
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
-# What a record must have to be judged.
+# What a record must have to be judged, and what nobody asks of thousands of them.
+NEEDED = {"recipe", "code", "inputs", "outputs", "started", "wall_seconds", "host"}
 NOT_ASKED = {"attempts", "environment", "hardware"}
-NEEDED = {"recipe", "code", "inputs", "outputs", "started"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,13 @@ class Verdict:
 
     def lines(self, but: Container[Step] = ()) -> tuple[str, ...]:
         """All that is to be said of it, but of replaced results of these steps."""
-        return *self.reasons, *(f"{step.name} is another result now" for step in self.replaced if step not in but)
+        replaced = [step.name for step in self.replaced if step not in but]
+        if len(replaced) > 3:
+            return (
+                *self.reasons,
+                f"{replaced[0]} and {len(replaced) - 1} more that it is made from are other results now",
+            )
+        return *self.reasons, *(f"{name} is another result now" for name in replaced)
 
 
 class Verdicts:
@@ -61,7 +67,7 @@ class Verdicts:
             made = self._records[file] = record.found(file)
             if made and "definitions" in made:
                 # They are most of a record, and the same in thousands.
-                made["definitions"] = self._definitions.setdefault(made["code"], made["definitions"])
+                made["definitions"] = self._definitions.setdefault(made.get("code"), made["definitions"])
                 for name in NOT_ASKED & made.keys():
                     del made[name]
         return self._records[file]
@@ -86,6 +92,8 @@ class Verdicts:
             *reasons.of_code(step, basis),
             *reasons.of_inputs(self.config, step, basis),
         )
+        # Whatever has no better name, so that no difference is passed over.
+        found = found or tuple(reasons.of_other_inputs(step, basis))
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
     def _sha256(self, file: str) -> str | None:

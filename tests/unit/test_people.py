@@ -185,8 +185,8 @@ class TestAccept:
     @pytest.mark.parametrize(
         ("arguments", "change", "message"),
         [
-            (["tiny"], {}, "nothing is stale there"),
-            (["tiny", "--step", "finetune"], RATE, "nothing is stale there"),
+            (["tiny"], {}, "nothing is stale there by its record"),
+            (["tiny", "--step", "finetune"], RATE, "nothing is stale there by its record"),
             ([], RATE, "no cell; right would be"),
             (["--step", "pretrain"], RATE, "no cell; right would be"),
             (["tiny"], {**RATE, "data": {"packing": "continuous"}},
@@ -231,7 +231,7 @@ class TestAdopt:
         said = run(adopt, elsewhere)
         assert due() == TABLES | {f"baseline {task}" for task in GRID["tasks"]}
         made = record.read_json("results/pretrain/tiny/8k/2/1/record.json")
-        assert made["adopted"]["from"] == str(elsewhere / "results/pretrain/tiny/8k/2/1")
+        assert made["adopted"]["from"] == str(elsewhere)
         assert made["host"] == "elsewhere"
         assert made["adopted"]["by"]
         assert said.splitlines()[-1].startswith("26 results adopted (")

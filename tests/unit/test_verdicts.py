@@ -199,12 +199,46 @@ def test_a_touched_file_is_the_same(texts, finished):
     assert stale(files()) == {}
 
 
+def test_a_renamed_file_is_the_same(texts, finished):
+    finished(files())
+    (texts / "b.txt").rename(texts / "c.txt")
+    assert stale(files()) == {}
+
+
+def test_other_inputs_whose_axis_has_no_name(finished):
+    steps = finished(configuration(GRID))
+    step = steps["pretrain tiny 1k 1 1"]
+    made = record.read_json(step.record)
+    made["inputs"]["results/trunk/tiny/1k/1/1/manifest.json"] = "0" * 64
+    record.write_json(step.record, made)
+    assert stale(configuration(GRID))[step.name] == ("made from: results/trunk/tiny/1k/1/1/manifest.json removed",)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"recipe": {}}', "[1, 2]", "half a rec"])
+def test_a_record_that_is_none(finished, content):
+    step = finished(configuration(GRID))["score tiny 1k 1"]
+    Path(step.record).write_text(content)
+    verdict = Verdicts(configuration(GRID)).of(step)
+    assert verdict.state == (STALE if content.startswith("{") else NEW)
+
+
 def test_a_result_replaced_by_hand(finished):
     steps = finished(configuration(GRID))
     Path(steps["pretrain tiny 1k 1 1"].folder, "manifest.json").write_text("another model")
     touched = stale(configuration(GRID))
     assert set(touched) == {f"finetune tiny 1k 1 1 {task}" for task in GRID["tasks"]}
     assert running(configuration(GRID))["score tiny 1k 1"] == {"pretrain tiny 1k 1 1 is another result now"}
+
+
+def test_many_replaced_results_are_counted(finished):
+    steps = finished(configuration(GRID))
+    for name in ("pretrain tiny 0 1 1", "pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1", "score small 8k 1"):
+        made = record.read_json(steps[name].record)
+        record.write_json(steps[name].record, made | {"accepted": []})
+    assert stale(configuration(GRID)) == {"aggregate": ()}
+    assert running(configuration(GRID))["figure_loss"] == {
+        "pretrain tiny 0 1 1 and 3 more that it is made from are other results now"
+    }
 
 
 def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
@@ -222,6 +256,13 @@ def test_a_new_size_has_no_reasons(finished):
     assert {name for name, why in found.items() if why} == {"figure_loss", "figure_scores", "figure_throughput"}
     assert "pretrain tiny 9k 1 1" in found
     assert "pretrain tiny 8k 1 1" not in found
+
+
+def test_another_schedule_is_named_once(finished):
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+    finished(configuration({**GRID, "pretrain": trunk}))
+    changed = configuration({**GRID, "pretrain": trunk | {"schedule": "independent"}})
+    assert stale(changed)["pretrain tiny 1k 1 1"] == ("pretrain.schedule trunk → independent",)
 
 
 def test_the_corpus_is_another(finished):

@@ -103,7 +103,7 @@ def test_the_grid_is_shown_before_the_job_list(kept):
     assert "\033" not in done.stderr
     # The advice for a harmless change is one that holds.
     assert "scripts/accept.py" in done.stdout
-    assert "--cleanup-metadata" not in done.stdout
+    assert "wipe its metadata" not in done.stdout
 
 
 def test_the_grid_is_shown_when_nothing_is_to_be_done(kept):
@@ -115,7 +115,7 @@ def test_the_grid_is_shown_when_nothing_is_to_be_done(kept):
 def test_what_was_asked_for_in_particular(kept):
     done = kept.snakemake("-n", "--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
     lines = done.stderr.splitlines()
-    assert "~ Forced execution: all cells" in lines
+    assert "~ asked for on the command line: all cells" in lines
     assert "to run  6 other jobs" in lines
     assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
     # One target: the grid is as it is, what would run is what was asked for.
@@ -126,6 +126,25 @@ def test_what_was_asked_for_in_particular(kept):
     assert "to run   1 fine-tuning\n" in done.stderr
     assert "on 100 jobs" in done.stderr
     assert "assumes 50 TFLOP/s" in done.stderr
+
+
+def test_a_command_that_changed(kept):
+    """Of that Snakemake's metadata alone knows, if there is any."""
+    seed(kept, GRID)
+    rule = kept.folder / "rules/finetune.smk"
+    before = rule.read_text()
+    rule.write_text(before.replace("HF_HUB_OFFLINE=1", "HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1"))
+    assert "~ the command of rule finetune changed: all cells" in kept.snakemake("-n", overlay=GRID).stderr
+    files = [str(file.relative_to(kept.folder)) for file in kept.folder.glob("results/finetune/**/*.*")]
+    kept.snakemake("--cleanup-metadata", *files, overlay=GRID)
+    assert kept.planned(overlay=GRID) == {}
+    rule.write_text(before)
+
+
+def test_touched_is_not_accepted(kept):
+    grid = but(finetune={"per_task": {"similarity": {"epochs": 2}}})
+    assert kept.snakemake("--touch", "--cores", "1", overlay=grid).returncode == 0
+    assert kept.planned(overlay=grid) == {"finetune": 2, "score": 2} | FIGURES
 
 
 def test_a_run_says_in_a_line_what_is_ahead(kept):
