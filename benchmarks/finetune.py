@@ -7,7 +7,7 @@ Two tasks: one of MRPC's size and lengths with one seed, where the training is w
 five seeds, where starting takes its share. The baseline is run_glue_baseline.py, a process for each seed: pairs padded
 to 128 tokens, fp32, dropout 0.1, validation in batches of 8. gridlaw is the pipeline's own scripts/finetune.py, one
 process for all seeds, with its default recipe: batches of like length, bf16 where the device multiplies in it, no
-dropout, validation in batches of 256. Model, examples, epochs, batch and learning rate are the same.
+dropout, validation in batches of 64. Model, examples, epochs, batch and learning rate are the same.
 
 Measured is from the start of the first process to the end of the last: imports, loading, tokenisation, training,
 evaluation. Both sides take turns; a ratio is that of two figures of the same round. Printed are medians over the rounds

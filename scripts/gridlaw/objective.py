@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from gridlaw.sparse import LastLayer, gather
+from gridlaw.sparse import LastLayer, attend_from_first, gather
 
 # Each family's masked-LM head, from hidden states of any shape (..., hidden) to logits (..., vocabulary).
 HEADS: dict[str, Callable[[PreTrainedModel, Tensor], Tensor]] = {
@@ -88,7 +88,10 @@ class Classify(nn.Module):
     def __init__(self, model: PreTrainedModel):
         super().__init__()
         self.model, self.config = model, model.config
-        self.last = LastLayer(model.base_model) if model.config.model_type in FIRST else None
+        self.last = None
+        if model.config.model_type in FIRST:
+            self.last = LastLayer(model.base_model)
+            attend_from_first(model.base_model)
 
     def forward(self, input_ids: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of the head, `logits` of shape (rows, classes), or (rows, 1) for a regression."""

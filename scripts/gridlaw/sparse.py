@@ -7,11 +7,13 @@ are unchanged. In a model of two layers this is a third of the arithmetic.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 # The module behind the last layer's attention, whose inputs and everything after it may be reduced to the positions.
 TAIL: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
@@ -27,6 +29,14 @@ BLOCK: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
     "modernbert": lambda body: body.layers[-1].mlp,
 }
 
+# The last layer's self-attention of families that take another function for it through transformers' interface.
+ATTENTION: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
+    "bert": lambda body: body.encoder.layer[-1].attention.self,
+    "roberta": lambda body: body.encoder.layer[-1].attention.self,
+    "electra": lambda body: body.encoder.layer[-1].attention.self,
+    "distilbert": lambda body: body.transformer.layer[-1].attention,
+}
+
 
 def gather(hidden: Tensor, positions: Tensor) -> Tensor:
     """Hidden states at some positions.
@@ -40,6 +50,46 @@ def gather(hidden: Tensor, positions: Tensor) -> Tensor:
     """
     # index_select, whose gradient is cheaper than that of indexing.
     return hidden.flatten(0, 1).index_select(0, positions.flatten()).view(*positions.shape, -1)
+
+
+def attend_from_first(body: PreTrainedModel) -> None:
+    """Let the last layer attend from the first position alone, for a model of whose output nothing else is read.
+
+    Outputs at the other positions are then meaningless. A family without an entry in `ATTENTION`, and an attention that
+    brings its own kernel, stay as they are.
+    """
+    if body.config.model_type in ATTENTION and body.config._attn_implementation in ("eager", "sdpa"):
+        AttentionInterface.register(_from_first.__name__, _from_first)
+        attention = ATTENTION[body.config.model_type](body)
+        # Layers share one configuration.
+        attention.config = copy.copy(body.config)
+        attention.config._attn_implementation = _from_first.__name__
+
+
+def _from_first(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attention of the first position, repeated at all of them, as their shape is what the layer goes on with.
+
+    Args:
+        query, key, value: shape (rows, heads, row length, head width).
+        mask: what may be looked at, booleans or 0 and large negative numbers; shape (rows, 1, queries or 1, keys).
+        scaling: of the products of queries and keys.
+        dropout: probability with which a weight is dropped.
+    """
+    scores = query[:, :, :1] @ key.transpose(2, 3) * scaling
+    if mask is not None:
+        mask = mask[:, :, :1]
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    weights = nn.functional.dropout(scores.softmax(-1), dropout, module.training)
+    return (weights @ value).transpose(1, 2).expand(-1, query.shape[2], -1, -1), None
 
 
 class LastLayer:
