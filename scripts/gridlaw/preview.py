@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from snakemake.workflow import Workflow
 
 # What Snakemake advises where a change did no harm, which helps against that of a command only.
-ADVICE = "--cleanup-metadata"
+ADVICE = "wipe its metadata"
 OURS = (
     "If you are sure that a change does not change a result, keep it:"
     " python scripts/accept.py MODEL SIZE GPUS --note WHY; where only a rule's command changed:"

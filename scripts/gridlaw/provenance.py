@@ -3,7 +3,8 @@
 Snakemake asks its metadata what made a result. Of an unpacked archive, or of results kept over a fresh clone, it has
 none, and takes what is stale as current and what was merely copied in another order as new. A record lies beside its
 result and knows. Nothing is written: where Snakemake has no metadata, or a person has accepted or adopted the result
-since, it is handed what the record says; and whatever its metadata says, it is told what is stale, and why.
+since, it is handed what the record says; and whatever its metadata says, it is told what is stale, and why. After a
+kill, it is told that no result of a step is incomplete: a record is the last thing that a step writes.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
             if step and verdicts.of(step).state == STALE:
                 return Stale(verdicts.of(step).lines(), job.output)
             return super().params_changed(job, file)
+
+        async def incomplete(self, job) -> list:
+            step = verdicts.steps.of(str(job.output[0])) if job.output else None
+            return [] if step else await super().incomplete(job)
 
         def _clear_cache(self) -> None:
             answer.cache_clear()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import configuration, finish
+from snakemake.persistence.file import FilePersistence
 
 from gridlaw import record
 from gridlaw.steps import FILES, Steps
@@ -139,6 +140,18 @@ def test_a_command_that_changed(kept):
     kept.snakemake("--cleanup-metadata", *files, overlay=GRID)
     assert kept.planned(overlay=GRID) == {}
     rule.write_text(before)
+
+
+def test_a_killed_run_goes_on_with_the_same_command(kept):
+    """What was being made has no record; what was made and not yet noted by Snakemake has one."""
+    with chdir(kept.folder):
+        model, score = Path("results/pretrain/tiny/4k/1/1"), Path("results/score/tiny/2k/1")
+        (model / "record.json").unlink()
+        persistence = FilePersistence()
+        for file in [*model.glob("*.json"), *score.iterdir()]:
+            persistence._mark_incomplete(str(file), None)
+    assert kept.planned(overlay=GRID) == {"pretrain": 1, "finetune": 2, "score": 1} | FIGURES
+    assert kept.planned("--rerun-incomplete", overlay=GRID) == {"pretrain": 1, "finetune": 2, "score": 1} | FIGURES
 
 
 def test_touched_is_not_accepted(kept):
