@@ -114,7 +114,7 @@ def _line(error: ValidationError) -> str:
             missing = next(name for name in rule if name not in error.instance)
             return f"{key}.{missing}: missing; it must be given".removeprefix("the configuration.")
         case "type" if isinstance(error.instance, str) and _number(error.instance) and rule in ("number", "integer"):
-            return f"{key}: {value} is text, not a number; YAML reads a number as {_number(error.instance)}"
+            return f"{key}: {value} is text, not a number; {_as_number(error.instance)}"
         case "type" if error.instance is None:
             return f"{key}: empty; it must be {_either(rule)}{right}"
         case "type":
@@ -173,6 +173,13 @@ def _number(text: str) -> str | None:
         whole, decimals, sign, exponent = match.groups()
         return f"{whole}{decimals if decimals and decimals != '.' else '.0'}e{sign or '+'}{exponent}"
     return text if re.fullmatch(r"[+-]?\d+(\.\d*)?", text) else None
+
+
+def _as_number(text: str) -> str:
+    """How to give a number that was read as text."""
+    if _number(text) == text:
+        return "write it without quotes, and in a file for --configfile: within brackets of --config all is text"
+    return f"YAML reads a number as {_number(text)}"
 
 
 def _either(types: str | list[str]) -> str:

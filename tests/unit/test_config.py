@@ -34,6 +34,7 @@ MISTAKES = {
     "unknown key of a model": ("catalogue: {models: {tiny: {shape: {hiden_size: 3}}}}", "shape.hiden_size", "did you mean hidden_size?"),
     "unknown override": ("pretrain: {per_model: {tiny: {epochs: 3}}}", "pretrain.per_model.tiny.epochs: unknown key", "passes"),
     "text for a number": ("pretrain: {learning_rate: 1e-4}", 'pretrain.learning_rate: "1e-4" is text', "1.0e-4"),
+    "number in quotes": ("gpus: ['2']", 'gpus.0: "2" is text', "without quotes"),
     "text for an override": ("finetune: {per_task: {sentiment: {learning_rate: 3e-5}}}", "finetune.per_task.sentiment.learning_rate", "3.0e-5"),
     "wrong type": ("models: tiny", "models: \"tiny\" is not a list", "a list of names"),
     "wrong number": ("gpus: [0]", "gpus.0: 0 is too small", "least is 1"),
