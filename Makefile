@@ -29,7 +29,7 @@ demo: setup
 	@echo "Figures: results/figures/scores.png  loss.png  throughput.png  (each also as .svg, .pdf and .csv)"
 
 test: setup lint
-	python -m pytest tests
+	python -m pytest -rs tests
 
 lint: setup
 	ruff check .

@@ -42,6 +42,11 @@ rule all:
     localrule: True
 
 
+if workflow.remote_exec:
+    from gridlaw import slurm
+
+    slurm.pass_on_sigterm()
+
 if CLUSTER and workflow.is_main_process:
     from gridlaw import slurm
 

@@ -37,7 +37,7 @@ workflow.global_resources["turn"] = 1
 # CPUs that cutting, counting and tokenising a corpus take.
 THREADS = SITE["cpu"]["cpus"] if CLUSTER else 16
 
-# Jobs that share a Slurm job: the fine-tunings of a cell and its score; all comparisons of ranks.
+# Jobs that share a Slurm job: the fine-tunings of a cell; all comparisons of ranks.
 EVALUATION = "evaluation_{model}_{size}_{gpus}" if CLUSTER else None
 RANKS = "ranks" if CLUSTER else None
 

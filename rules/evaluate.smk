@@ -18,12 +18,9 @@ rule score:
         record="results/score/{model}/{size}/{gpus}/record.json",
     log:
         "logs/score/{model}/{size}/{gpus}.log",
-    group:
-        EVALUATION
+    localrule: True
     conda:
         "../envs/analysis.yaml"
-    resources:
-        **demand("score"),
     params:
         recipe=recipe("score"),
         code=digest("score"),

@@ -47,10 +47,9 @@ class Demands:
         if self._site is None:
             ranks = {"trunk": _gpus, "pretrain": _gpus, "finetune": 1}.get(rule)
             return {"gpu": ranks} if ranks else {}
-        if rule not in ("trunk", "pretrain", "finetune", "score"):
+        if rule not in ("trunk", "pretrain", "finetune"):
             return self._everywhere(self._site["cpu"]) | ({"turn": 1} if rule == "ranks" else {})
-        # A cell's score shares the Slurm job of its fine-tunings, and has to say the same.
-        ranks = _one if rule in ("finetune", "score") else _ranks
+        ranks = _one if rule == "finetune" else _ranks
         gpu, place = self._gpu or {}, self._gpu or self._site["cpu"]
         demands = {
             **self._everywhere(place),
@@ -138,11 +137,9 @@ class Demands:
 
     def _rows(self, rule: str, job: Wildcards) -> tuple[int, int]:
         """Rows that a rank holds at once, and their length."""
-        if rule in ("finetune", "score"):
-            tasks = [job.task] if rule == "finetune" else self._config["tasks"]
-            every = [recipes.finetune_parameters(self._config, job.model, task) for task in tasks]
-            held = max(min(one["batch_size"], one["device_batch_size"]) * one["max_length"] for one in every)
-            return held, 1
+        if rule == "finetune":
+            parameters = recipes.finetune_parameters(self._config, job.model, job.task)
+            return min(parameters["batch_size"], parameters["device_batch_size"]), parameters["max_length"]
         parameters = recipes.pretrain_parameters(self._config, job.model)
         return min(parameters["batch_size"], parameters["device_batch_size"]), self._config["data"]["row_length"]
 

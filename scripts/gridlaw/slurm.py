@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import snakemake_executor_plugin_slurm as plugin
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 if TYPE_CHECKING:
     from snakemake.jobs import AbstractJob
@@ -122,6 +124,24 @@ class Watch:
 
         preempted: set[str] = set()
         plugin.query_job_status, plugin.Executor.report_job_error = queried, reported
+
+
+def pass_on_sigterm() -> None:
+    """Have a job's Snakemake pass SIGTERM on to the programs that it runs.
+
+    With its usual way of telling processes apart (proctrack/cgroup) Slurm signals the first process of a step alone.
+    """
+    wind_up = JobScheduler.exit_gracefully
+
+    def passed(*arguments: object) -> None:
+        for shell in psutil.Process().children():
+            for program in shell.children():
+                # It would end the step, which gets the signal from Slurm itself.
+                if program.name() != "srun":
+                    program.terminate()
+        wind_up(*arguments)
+
+    JobScheduler.exit_gracefully = passed
 
 
 def check(site: dict) -> None:

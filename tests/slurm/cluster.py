@@ -1,8 +1,8 @@
-"""A real Slurm on one host: two nodes with two GPUs each, which are character devices that nothing opens.
+"""A real Slurm on one host: six nodes with two GPUs each, which are character devices that nothing opens.
 
     python tests/slurm/cluster.py    # holds a cluster until Ctrl-C
 
-Munge, MariaDB, slurmdbd, slurmctld and two slurmd run from a folder of their own and end with it. Only /etc/slurm, where
+Munge, MariaDB, slurmdbd, slurmctld and six slurmd run from a folder of their own and end with it. Only /etc/slurm, where
 Slurm's programs look without being told, holds links to its configuration meanwhile.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd", "mariadb-install-db")
-NODES = ("n1", "n2")
+NODES = tuple(f"n{number}" for number in range(1, 7))
 ETC = Path("/etc/slurm")
 FILES = ("slurm.conf", "slurmdbd.conf", "gres.conf", "cgroup.conf")
 MYSQL_PORT = 13306
@@ -65,11 +65,13 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
-NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-17002] CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=10000 Gres=gpu:2
+NodeName=n[1-6] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-17006] CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=10000 Gres=gpu:2
 PartitionName=cpu Nodes=n[1-2] Default=YES MaxTime=1-0 PriorityTier=1
 PartitionName=gpu Nodes=n[1-2] MaxTime=1-0 PriorityTier=1
-PartitionName=scavenge Nodes=n[1-2] MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL
-PartitionName=urgent Nodes=n[1-2] MaxTime=1-0 PriorityTier=10
+PartitionName=cancelling Nodes=n3 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL
+PartitionName=requeueing Nodes=n4 MaxTime=1-0 PriorityTier=1
+PartitionName=urgent Nodes=n[3-4] MaxTime=1-0 PriorityTier=10
+PartitionName=shaky Nodes=n[5-6] MaxTime=1-0 PriorityTier=1
 """
 SLURMDBD = """
 AuthType=auth/munge
@@ -163,8 +165,8 @@ class Cluster:
 
     def idle(self) -> bool:
         """Whether all nodes wait for work."""
-        states = _answer("sinfo", "--noheader", "--Node", "--partition", "cpu", "--format", "%T").split()
-        return states == ["idle"] * len(NODES)
+        states = _answer("sinfo", "--noheader", "--Node", "--format", "%N %T").splitlines()
+        return set(states) == {f"{node} idle" for node in NODES}
 
     def empty(self) -> None:
         """Cancel all jobs and wait until none is left."""
@@ -174,7 +176,7 @@ class Cluster:
 
     def _configure(self) -> None:
         self.folder.chmod(0o755)
-        for name in ("run", "log", "spool/n1", "spool/n2", "state", "db", "etc"):
+        for name in ("run", "log", *(f"spool/{node}" for node in NODES), "state", "db", "etc"):
             (self.folder / name).mkdir(parents=True)
         for node in NODES:
             (self.folder / "dev" / node).mkdir(parents=True)

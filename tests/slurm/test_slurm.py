@@ -1,20 +1,229 @@
-"""What the site file names and the cluster does not have ends the workflow before any job, on a real Slurm."""
+"""The workflow through real Slurm jobs: the same scores as on one machine, and failures that end well.
 
+Failures are tried side by side, each in a clone and on nodes of its own: most of their time is waiting for Slurm.
+"""
+
+import json
+import os
+import shutil
+import signal
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
-from cluster import Cluster, NotHere
+from cluster import Cluster, NotHere, wait_for
+from conftest import Workflow
+
+from gridlaw import record
 
 SITE = {
     "account": "lab",
     "cpu": {"partition": "cpu", "cpus": 2},
     "gpu": {"partition": "gpu", "cpus_per_gpu": 1},
-    "max_mem_mb": 9000,
+    "max_mem_mb": 4000,
 }
+GRID = {
+    "models": ["tiny"],
+    "sizes": ["2k"],
+    "gpus": [1, 2],
+    "tasks": ["sentiment", "similarity"],
+    "seeds": {"pretrain": [1], "finetune": [1]},
+    "exclude": [],
+    "data": {"held_out_words": 500},
+    "finetune": {"epochs": 1},
+    "catalogue": {
+        "tokenizers": {"wordpiece": {"vocab_size": 600}},
+        "corpora": {"toy": {"words": "8k"}},
+        "tasks": {
+            "sentiment": {"train_size": 40, "validation_size": 40},
+            "similarity": {"train_size": 40, "validation_size": 40},
+        },
+    },
+}
+# A training that outlasts what is done to it.
+LONG = GRID | {"pretrain": {"passes": 100000}, "checkpoint_minutes": 0.05}
+# Of whatever is waited for.
+SECONDS = 200
 
 
-@pytest.fixture(scope="session")
+class Clone:
+    """A clone on the cluster, and Snakemake in it, with what pre-training is made from."""
+
+    def __init__(self, cluster: Cluster, prepared: Path, folder: Path):
+        self.cluster, self.folder = cluster, folder
+        shutil.copytree(prepared, folder, symlinks=True)
+        self.site()
+
+    def site(self, **changes):
+        """Write the site file, with what differs from `SITE`."""
+        (self.folder / "profiles/slurm/site.yaml").write_text(yaml.safe_dump(SITE | changes))
+
+    def start(self, *arguments, overlay=LONG):
+        """Start Snakemake, as one would type it."""
+        (self.folder / "overlay.json").write_text(json.dumps(overlay))
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments, "--configfile", "overlay.json"]
+        with open(self.folder / "said", "wb") as said:
+            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+            environment = {**os.environ, "PATH": path}
+            self.head = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=said)
+
+    def pretrain(self, *arguments, gpus=1, overlay=LONG):
+        self.record = self.folder / f"results/pretrain/tiny/2k/{gpus}/1/record.json"
+        self.log = self.folder / f"logs/pretrain/tiny/2k/{gpus}/1.log"
+        self.start(str(self.record.relative_to(self.folder)), *arguments, overlay=overlay)
+
+    def end(self):
+        """Wait for Snakemake; its status."""
+        wait_for(lambda: self.head.poll() is not None, "Snakemake to end", self.said, SECONDS)
+        return self.head.returncode
+
+    def said(self):
+        return (self.folder / "said").read_text()
+
+    def failed(self):
+        """The line at the end of the one job that failed."""
+        lines = [line for line in self.said().splitlines() if line.startswith("failed: ")]
+        assert len(lines) == 1, self.said()
+        return lines[0]
+
+    def jobs(self, fields="%i"):
+        """What squeue says of the clone's running jobs."""
+        command = ["squeue", "--noheader", "--states=RUNNING", f"--format=%Z|{fields}"]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        lines = [line.partition("|") for line in answer.splitlines()]
+        return [what for folder, _, what in lines if folder == str(self.folder)]
+
+    def training(self):
+        """Wait until the training has a checkpoint; the number of its job."""
+        work = self.folder / "work/pretrain/tiny/2k/1/1"
+        wait_for(lambda: self.jobs() and list(work.glob("checkpoint-*")), "a checkpoint", self.said, SECONDS)
+        return self.jobs()[0]
+
+    def goes_on(self):
+        """Wait for another attempt to go on from a checkpoint, and end it."""
+        wait_for(lambda: "continuing from update" in _text(self.log), "another attempt", self.said, SECONDS)
+        self.cancel()
+
+    def cancel(self):
+        self.head.send_signal(signal.SIGINT)
+        assert self.end() != 0
+        assert not self.record.exists()
+
+
+def _text(file):
+    return file.read_text() if file.exists() else ""
+
+
+def _slurm(*command):
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+
+def _urgent(node):
+    _slurm("sbatch", "--partition=urgent", f"--nodelist={node}", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
+
+
+def time_limit(clone):
+    clone.pretrain("--retries", "1")
+    number = clone.training()
+    assert clone.jobs("%l") == ["10:00"]
+    _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    wait_for(lambda: "SIGTERM after update" in _text(clone.log), "the training to save", clone.said, SECONDS)
+    wait_for(lambda: clone.jobs("%l") == ["20:00"], "an attempt with more time", clone.said, SECONDS)
+    clone.goes_on()
+
+
+def memory(clone):
+    clone.site(gpu=None, max_mem_mb=1000)
+    clone.pretrain("--retries", "0", gpus=4, overlay=LONG | {"gpus": [4], "finetune": {"epochs": 1, "gpus": "all"}})
+    assert clone.end() == 1
+    assert "memory: it used more than it had asked for" in clone.failed()
+
+
+def cancelled(clone):
+    clone.pretrain("--retries", "0")
+    number = clone.training()
+    _slurm("scancel", number)
+    assert clone.end() == 1
+    assert f"failed: pretrain tiny 2k 1 1 (attempt 1, Slurm job {number}): cancelled" in clone.failed()
+
+
+def preempted_and_cancelled(clone):
+    clone.site(gpu={"partition": "cancelling", "cpus_per_gpu": 1})
+    clone.pretrain("--retries", "0")
+    clone.training()
+    _urgent("n3")
+    assert clone.end() == 1
+    assert "preempted" in clone.failed()
+
+
+def preempted_and_requeued(clone):
+    clone.site(gpu={"partition": "requeueing", "cpus_per_gpu": 1})
+    clone.pretrain("--retries", "0")
+    clone.training()
+    _urgent("n4")
+    clone.goes_on()
+
+
+def lost_node(clone):
+    clone.site(gpu={"partition": "shaky", "cpus_per_gpu": 1})
+    clone.pretrain()
+    clone.training()
+    node = clone.jobs("%N")[0]
+    clone.cluster.kill_node(node)
+    clone.goes_on()
+    clone.cluster.node(node)
+
+
+def dead_head(clone):
+    clone.pretrain()
+    number = clone.training()
+    clone.head.kill()
+    clone.head.wait()
+    clone.start("--unlock")
+    assert clone.end() == 0, clone.said()
+    clone.pretrain()
+    assert clone.end() != 0
+    assert f"Slurm jobs of an earlier run still work in this folder: {number}. Wait for them to end" in clone.said()
+    assert clone.jobs() == [number], "no second writer"
+    _slurm("scancel", number)
+
+
+def full_disk(clone):
+    results = clone.folder / "results"
+    results.mkdir(exist_ok=True)
+    _slurm("mount", "-t", "tmpfs", "-o", "size=100k", "none", str(results))
+    try:
+        clone.pretrain("--retries", "0", overlay=GRID)
+        assert clone.end() == 1
+        assert "disk: no space is left" in clone.failed()
+        assert not clone.record.exists()
+        _slurm("mount", "-o", "remount,size=100m", str(results))
+        clone.pretrain("--retries", "0", overlay=GRID)
+        assert clone.end() == 0, clone.said()
+        assert clone.record.exists()
+    finally:
+        _slurm("umount", "--lazy", str(results))
+
+
+def several_nodes(clone):
+    clone.pretrain("--retries", "0", gpus=2, overlay=GRID | {"gpus_per_node": 1})
+    seen = wait_for(lambda: clone.jobs("%D %b"), "the job", clone.said, SECONDS)
+    assert seen == ["2 gres:gpu:1"]
+    assert clone.end() == 0, clone.said() + _text(clone.log)
+    assert record.read_json(clone.record)["ranks"] == 2
+
+
+TRIALS = (
+    preempted_and_requeued, time_limit, lost_node, full_disk, dead_head, memory, cancelled, preempted_and_cancelled,
+    several_nodes,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
 def cluster():
     """The cluster; tests are skipped, with the reason, where it cannot be."""
     try:
@@ -25,20 +234,34 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture
-def slurm(cluster, workflow):
-    """A clone on an idle cluster; `site` writes its site file with what differs from this cluster's own."""
-    cluster.empty()
-    profile = workflow.folder / "profiles/slurm/profile.yaml"
+@pytest.fixture(scope="module")
+def prepared(cluster, tmp_path_factory):
+    """A clone in which what needs no training is made."""
+    made = Workflow(tmp_path_factory.mktemp("prepared"))
+    profile = made.folder / "profiles/slurm/profile.yaml"
     profile.write_text(profile.read_text().replace("before-status-checks: 20", "before-status-checks: 2"))
+    done = made.snakemake("--cores", "2", "--until", "slice", overlay=GRID)
+    assert done.returncode == 0, done.stderr
+    return made.folder
 
-    def site(**changes):
-        (workflow.folder / "profiles/slurm/site.yaml").write_text(yaml.safe_dump(SITE | changes))
 
-    workflow.site = site
-    site()
-    yield workflow
-    cluster.empty()
+@pytest.fixture(scope="module")
+def trials(cluster, prepared, tmp_path_factory):
+    """What is tried, side by side."""
+    folder = tmp_path_factory.mktemp("trials")
+
+    def attempt(trial):
+        clone = Clone(cluster, prepared, folder / trial.__name__)
+        try:
+            trial(clone)
+        finally:
+            if clone.jobs():
+                _slurm("scancel", *clone.jobs())
+            if clone.head.poll() is None:
+                clone.head.kill()
+
+    with ThreadPoolExecutor(4) as pool:
+        yield {trial: pool.submit(attempt, trial) for trial in TRIALS}
 
 
 @pytest.mark.parametrize(
@@ -52,12 +275,37 @@ def slurm(cluster, workflow):
         ({"gpu": {"partitions": "gpu"}}, "site: gpu.partitions: unknown key; right would be one of"),
     ],
 )
-def test_what_the_cluster_does_not_have_is_one_line_at_once(slurm, site, line):
-    slurm.site(**site)
-    done = slurm.snakemake("--profile", "slurm", "--directory", "missing")
-    assert done.returncode != 0
-    said = [one for one in done.stderr.splitlines() if one.startswith("site: ")]
+def test_what_the_cluster_does_not_have_is_one_line_at_once(cluster, prepared, tmp_path, site, line):
+    clone = Clone(cluster, prepared, tmp_path / "clone")
+    clone.site(**site)
+    clone.start()
+    assert clone.end() != 0
+    said = [one for one in clone.said().splitlines() if one.startswith("site: ")]
     assert len(said) == 1
     assert line in said[0]
-    queue = subprocess.run(["squeue", "--noheader"], check=True, capture_output=True, text=True, timeout=60)
-    assert not queue.stdout
+    assert "submitted" not in clone.said()
+
+
+@pytest.mark.parametrize("trial", TRIALS)
+def test_ends_well(trials, trial):
+    trials[trial].result()
+
+
+def test_the_same_scores_as_on_one_machine(cluster, prepared, tmp_path):
+    clone = Clone(cluster, prepared, tmp_path / "cluster")
+    shutil.rmtree(clone.folder / "resources")
+    clone.start(overlay=GRID)
+    here = Workflow(tmp_path / "here")
+    done = here.snakemake("--cores", "2", overlay=GRID)
+    assert done.returncode == 0, done.stderr
+    assert clone.end() == 0, clone.said()
+    columns = ["model", "size", "gpus", "task", "metric", "value"]
+    both = [pd.read_csv(folder / "results/scores.csv")[columns] for folder in (clone.folder, here.folder)]
+    pd.testing.assert_frame_equal(*both, check_exact=True)
+    for gpus in (1, 2):
+        run = Path("results/pretrain/tiny/2k", str(gpus), "1")
+        made = record.read_json(clone.folder / run / "record.json")
+        assert made["ranks"] == gpus
+        assert made["attempts"][-1]["slurm_job"]
+        digests = {record.sha256(folder / run / "model/model.safetensors") for folder in (clone.folder, here.folder)}
+        assert len(digests) == 1
