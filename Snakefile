@@ -50,7 +50,7 @@ if workflow.remote_exec:
 if CLUSTER and workflow.is_main_process:
     from gridlaw import slurm
 
-    WATCH = slurm.Watch(workflow)
+    WATCH = slurm.Watch(workflow, SITE)
 
     onstart:
         slurm.check(SITE)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,10 +31,16 @@ STATES = {
     "PREEMPTED": "preempted: a job of more importance took its place",
     "NODE_FAIL": "node: the machine that it ran on was lost",
 }
+# How logs tell why a program failed: in a line of its own, by an exception, or in what torchrun says of a killed rank.
+ENDS = (r"error: ", r"(?!torch\.distributed)[\w.]*(Error|Exception)\b", r" *traceback : (?=Signal)")
+# Slurm may send a warning so many seconds early.
+WARNING_RESOLUTION = 60
+# Of a training that Slurm told to save.
+SAVED = "it was told to save, and did"
 # What logs say of causes that Slurm has no state for: its own says FAILED when a step ran out of memory.
 WORDS = {
     STATES["OUT_OF_MEMORY"]: r"oom.kill|exceeded memory limit|Out Of Memory",
-    "time or preemption: it was told to save, and did": r"SIGTERM after update",
+    SAVED: r"SIGTERM after update",
     "disk: no space is left": r"No space left on device|Disk quota exceeded",
 }
 
@@ -46,12 +53,14 @@ class Failed:
         job: of Snakemake.
         number: Slurm's number of the job; None if it was not even submitted.
         said: the plugin's message.
+        save_seconds: how long before its time limit Slurm tells it to save.
     """
 
     job: AbstractJob
     number: str | None
     attempt: int
     said: str
+    save_seconds: int
 
     def why(self) -> str:
         """The cause, in words."""
@@ -64,7 +73,8 @@ class Failed:
         if state[1] in STATES:
             return STATES[state[1]]
         text = "\n".join(_tail(log) for log in self.logs())
-        return next((why for why, words in WORDS.items() if re.search(words, text)), self._error())
+        why = next((why for why, words in WORDS.items() if re.search(words, text)), self._error())
+        return f"{self._told()}: {SAVED}" if why == SAVED else why
 
     def logs(self) -> Iterator[Path]:
         """What the job's programs said, then Slurm."""
@@ -72,18 +82,26 @@ class Failed:
         if self.number:
             yield from Path("logs/slurm").rglob(f"{self.number}.log")
 
+    def _told(self) -> str:
+        """Why Slurm told it to save: the time limit was near, or it was not."""
+        times = _seconds_used_and_minutes_asked(self.number)
+        if times is None:
+            return "time or preemption"
+        return "time" if times[1] * 60 - times[0] <= self.save_seconds + WARNING_RESOLUTION else "preempted"
+
     def _error(self) -> str:
-        """The last that the program said, else what Slurm did."""
+        """The last that the program said of why it failed, or at all, else what Slurm did."""
         said = [line for log in self.job.log for line in _tail(Path(log)).splitlines() if line.strip()]
+        said = next(filter(None, ([line for line in said if re.match(end, line)] for end in ENDS)), said)
         slurm = [line for log in self.logs() for line in _tail(log).splitlines() if line.startswith("srun: error: ")]
-        return f"error: {(said[-1:] or slurm[:1] or ['see the log'])[0].removeprefix('error: ')}"
+        return "error: " + re.sub(r"error: | *traceback : ", "", (said[-1:] or slurm[:1] or ["see the log"])[0])
 
 
 class Watch:
     """Follows the jobs of a workflow, so that it can say at the end what became of those that failed."""
 
-    def __init__(self, workflow: Workflow):
-        self._workflow = workflow
+    def __init__(self, workflow: Workflow, site: dict):
+        self._workflow, self._save_seconds = workflow, site["save_seconds"]
         self._failures: dict[AbstractJob, Failed] = {}
         self._mend()
 
@@ -104,7 +122,7 @@ class Watch:
     def _mend(self) -> None:
         """Have the plugin end the jobs that it would wait for without an end, and tell of those that failed."""
         query, report = plugin.query_job_status, plugin.Executor.report_job_error
-        failures = self._failures
+        failures, save_seconds = self._failures, self._save_seconds
 
         async def queried(*arguments: object) -> tuple:
             states, seconds = await query(*arguments)
@@ -119,7 +137,7 @@ class Watch:
 
         def reported(executor: plugin.Executor, info: SubmittedJobInfo, msg: str | None = None, **more: object) -> None:
             said = (msg or "").replace("'CANCELLED'", "'PREEMPTED'") if info.external_jobid in preempted else msg or ""
-            failures[info.job] = Failed(info.job, info.external_jobid, info.job.attempt, said)
+            failures[info.job] = Failed(info.job, info.external_jobid, info.job.attempt, said, save_seconds)
             report(executor, info, msg=msg, **more)
 
         preempted: set[str] = set()
@@ -187,6 +205,16 @@ def _answer(*question: str) -> str:
         sys.exit(f"{question[0]} is not there; snakemake --profile slurm runs on a login node of a Slurm cluster")
     except subprocess.CalledProcessError as error:
         sys.exit(f"{question[0]}: {error.stderr.strip()}")
+
+
+def _seconds_used_and_minutes_asked(job: str) -> tuple[int, int] | None:
+    """Run time of a job and its limit, from the accounting; None where it does not tell."""
+    question = ["sacct", "--allocations", "--noheader", "--parsable2", "--jobs", job]
+    with suppress(OSError, subprocess.SubprocessError, ValueError):
+        done = subprocess.run([*question, "--format", "ElapsedRaw,TimelimitRaw"], capture_output=True, timeout=60)
+        used, asked = done.stdout.split(b"|")
+        return int(used), int(asked)
+    return None
 
 
 def _tail(log: Path) -> str:

@@ -69,6 +69,7 @@ NodeName=n[1-6] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-17006] CPUs=8
 PartitionName=cpu Nodes=n[1-2] Default=YES MaxTime=1-0 PriorityTier=1
 PartitionName=gpu Nodes=n[1-2] MaxTime=1-0 PriorityTier=1
 PartitionName=cancelling Nodes=n3 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL
+PartitionName=gracious Nodes=n3 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL GraceTime=60
 PartitionName=requeueing Nodes=n4 MaxTime=1-0 PriorityTier=1
 PartitionName=urgent Nodes=n[3-4] MaxTime=1-0 PriorityTier=10
 PartitionName=shaky Nodes=n[5-6] MaxTime=1-0 PriorityTier=1

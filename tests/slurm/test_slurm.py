@@ -12,7 +12,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hub
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from cluster import Cluster, NotHere, wait_for
@@ -62,13 +64,13 @@ class Clone:
         """Write the site file, with what differs from `SITE`."""
         (self.folder / "profiles/slurm/site.yaml").write_text(yaml.safe_dump(SITE | changes))
 
-    def start(self, *arguments, overlay=LONG):
+    def start(self, *arguments, overlay=LONG, environment=None):
         """Start Snakemake, as one would type it."""
         (self.folder / "overlay.json").write_text(json.dumps(overlay))
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments, "--configfile", "overlay.json"]
         with open(self.folder / "said", "wb") as said:
             path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-            environment = {**os.environ, "PATH": path}
+            environment = {**os.environ, "PATH": path, **(environment or {})}
             self.head = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=said)
 
     def pretrain(self, *arguments, gpus=1, overlay=LONG):
@@ -136,6 +138,27 @@ def time_limit(clone):
     clone.goes_on()
 
 
+def time_up(clone):
+    clone.pretrain("--retries", "0")
+    number = clone.training()
+    _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    assert clone.end() == 1
+    assert "time: it was told to save, and did" in clone.failed()
+
+
+def killed_rank(clone):
+    """What torchrun and the other rank say of it comes after."""
+    clone.pretrain("--retries", "0", gpus=2)
+    work = clone.folder / "work/pretrain/tiny/2k/2/1"
+    wait_for(lambda: clone.jobs() and list(work.glob("checkpoint-*")), "a checkpoint", clone.said, SECONDS)
+    processes = [process for process in psutil.process_iter() if process.name().startswith("python")]
+    ranks = [process for process in processes if process.cwd() == str(clone.folder) and "RANK" in process.environ()]
+    assert len(ranks) == 2
+    ranks[-1].kill()
+    assert clone.end() == 1
+    assert "error: Signal 9 (SIGKILL) received" in clone.failed()
+
+
 def memory(clone):
     clone.site(gpu=None, max_mem_mb=1000)
     clone.pretrain("--retries", "0", gpus=4, overlay=LONG | {"gpus": [4], "finetune": {"epochs": 1, "gpus": "all"}})
@@ -158,6 +181,16 @@ def preempted_and_cancelled(clone):
     _urgent("n3")
     assert clone.end() == 1
     assert "preempted" in clone.failed()
+
+
+def preempted_and_saved(clone):
+    clone.site(gpu={"partition": "gracious", "cpus_per_gpu": 1})
+    clone.pretrain("--retries", "0")
+    clone.training()
+    _urgent("n3")
+    assert clone.end() == 1
+    assert "preempted" in clone.failed()
+    assert "SIGTERM after update" in _text(clone.log)
 
 
 def preempted_and_requeued(clone):
@@ -219,7 +252,7 @@ def several_nodes(clone):
 
 TRIALS = (
     preempted_and_requeued, time_limit, lost_node, full_disk, dead_head, memory, cancelled, preempted_and_cancelled,
-    several_nodes,
+    several_nodes, time_up, preempted_and_saved, killed_rank,
 )  # fmt: skip
 
 
@@ -309,3 +342,19 @@ def test_the_same_scores_as_on_one_machine(cluster, prepared, tmp_path):
         assert made["attempts"][-1]["slurm_job"]
         digests = {record.sha256(folder / run / "model/model.safetensors") for folder in (clone.folder, here.folder)}
         assert len(digests) == 1
+
+
+def test_nodes_without_a_network(cluster, tmp_path):
+    """Programs of jobs run where nothing but the loopback of their own is."""
+    made = Workflow(tmp_path / "clone")
+    hub.fill(tmp_path / "hub")
+    offline = 'touch "offline-$SLURM_JOB_ID"; unshare --net sh -c \'ip link set lo up && exec python "$@"\' python "$@"'
+    clone = Clone(cluster, made.folder, tmp_path / "cluster")
+    clone.site(gpu=None, before=f"python() {{ {offline}; }}")
+    with hub.serve(tmp_path / "hub") as address:
+        environment = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+        clone.start(overlay=hub.GRID | {"gpus": [1, 2]}, environment=environment)
+        assert clone.end() == 0, clone.said()
+    assert pd.read_csv(clone.folder / "results/runs.csv")["held_out_loss"].notna().all()
+    # Segments, pack, two pre-trainings of each size and the fine-tunings of two cells.
+    assert len(list(clone.folder.glob("offline-*"))) >= 7

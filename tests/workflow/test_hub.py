@@ -2,79 +2,16 @@
 
 import copy
 import json
-import random
 
 import pandas as pd
 import pytest
-from hub import COMMIT, serve
-
-WORDS = [f"{a}{b}" for a in ("ba", "do", "ki", "lu", "me") for b in ("na", "ro", "ti", "su", "pe", "go")]
-GRID = {
-    "models": ["released"],
-    "sizes": [0, "1k"],
-    "gpus": [1],
-    "tasks": ["pairs"],
-    "seeds": {"pretrain": [1], "finetune": [1]},
-    "exclude": [],
-    "corpus": "stories",
-    "data": {"tokenizer": "released", "held_out_words": 200},
-    "finetune": {"epochs": 1, "train_examples": [8, "all"]},
-    "catalogue": {
-        "models": {"released": {"pretrained": "someone/encoder", "revision": "main"}},
-        "corpora": {"stories": {"source": "hub", "dataset": "someone/stories", "revision": "v1", "held_out_split":
-        "validation"}}, "tasks": {
-            "pairs": {
-                "source": "hub", "dataset": "someone/tasks", "config": "pairs", "revision": "main",
-                "text": ["sentence1", "sentence2"], "metrics": ["f1", "accuracy"],
-            }
-        },
-    },
-}  # fmt: skip
-
-
-def sentence(draw):
-    return " ".join(draw.choice(WORDS) for _ in range(draw.randint(5, 12))) + " ."
-
-
-def card(*configs):
-    names = {"default": "", "pairs": "pairs/"}
-    listed = "".join(
-        f"- config_name: {name}\n  data_files:\n"
-        + "".join(f"  - split: {split}\n    path: {names[name]}{split}-*\n" for split in ("train", "validation"))
-        for name in configs
-    )
-    return f"---\nconfigs:\n{listed}---\n"
+from hub import COMMIT, GRID, fill, serve
 
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory):
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
-
-    folder, draw = tmp_path_factory.mktemp("hub"), random.Random(0)
-    stories, tasks = folder / "datasets/someone/stories", folder / "datasets/someone/tasks/pairs"
-    for path in (stories, tasks):
-        path.mkdir(parents=True)
-    (stories / "README.md").write_text(card("default"))
-    (tasks.parent / "README.md").write_text(card("pairs"))
-    for split, count in (("train", 200), ("validation", 60)):
-        text = pd.DataFrame({"text": [sentence(draw) for _ in range(count)]})
-        text.to_parquet(stories / f"{split}-00000-of-00001.parquet")
-        pairs = [(sentence(draw), sentence(draw), index % 2, index) for index in range(40)]
-        pd.DataFrame(pairs, columns=["sentence1", "sentence2", "label", "idx"]).to_parquet(
-            tasks / f"{split}-00000-of-00001.parquet"
-        )
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS, "."])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    encoder = folder / "models/someone/encoder"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))).save_pretrained(
-        encoder
-    )
-    shape = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
-    BertForMaskedLM(BertConfig(vocab_size=36, max_position_embeddings=40, **shape)).save_pretrained(encoder)
+    folder = tmp_path_factory.mktemp("hub")
+    fill(folder)
     return folder
 
 

@@ -1,0 +1,63 @@
+"""What is said of a job of Slurm's that failed."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from gridlaw import slurm
+
+TORCHRUN = """\
+W1124 20:47:14.588000 18873 torch/distributed/elastic/multiprocessing/api.py:1028] Sending process 18879 SIGTERM
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+Failures:
+  traceback : Signal 15 (SIGTERM) received by PID 18879
+Root Cause (first observed failure):
+  traceback : {}
+============================================================
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "why"),
+    [
+        ("FAILED", "loading\nerror: gpus: 3 is wrong\n", "error: gpus: 3 is wrong"),
+        ("FAILED", "error: gpus: 3 is wrong\n" + TORCHRUN.format("To enable traceback see"), "error: gpus: 3 is wrong"),
+        ("FAILED", "ValueError: a shape\n" + TORCHRUN.format("To enable traceback see"), "error: ValueError: a shape"),
+        ("FAILED", TORCHRUN.format("Signal 9 (SIGKILL) received by PID 7"), "error: Signal 9 (SIGKILL) received by PID 7"),
+        ("FAILED", "something else\n", "error: something else"),
+        ("FAILED", "", "error: see the log"),
+        ("FAILED", "slurmstepd: error: Detected 1 oom-kill event(s)\n", slurm.STATES["OUT_OF_MEMORY"]),
+        ("FAILED", "OSError: [Errno 28] No space left on device\n", "disk: no space is left"),
+        ("TIMEOUT", "", slurm.STATES["TIMEOUT"]),
+        ("CANCELLED", "", slurm.STATES["CANCELLED"]),
+    ],
+)  # fmt: skip
+def test_why(tmp_path, state, log, why):
+    (tmp_path / "log").write_text(log)
+    said = f"SLURM job '7' failed, SLURM status is: '{state}'."
+    assert failed(tmp_path, said).why() == why
+
+
+@pytest.mark.parametrize(
+    ("accounting", "why"),
+    [(b"3480|60\n", "time"), (b"600|60\n", "preempted"), (b"\n", "time or preemption"), (None, "time or preemption")],
+)
+def test_told_to_save(tmp_path, monkeypatch, accounting, why):
+    def run(*_, **__):
+        if accounting is None:
+            raise FileNotFoundError
+        return SimpleNamespace(stdout=accounting)
+
+    monkeypatch.setattr(slurm.subprocess, "run", run)
+    (tmp_path / "log").write_text("error: SIGTERM after update 7\n")
+    assert failed(tmp_path, "SLURM status is: 'FAILED'").why() == f"{why}: it was told to save, and did"
+
+
+def test_refused(tmp_path):
+    said = "SLURM sbatch failed. The error message was 'sbatch: error: Invalid account'.\n"
+    assert failed(tmp_path, said, number=None).why() == "refused: sbatch: error: Invalid account"
+
+
+def failed(folder, said, number="7"):
+    job = SimpleNamespace(log=[str(folder / "log")])
+    return slurm.Failed(job, number, attempt=1, said=said, save_seconds=120)
