@@ -29,13 +29,17 @@ include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
+include: "rules/analyse.smk"
 
 
 rule all:
-    """The whole grid: tables and figures."""
+    """The whole grid: tables, figures, laws, forecasts and decisions."""
     default_target: True
     input:
         rules.aggregate.output,
+        rules.laws.output,
+        rules.forecasts.output,
+        rules.decisions.output,
         rules.figure_scores.output,
         rules.figure_loss.output,
         rules.figure_throughput.output,

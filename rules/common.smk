@@ -44,6 +44,7 @@ RANKS = "ranks" if CLUSTER else None
 CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
+PACKS = sorted({f"{layout.pack_folder(config, model)}/manifest.json" for model in config["models"]}) if CORPUS else []
 COMPARED = recipes.aggregate(config)["compared"]
 
 

@@ -16,10 +16,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from gridlaw import cli, console, reasons, record, work
-from gridlaw.bill import size
 from gridlaw.cli import Failure
 from gridlaw.steps import TRAININGS, Step, maker
 from gridlaw.verdicts import NEEDED, Verdicts, to_run
+from gridlaw.words import size
 
 # Where the files lie that a manifest has the digests of.
 CONTENT = {"pretrain": "model", "trunk": "state", "checkpoint": ""}

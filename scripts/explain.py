@@ -13,13 +13,14 @@ import sys
 from collections.abc import Iterator
 
 from gridlaw import cli, console, grid, record
-from gridlaw.bill import Limits, bill, counted, duration
+from gridlaw.bill import Limits, bill, counted
 from gridlaw.cost import Rates
 from gridlaw.grid import Cell
 from gridlaw.overview import Overview
 from gridlaw.steps import Step
 from gridlaw.terminal import Terminal, listed
 from gridlaw.verdicts import DONE, STALE, Verdicts, causes, to_run
+from gridlaw.words import duration
 
 
 def main() -> None:

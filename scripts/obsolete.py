@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridlaw import cli, console, work
-from gridlaw.bill import size
 from gridlaw.cli import Failure
 from gridlaw.steps import FILES, RESOURCES, TRAININGS, WILDCARDS, Steps
+from gridlaw.words import size
 
 # Where each result has a folder, of which rules, and what tells such a folder from one of the user's.
 PLACES = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gridlaw import cost
 from gridlaw.steps import Step
+from gridlaw.words import amount, duration, size
 
 
 @dataclass(frozen=True)
@@ -105,26 +106,3 @@ def _spanned(span: cost.Span, text: Callable[[float], str]) -> str:
     low, middle, high = (part.partition(" ")[0] for part in texts)
     interval = f" ({low} to {high})" if low != high else ""
     return f"about {middle}{interval} {units.pop()}".rstrip()
-
-
-def amount(number: float) -> str:
-    """A number with two or three digits that say something."""
-    if number >= 1000:
-        return f"{float(f'{number:.3g}'):,.0f}"
-    return f"{number:.0f}" if number >= 100 else f"{number:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{amount(seconds / unit)} {name}"
-    return f"{amount(seconds)} s"
-
-
-def size(number: float) -> str:
-    """An amount of bytes as people say it."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if number >= unit:
-            return f"{amount(number / unit)} {name}"
-    return f"{amount(number / 1e3)} kB"

@@ -53,6 +53,11 @@ def size_name(size: str | int) -> str:
     return str(tokens)
 
 
+def rounded(tokens: float) -> str:
+    """The name of a size near some tokens, with two digits."""
+    return size_name(int(Decimal(f"{tokens:.1e}")))
+
+
 def size_order(name: str) -> float:
     """Sort key of a size's name; `all` comes last."""
     tokens = parse_size(name)

@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gridlaw.words import short
+
 MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
@@ -94,7 +96,7 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
         where to draw size 0.
     """
     sizes = zip(table["size"], table["tokens"], strict=True)
-    names = {tokens: amount(tokens) if size == "all" else size for size, tokens in sizes}
+    names = {tokens: short(tokens) if size == "all" else size for size, tokens in sizes}
     positive = sorted(tokens for tokens in names if tokens > 0)
     step = (positive[-1] / positive[0]) ** (1 / (len(positive) - 1)) if len(positive) > 1 else 4
     zero = positive[0] / step if positive else 1
@@ -110,14 +112,6 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
     axes.minorticks_off()
     axes.set_xlabel("corpus tokens")
     return zero
-
-
-def amount(number: float) -> str:
-    """A number as people write it: 64k, 1M."""
-    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
-            return f"{number / factor:.3g}{unit}"
-    return f"{number:g}"
 
 
 def legend(

@@ -1,9 +1,10 @@
 """Sums of power laws, y = E + A_1 / x_1^a_1 + ..., fitted to many resamples of the same points at once.
 
-With one term it is loss against data or parameters (Hestness et al. 2017; Kaplan et al. 2020, equations 1.1 and 1.2, have
-E = 0), with two the joint law L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, equation 2). Fitted are
-logarithms: the Huber loss of log prediction - log y (ibid., equation 3), so that no unit matters and an outlier little.
-Least squares of y - E instead has its optimum at E = 0 more often than not (Alabdulmohsin et al. 2022 stop before).
+With one term it is loss against data or parameters (Hestness et al. 2017; Kaplan et al. 2020, equations 1.1 and 1.2,
+have E = 0), with two the joint law L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, equation 2). Fitted
+are logarithms: the Huber loss of log prediction - log y (ibid., equation 3), so that no unit matters and an outlier
+little. Least squares of y - E instead has its optimum at E = 0 more often than not (Alabdulmohsin et al. 2022 stop
+before).
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def fit(x: Array, y: Array, delta: float = DELTA) -> Fit:
     z, centre = _centred(x)
     starts = _starts(z, y)
     weights = np.ones((len(starts), len(y)))
-    parameters, objective = _minimise(z, np.log(y), weights, starts, delta, tolerance=1e-13)
+    log_y = np.broadcast_to(np.log(y), weights.shape)
+    parameters, objective = _minimise(z, log_y, weights, starts, delta, tolerance=1e-13)
     best = [int(np.argmin(objective))]
     return _fit(parameters[best], objective[best], centre)
 
@@ -88,16 +90,19 @@ def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, 
 
     Args:
         found: of all points.
+        y: shape (points,), or (resamples, points) where it differs between resamples.
         weights: how often each point is in each resample; shape (resamples, points).
         tolerance: relative decrease of the objective at which a fit ends; at 1e-8 standard errors are within 0.1 %.
     """
     z, centre = _centred(x)
     scales = np.log(found.scales[0]) - found.exponents[0] * centre
     start = np.concatenate([np.log(found.floor[:1]), scales, found.exponents[0]])
+    log_y = np.broadcast_to(np.log(y), weights.shape)
     parts = []
     for at in range(0, len(weights), CHUNK):
-        part = weights[at : at + CHUNK]
-        parts.append(_minimise(z, np.log(y), part, np.tile(start, (len(part), 1)), delta, tolerance))
+        part = slice(at, at + CHUNK)
+        begin = np.tile(start, (len(weights[part]), 1))
+        parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance))
     parameters, objective = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _fit(parameters, objective, centre)
 
@@ -138,7 +143,7 @@ def _minimise(
 
     Args:
         z: centred log x; shape (points, terms).
-        weights: shape (rows, points).
+        log_y, weights: shape (rows, points).
         start: log E, log A_k of the centred x, a_k; shape (rows, 1 + 2 terms).
 
     Returns:
@@ -147,7 +152,9 @@ def _minimise(
     terms = z.shape[1]
     low = np.full(start.shape[1], -np.inf)
     high = np.full(start.shape[1], np.inf)
-    low[0] = log_y.min() + np.log(NO_FLOOR)
+    low[0], high[0] = log_y.min() + np.log(NO_FLOOR), log_y.max()
+    # At the centre of the points a term is about what y is, or nothing.
+    low[1 : 1 + terms], high[1 : 1 + terms] = log_y.min() + 2 * np.log(NO_FLOOR), log_y.max() + np.log(10)
     low[1 + terms :], high[1 + terms :] = EXPONENTS
     result, final = np.clip(start, low, high), np.empty(len(start))
     # Rows that are not there yet, and what is known of them.
@@ -180,7 +187,7 @@ def _minimise(
         if done.any():
             result[rows[done]], final[rows[done]] = theta[done], objective[done]
             left = ~done
-            rows, theta, w, shares = rows[left], theta[left], w[left], shares[left]
+            rows, theta, w, log_y, shares = rows[left], theta[left], w[left], log_y[left], shares[left]
             residuals, objective, damping = residuals[left], objective[left], damping[left]
             if not len(rows):
                 break

@@ -168,6 +168,36 @@ def aggregate(config: dict) -> dict:
     }
 
 
+def laws(config: dict) -> dict:
+    """Of every task its first metric on its first validation split, after the most training examples."""
+    first = config["models"][0]
+    tasks = []
+    for task in config["tasks"]:
+        entry, sets = config["catalogue"]["tasks"][task], finetune(config, first, task)["train_examples"]
+        what = {"metric": entry["metrics"][0], "split": entry["validation"][0], "train_set": str(sets[-1])}
+        tasks.append({"task": task, **what})
+    return {"strong": config["pretrain"]["scaling"] == "strong", "tasks": tasks}
+
+
+def forecasts(config: dict) -> dict:
+    sizes = {grid.size_name(size) for size in config["analysis"]["forecast_sizes"]}
+    return laws(config) | {"sizes": sorted(sizes, key=grid.size_order)}
+
+
+def decisions(config: dict) -> dict:
+    prices = config["cost"]
+    return {
+        "strong": config["pretrain"]["scaling"] == "strong",
+        "models": config["models"],
+        "sizes": [grid.size_name(size) for size in config["sizes"]],
+        "gpus": config["gpus"],
+        "exclude": config["exclude"],
+        "budget": config["analysis"]["budget_rank_hours"],
+        "price_per_gpu_hour": prices.get("price_per_gpu_hour", 0),
+        "currency": prices["currency"],
+    }
+
+
 def figure_scores(config: dict) -> dict:
     """What each panel shows: of every task its first metric on its first validation split."""
     tasks = {task: config["catalogue"]["tasks"][task] for task in config["tasks"]}

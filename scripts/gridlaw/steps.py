@@ -27,11 +27,16 @@ FILES = {
         *(f"results/{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
         "results/aggregate.json",
     ],
+    "laws": ["results/laws.csv", "results/laws.json"],
+    "forecasts": ["results/forecasts.csv", "results/forecasts.json"],
+    "decisions": ["results/next.yaml", "results/decisions.json"],
     **{
         f"figure_{name}": [f"results/figures/{name}.{kind}" for kind in ("png", "svg", "pdf", "csv", "json")]
         for name in FIGURES
     },
 }
+# Steps that nothing is made from.
+TARGETS = ("laws", "forecasts", "decisions", *(f"figure_{name}" for name in FIGURES))
 RULES = {file: rule for rule, files in FILES.items() for file in files}
 
 
@@ -107,8 +112,8 @@ class Steps:
         self._recipe = cache(lambda rule, *values: getattr(recipes, rule)(config, *values))
         # By its folder, or by each of its files where it has none.
         self._steps: dict[str, Step] = {}
-        for name in FIGURES:
-            self._enter(f"results/figures/{name}.json")
+        for target in TARGETS:
+            self._enter(FILES[target][-1])
 
     def __iter__(self) -> Iterator[Step]:
         return iter(dict.fromkeys(self._steps.values()))
@@ -225,6 +230,17 @@ class _Inputs:
             *(f"results/score/{cell}/{file}" for cell in scored for file in ("scores.csv", "record.json")),
             *(f"results/baseline/{task}/scores.csv" for task in self._config["tasks"]),
         ]
+
+    def laws(self) -> list[str]:
+        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv"]
+
+    def forecasts(self) -> list[str]:
+        return self.laws()
+
+    def decisions(self) -> list[str]:
+        packs = {layout.pack_folder(self._config, model) for model in self._config["models"]}
+        manifests = [f"{pack}/manifest.json" for pack in sorted(packs)] if self._config["corpus"] else []
+        return ["results/runs.csv", "results/scores.csv", *manifests]
 
     def figure_scores(self) -> list[str]:
         return ["results/summary.csv", "results/baselines.csv"]

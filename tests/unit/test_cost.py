@@ -6,9 +6,10 @@ import pytest
 from conftest import configuration, finish
 
 from gridlaw import arithmetic, cost, families, flops, modeling, record
-from gridlaw.bill import Limits, bill, counted, duration, size
+from gridlaw.bill import Limits, bill, counted
 from gridlaw.steps import Steps
 from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.words import duration, size
 
 GRID = {
     "models": ["tiny", "small"],

@@ -1,0 +1,67 @@
+"""From tables to laws, forecasts and decisions."""
+
+
+rule laws:
+    """Fit the grid's scaling laws, and say of each what it is good for."""
+    input:
+        runs="results/runs.csv",
+        summary="results/summary.csv",
+        baselines="results/baselines.csv",
+    output:
+        table="results/laws.csv",
+        record="results/laws.json",
+    log:
+        "logs/laws.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("laws"),
+        code=digest("laws"),
+    shell:
+        'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
+        " --baselines {input.baselines:q} --table {output.table:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule forecasts:
+    """Forecast loss and scores of larger cells, where the laws have shown that they can."""
+    input:
+        runs="results/runs.csv",
+        summary="results/summary.csv",
+        baselines="results/baselines.csv",
+    output:
+        forecasts="results/forecasts.csv",
+        record="results/forecasts.json",
+    log:
+        "logs/forecasts.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("forecasts"),
+        code=digest("forecasts"),
+    shell:
+        'python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
+        " --baselines {input.baselines:q} --forecasts {output.forecasts:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule decisions:
+    """Decide which model, how many tokens and ranks, what to run next, and when to stop."""
+    input:
+        runs="results/runs.csv",
+        scores="results/scores.csv",
+        packs=PACKS,
+    output:
+        next="results/next.yaml",
+        record="results/decisions.json",
+    log:
+        "logs/decisions.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("decisions"),
+        code=digest("decisions"),
+    shell:
+        'python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q} --scores {input.scores:q}'
+        " --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"

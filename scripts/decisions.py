@@ -1,0 +1,103 @@
+"""Decide by what the grid has measured: which model, how many tokens and ranks, what to run next, and when to stop.
+
+    python scripts/decisions.py --recipe decisions.json --runs runs.csv --scores scores.csv --packs pack.json ... \
+        --next next.yaml --record decisions.json
+
+The record holds the cells that nothing cheaper beats, every two models compared, crossovers, the best choice for some
+budgets, what doubling the text would bring, and the cells to run next; these are also an overlay for --configfile.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from gridlaw import budget, cli, comparison, evidence, next_cells, quality, record
+from gridlaw.evidence import Group
+from gridlaw.words import amount, rank_time
+
+# Budgets where none is set, as multiples of what the grid's pre-training took.
+BUDGETS = (0.1, 1.0, 4.0)
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for table in ("runs", "scores"):
+        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
+    parser.add_argument("--next", type=Path, required=True, help="overlay with the cells to run next, YAML to write")
+    parser.add_argument("--record", required=True, help="the decisions, JSON to write")
+    args = parser.parse_args()
+    recipe = args.recipe
+
+    runs = evidence.read_runs(args.runs)
+    most = min((record.read_json(pack)["train"]["tokens"] for pack in args.packs), default=0)
+    groups = list(evidence.groups(runs, recipe["strong"]))
+    spent = float(runs["hours"].sum())
+    allowed = recipe["budget"] or spent
+    decided = [of_group(group, runs, recipe, allowed, spent, most) for group in groups]
+    scores = pd.read_csv(args.scores, dtype={"model": str, "size": str})
+    chosen = [cell for one in decided for cell in one["next"]["cells"]]
+    overlay = next_cells.overlay(chosen, recipe)
+    args.next.write_text(header(chosen) + yaml.safe_dump(overlay, sort_keys=False))
+    record.write(
+        args.record,
+        recipe,
+        [args.runs, args.scores, *args.packs],
+        [args.next],
+        spent_rank_hours=spent,
+        groups=decided,
+        averages=rows(comparison.pairs(averages(scores, runs), lower_is_better=False)),
+    )
+
+
+def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spent: float, most: float) -> dict:
+    """All decisions about comparable models."""
+    cells, laws = quality.Cells.of(group, runs), evidence.laws_by_tokens(group)
+    losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
+    budgets = [recipe["budget"]] if recipe["budget"] else [spent * times for times in BUDGETS]
+    return {
+        "group": group.name,
+        "run_sd": None if pd.isna(cells.noise) else cells.noise,
+        "pareto": {of: rows(quality.front(cells, cost)) for cost, of in costs(recipe).items()},
+        "comparisons": rows(comparison.pairs(losses, lower_is_better=True)),
+        "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
+        "budgets": [budget.best(cells, laws, hours) for hours in budgets],
+        "returns": [budget.returns(model, cells, law) for model, law in laws.items()],
+        "next": next_cells.plan(laws, cells, allowed, most),
+    }
+
+
+def costs(recipe: dict) -> dict[str, str]:
+    """Columns that cells are weighed by against their loss, and their names; money goes with rank-hours."""
+    price = recipe["price_per_gpu_hour"]
+    money = f" at {amount(price)} {recipe['currency']} each" if price else ""
+    return {cost: name + (money if cost == "hours" else "") for cost, name in quality.COSTS.items()}
+
+
+def averages(scores: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The average over tasks of each pre-training seed, its fine-tuning seeds averaged, once for each size."""
+    of = scores[scores["metric"] == "macro_average"]
+    of = of[of["gpus"] == of.groupby(["model", "size"])["gpus"].transform("min")]
+    largest = of["train_set"].iloc[-1] if len(of) else None
+    of = of[of["train_set"] == largest]
+    return of.groupby(["model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+
+
+def rows(table: pd.DataFrame) -> list[dict]:
+    """A table as JSON has it."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def header(chosen: list[dict]) -> str:
+    if not chosen:
+        return "# Nothing is worth running next; results/decisions.json says why.\n"
+    hours = sum(cell["cost_rank_hours"] for cell in chosen)
+    return f"# The cells to run next, about {rank_time(hours)}: snakemake --configfile results/next.yaml\n"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,144 @@
+"""Fit scaling laws to any table of runs, judge them by forecasts of runs that are known, and forecast others.
+
+    python scripts/fit_laws.py --runs runs.csv --output laws.json
+    python scripts/fit_laws.py --runs runs.csv --output laws.json --at 1e9,2e10 --at 3e9,6e10
+
+A row is a training run: params, tokens, loss; also flops, which says how large a run is (else params x tokens does),
+and seed, by which rows that agree in params and tokens are told from repetitions. Fitted are the joint law
+L(N, D) = E + A / N^alpha + B / D^beta, and the laws of one axis at each value of the other that has enough. Each is
+called a law, or a trend, withdrawn or refused, with the reason in words. --at forecasts the loss of PARAMS,TOKENS by
+the joint law.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gridlaw import cli, record
+from gridlaw.holdout import LEAST_VALUES
+from gridlaw.laws import LAW, Law
+from gridlaw.points import Points
+from gridlaw.words import short
+
+NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed"]
+AXES = ["params", "tokens"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True, help="table of runs, CSV")
+    parser.add_argument("--output", type=Path, help="laws, forecasts and rows left out, JSON to write")
+    parser.add_argument(
+        "--at", type=_place, action="append", default=[], metavar="PARAMS,TOKENS", help="forecast the loss there"
+    )
+    args = parser.parse_args()
+
+    runs, left_out = usable(read(args.runs))
+    laws = list(fitted(runs))
+    forecasts = forecast(laws[0], args.at)
+    if args.output:
+        found = {
+            "runs": len(runs),
+            "left_out": left_out,
+            "laws": [law.record() for law in laws],
+            "forecasts": forecasts,
+        }
+        record.write_json(args.output, found)
+    for line in left_out:
+        print(f"line {line['line']} left out: {line['why']}", file=sys.stderr)
+    for law in laws:
+        print(f"{law.name} [{law.state}]: {law.why}")
+    for one in forecasts:
+        print(f"{short(one['params'])} params, {short(one['tokens'])} tokens: {said(one)}")
+
+
+def read(file: Path) -> pd.DataFrame:
+    """A table of runs, its numbers not yet looked at.
+
+    Raises:
+        Failure: it is no such table.
+    """
+    try:
+        table = pd.read_csv(file, dtype=str, skipinitialspace=True)
+    except FileNotFoundError:
+        raise cli.Failure(f"--runs: {file} is not there") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise cli.Failure(f"--runs: {file} is no table: {error}; right would be CSV with a header") from None
+    table.columns = table.columns.str.strip()
+    missing = [name for name in NEEDED if name not in table]
+    if missing:
+        raise cli.Failure(
+            f"--runs: {file} has no column {', '.join(missing)}; right would be {', '.join(NEEDED)}, and if there are"
+            f" {' and '.join(FURTHER)}"
+        )
+    return table[[name for name in (*NEEDED, *FURTHER) if name in table]]
+
+
+def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+    """The rows that a law can be fitted to, and of each other its line in the file and why it is left out."""
+    numbers = [name for name in ("params", "tokens", "loss", "flops") if name in table]
+    runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
+    why = pd.Series("", index=table.index)
+    for name in numbers:
+        bad = ~(np.isfinite(runs[name]) & (runs[name] > 0)) & (why == "")
+        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + "; right would be a positive number"
+    # Without seeds equal losses of equal cells are replicates no more than with equal ones.
+    keys = [name for name in ("params", "tokens", "seed") if name in runs]
+    keys += [] if "seed" in runs else ["loss"]
+    repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
+    why[repeated] = "it repeats an earlier line"
+    left_out = [{"line": int(index) + 2, "why": reason} for index, reason in why[why != ""].items()]
+    return runs[why == ""], left_out
+
+
+def fitted(runs: pd.DataFrame) -> list[Law]:
+    """The joint law, and those of one axis at each value of the other that enough values of it go with."""
+    scale = "flops" if "flops" in runs else None
+    laws = [Law("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
+    for axis, other in (AXES, AXES[::-1]):
+        groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
+        laws += [
+            Law(f"loss by {axis} at {short(value)} {other}", Points.of(group, [axis], scale=scale), [axis])
+            for value, group in groups
+        ]
+    return laws
+
+
+def forecast(law: Law, places: list[tuple[float, float]]) -> list[dict]:
+    """What the joint law says of some places, or why it says nothing."""
+    if not places or law.state != LAW:
+        return [{**dict(zip(AXES, place, strict=True)), "loss": None, "verdict": law.why} for place in places]
+    found, verdicts = law.at(np.array(places))
+    rows = []
+    for i, (params, tokens) in enumerate(places):
+        none = verdicts[i].startswith("none")
+        numbers = {"loss": found.value, "low": found.low, "high": found.high}
+        numbers |= {"sd_sampling": found.sampling, "sd_forms": found.forms, "sd_back_test": found.back_test}
+        values = {name: None if none or not np.isfinite(of[i]) else float(of[i]) for name, of in numbers.items()}
+        rows.append({"params": params, "tokens": tokens, **values, "verdict": verdicts[i] or "forecast"})
+    return rows
+
+
+def said(one: dict) -> str:
+    if one["loss"] is None:
+        return one["verdict"]
+    return f"{one['loss']:.4g} ({one['low']:.4g} to {one['high']:.4g}) {one['verdict']}"
+
+
+def _place(text: str) -> tuple[float, float]:
+    try:
+        params, tokens = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not PARAMS,TOKENS, as 1e9,2e10") from None
+    if not (0 < params < np.inf and 0 < tokens < np.inf):
+        raise argparse.ArgumentTypeError(f"{text}: both have to be positive")
+    return params, tokens
+
+
+if __name__ == "__main__":
+    cli.run(main)

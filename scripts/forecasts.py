@@ -1,0 +1,85 @@
+"""Forecast loss and scores of larger cells, where the grid's laws have shown that they can.
+
+    python scripts/forecasts.py --recipe forecasts.json --runs runs.csv --summary summary.csv \
+        --baselines baselines.csv --forecasts forecasts.csv --record forecasts.json
+
+A row is a quantity of a model at a size: held-out loss, or a task's metric. Its 95 % interval is the wider of two: what
+resampling and another form of the law leave open, and how far past forecasts of the grid were off at that distance. A
+quantity whose law is no good for it has a row without numbers that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from gridlaw import cli, evidence, grid, record
+from gridlaw.forecasting import LEVEL
+from gridlaw.laws import LAW, Law
+from gridlaw.sigmoid import ScoreLaw
+
+COLUMNS = [
+    "model", "size", "tokens", "times_largest", "quantity", "state", "forecast", "low", "high", "sd_sampling",
+    "sd_forms", "sd_back_test", "verdict",
+]  # fmt: skip
+LOSS = "held-out loss"
+# Sizes where none are asked for: the largest of a model times these.
+FARTHER = (2, 4, 10)
+DRAWS = 1000
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for table in ("runs", "summary", "baselines"):
+        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--forecasts", required=True, help="forecasts to write, CSV")
+    parser.add_argument("--record", required=True, help="how they were made, JSON to write")
+    args = parser.parse_args()
+
+    rows = []
+    for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["strong"]):
+        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        for model, law in evidence.laws_by_tokens(group).items():
+            for size, tokens in sizes(law.points.scale.max(), args.recipe["sizes"]):
+                about = {"model": model, "size": size, "tokens": tokens}
+                rows += [about | row for row in forecasts(law, scores, tokens)]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
+    record.write(args.record, args.recipe, [args.runs, args.summary, args.baselines], [args.forecasts])
+
+
+def sizes(largest: float, asked: list[str]) -> Iterator[tuple[str, int]]:
+    """Names and tokens of the sizes to forecast: those asked for that are larger, else some multiples."""
+    for size in asked or [grid.rounded(largest * times) for times in FARTHER]:
+        tokens = grid.parse_size(size)
+        if tokens and tokens > largest:
+            yield grid.size_name(size), tokens
+
+
+def forecasts(law: Law, scores: list[ScoreLaw], tokens: float) -> Iterator[dict]:
+    """Rows of one model at one size."""
+    far = {"times_largest": tokens / law.points.scale.max()}
+    if law.state != LAW:
+        for quantity in (LOSS, *(score.quantity for score in scores)):
+            yield far | {"quantity": quantity, "state": law.state, "verdict": law.why}
+        return
+    found, (verdict,) = law.at(np.array([[tokens]]))
+    state = verdict.partition(":")[0] or "forecast"
+    values = {"forecast": found.value[0], "low": found.low[0], "high": found.high[0]}
+    spread = {"sd_sampling": found.sampling[0], "sd_forms": found.forms[0], "sd_back_test": found.back_test[0]}
+    verdict = verdict or law.why
+    yield far | {"quantity": LOSS, "state": state, **({} if state == "none" else values | spread), "verdict": verdict}
+    losses = found.draws(DRAWS)
+    for score in scores:
+        if state == "none" or score.state != LAW:
+            reason = (state, verdict) if state == "none" else (score.state, score.why)
+            yield far | {"quantity": score.quantity, "state": reason[0], "verdict": reason[1]}
+            continue
+        low, middle, high = np.quantile(score.at(losses)[:, 0], [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+        values = {"forecast": middle, "low": low, "high": min(high, 1.0)}
+        yield far | {"quantity": score.quantity, "state": state, **values, "verdict": verdict or score.why}
+
+
+if __name__ == "__main__":
+    cli.run(main)

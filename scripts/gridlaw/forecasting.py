@@ -1,0 +1,141 @@
+"""Forecasts with an interval that has been tried.
+
+Three things make a forecast uncertain, and they are kept apart: which replicates happened to be run (sampling), whether
+the form holds (the law fitted to the larger half of the points says something else), and how far past forecasts at that
+distance were off (back-test). The last is most of it where points are many: a parameter's confidence interval shrinks
+with them, the error of a wrong form does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gridlaw import holdout, powerlaw
+from gridlaw.points import Points
+from gridlaw.powerlaw import Array
+
+RESAMPLES = 1000
+SEED = 0
+LEVEL = 0.95
+# So many points without replicates are resampled themselves, as Hoffmann et al. 2022 and Besiroglu et al. 2024 do.
+MANY = 30
+# Of back-tests, those of forecasts at least so much farther; of nearer ones the error is that of the points.
+FAR = 2.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Losses at some places, with what they are uncertain by, as standard deviations of the log loss.
+
+    Args:
+        value, low, high: the loss and its interval; shape (places,).
+        sampling: over resamples; NaN where nothing can be resampled.
+        forms: between the law of all points and that of the larger half; NaN where that has too few.
+        back_test: of past forecasts at that distance; NaN where none could be made.
+        ratio: of the places' scale to the largest that was measured.
+        origins: past forecasts were made from so many cuts.
+    """
+
+    value: Array
+    low: Array
+    high: Array
+    sampling: Array
+    forms: Array
+    back_test: Array
+    ratio: Array
+    origins: int
+
+    def draws(self, number: int) -> Array:
+        """Losses that the interval takes to be possible; shape (number, places)."""
+        random = np.random.default_rng(SEED)
+        spread = np.log(self.high / self.low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
+        return self.value * np.exp(spread * random.standard_normal((number, 1)))
+
+
+class Forecaster:
+    """A law fitted to some points, and what it can say of others.
+
+    Args:
+        points: that a law can be fitted to; see `holdout.carries`.
+        others: back-tests of like curves, for example of the grid's other models, whose errors count as well.
+        resamples: how many.
+    """
+
+    def __init__(self, points: Points, others: Sequence[pd.DataFrame] = (), resamples: int = RESAMPLES):
+        self.points, self.resamples = points, resamples
+        self.fit = powerlaw.fit(points.x, points.y)
+        self.back_test = holdout.back_test(points)
+        self._others = others
+
+    @property
+    def residual(self) -> float:
+        """Standard deviation of log loss around the law; NaN where there are no more points than parameters."""
+        free = len(self.points) - 1 - 2 * self.points.x.shape[1]
+        away = np.log(self.points.y / self.fit(self.points.x)[0])
+        return float(np.sqrt((away**2).sum() / free)) if free > 0 else np.nan
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of a new run's log loss: what replicates or the law's residuals say, whichever is more."""
+        known = [value for value in (self.points.noise, self.residual) if np.isfinite(value)]
+        return max(known, default=0.0)
+
+    @cached_property
+    def draws(self) -> powerlaw.Fit | None:
+        """The law of each of many resamples; None where neither replicates nor residuals say how points scatter."""
+        points, random, count = self.points, np.random.default_rng(SEED), len(self.points)
+        if not len(points.scatter) and count >= MANY:
+            weights = random.multinomial(count, np.full(count, 1 / count), size=self.resamples).astype(float)
+            return powerlaw.refit(self.fit, points.x, points.y, weights)
+        pool = points.scatter
+        if not len(pool):
+            if not np.isfinite(self.residual):
+                return None
+            pool = self.residual * random.standard_normal(10 * self.resamples)
+        # A cell's mean moves as if its replicates had been drawn again.
+        moved = np.stack([random.choice(pool, (self.resamples, int(n))).mean(1) for n in points.replicates], 1)
+        return powerlaw.refit(self.fit, points.x, points.y * np.exp(moved), np.ones((self.resamples, count)))
+
+    def at(self, x: Array, scale: Array | None = None) -> Forecast:
+        """The loss at some places.
+
+        Args:
+            x: shape (places, axes).
+            scale: of each place, in the unit of the points'; without it the product of the axes.
+        """
+        x = np.asarray(x, float)
+        ratio = (x.prod(1) if scale is None else np.asarray(scale, float)) / self.points.scale.max()
+        value = self.fit(x)[0]
+        draws = self.draws
+        sampling = np.log(draws(x)).std(0) if draws else np.full(len(x), np.nan)
+        forms = np.abs(np.log(self._larger_half(x) / value))
+        growth, origins = self._growth()
+        distance = np.log(np.maximum(ratio, 1.0))
+        back_test = np.sqrt(self.noise**2 + (growth * distance) ** 2)
+        inner = np.nan_to_num(sampling) ** 2 + np.nan_to_num(forms) ** 2 + self.noise**2
+        spread = np.sqrt(np.maximum(inner, np.nan_to_num(back_test) ** 2))
+        quantile = stats.t.ppf((1 + LEVEL) / 2, origins) if origins else stats.norm.ppf((1 + LEVEL) / 2)
+        reach = np.exp(quantile * spread)
+        return Forecast(value, value / reach, value * reach, sampling, forms, back_test, ratio, origins)
+
+    def _growth(self) -> tuple[float, int]:
+        """How the standard error of past forecasts grew with the log of their distance, and how many cuts say so."""
+        tables = [table for table in [self.back_test, *self._others] if len(table)]
+        squares = []
+        for table in tables:
+            far = table[table["ratio"] >= min(FAR, table["ratio"].max())]
+            excess = np.maximum(0.0, far["law"] ** 2 - self.noise**2) / np.log(far["ratio"]) ** 2
+            squares += list(excess.groupby(far["cut"]).mean())
+        return (float(np.sqrt(np.mean(squares))), len(squares)) if squares else (np.nan, 0)
+
+    def _larger_half(self, x: Array) -> Array:
+        larger = self.points.where(self.points.scale >= np.median(self.points.scale))
+        if len(larger) == len(self.points) or not holdout.carries(larger):
+            return np.full(len(x), np.nan)
+        return holdout.law(larger)(x)

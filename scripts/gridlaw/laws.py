@@ -1,0 +1,266 @@
+"""Whether some points carry a law, which, and what it may be used for.
+
+A law is *refused* where the points cannot determine one, a *trend* where they can but no forecast of theirs could be
+tried, *withdrawn* where forecasts were tried and were no good, and a *law* else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from gridlaw import holdout
+from gridlaw.forecasting import LEVEL, Forecast, Forecaster
+from gridlaw.points import Points
+from gridlaw.powerlaw import Array, Fit
+from gridlaw.words import amount, listed, percent
+
+REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
+# Distinct values on each axis that a forecast needs, and how far apart the ends have to be.
+FORECAST_VALUES, FORECAST_RANGE = 4, 10.0
+# Axes that go together more closely cannot be told apart.
+COLLINEAR = 0.9
+# Intervals that held less often than this are none.
+LEAST_COVERAGE = 0.8
+# How far a forecast may go in scale: farther than the first it is speculation, farther than the second there is none.
+SPECULATIVE, TOO_FAR = 10.0, 100.0
+# Resamples of forecasts that are made only to see whether their intervals hold.
+TRIAL_RESAMPLES = 200
+
+NAMES = {"params": ("A", "alpha"), "tokens": ("B", "beta")}
+SYMBOLS = {"params": "N", "tokens": "D"}
+SOURCES = {
+    1: "Hestness et al. 2017; Henighan et al. 2020, equation 1.1",
+    2: "Hoffmann et al. 2022, equation 2, fitted by equation 3",
+}
+
+
+class Law:
+    """A law of the loss over one or two axes, judged.
+
+    Args:
+        name: what it is a law of.
+        axes: names of the points' axes, among `params` and `tokens`.
+        others: back-tests of like curves.
+    """
+
+    def __init__(self, name: str, points: Points, axes: list[str], others: Sequence[pd.DataFrame] = ()):
+        self.name, self.points, self.axes = name, points, axes
+        self.forecaster = Forecaster(points, others) if holdout.carries(points) else None
+        self.hold_out = list(self._hold_out()) if self.forecaster else []
+        self.coverage, self.tried = self._coverage() if self.forecaster else (np.nan, 0)
+        self.state, self.why = self._judge()
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether its forecasts may be shown."""
+        return self.state == LAW
+
+    def record(self) -> dict:
+        """All of it, for a JSON file."""
+        facts = {
+            "name": self.name,
+            "axes": self.axes,
+            "form": "L = E + " + " + ".join(f"{a} / {SYMBOLS[axis]}^{b}" for axis, (a, b) in self._symbols()),
+            "source": SOURCES[len(self.axes)],
+            "state": self.state,
+            "verdict": self.why,
+            "points": len(self.points),
+            "runs": int(self.points.replicates.sum()),
+            "range": {
+                axis: [float(column.min()), float(column.max())]
+                for axis, column in zip(self.axes, self.points.x.T, strict=True)
+            },
+            "run_sd": _number(self.points.noise),
+        }
+        if self.forecaster is None:
+            return facts
+        table = self.forecaster.back_test
+        return facts | {
+            "parameters": self.parameters(),
+            "objective": float(self.forecaster.fit.objective[0]),
+            "residual_sd": _number(self.forecaster.residual),
+            "at_bound": self._bounds(),
+            "back_test": {
+                "cuts": int(table["cut"].nunique()),
+                "forecasts": len(table),
+                "rms_error": {name: _number(_rms(table[name])) for name in ("law", *holdout.BASELINES)},
+                "nominal_coverage": LEVEL,
+                "achieved_coverage": _number(self.coverage),
+                "intervals_tried": self.tried,
+            },
+            "hold_out": self.hold_out,
+        }
+
+    def parameters(self) -> dict[str, dict[str, float | None]]:
+        """Each parameter with its 95 % interval over resamples, null where there is none."""
+        best, draws = self.forecaster.fit, self.forecaster.draws
+        values = {name: (value, of(draws) if draws else None) for name, value, of in self._values(best)}
+        return {name: _described(value, over) for name, (value, over) in values.items()}
+
+    def at(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
+        """Forecasts, and of each what it is: empty, or why it is speculative or none."""
+        forecast = self.forecaster.at(x, scale)
+        return forecast, [
+            f"none: {amount(ratio)} times beyond the largest run, which no past forecast was"
+            if ratio > TOO_FAR
+            else f"speculative: {amount(ratio)} times beyond the largest run"
+            if ratio > SPECULATIVE
+            else ""
+            for ratio in forecast.ratio
+        ]
+
+    def _symbols(self) -> list[tuple[str, tuple[str, str]]]:
+        return [(axis, NAMES[axis]) for axis in self.axes]
+
+    def _values(self, best: Fit) -> Iterator:
+        yield "E", best.floor[0], lambda fit: fit.floor
+        for k, (_, (scale, exponent)) in enumerate(self._symbols()):
+            yield scale, best.scales[0, k], lambda fit, k=k: fit.scales[:, k]
+            yield exponent, best.exponents[0, k], lambda fit, k=k: fit.exponents[:, k]
+
+    def _bounds(self) -> list[str]:
+        names = {f"exponent {k + 1}": exponent for k, (_, (_, exponent)) in enumerate(self._symbols())}
+        return [names.get(name, name) for name in self.forecaster.fit.at_bound(self.points.y)]
+
+    def _hold_out(self) -> Iterator[dict]:
+        """The largest value of each axis and the largest scale left out in turn."""
+        columns = dict(zip(self.axes, self.points.x.T, strict=True))
+        if len(columns) > 1:
+            columns["compute"] = self.points.scale
+        for axis, values in columns.items():
+            rest = values < values.max() / holdout.NEAR
+            fitted, left = self.points.where(rest), self.points.where(~rest)
+            if not holdout.carries(fitted):
+                continue
+            forecast = Forecaster(fitted).at(left.x, left.scale)
+            baselines = {name: fit(fitted)(left.x) for name, fit in holdout.BASELINES.items()}
+            for i in range(len(left)):
+                yield {
+                    "left_out": axis,
+                    **dict(zip(self.axes, left.x[i].tolist(), strict=True)),
+                    "actual": float(left.y[i]),
+                    "predicted": float(forecast.value[i]),
+                    "low": float(forecast.low[i]),
+                    "high": float(forecast.high[i]),
+                    "inside": bool(forecast.low[i] <= left.y[i] <= forecast.high[i]),
+                    "error": float(forecast.value[i] / left.y[i] - 1),
+                    "baselines": {name: float(values[i]) for name, values in baselines.items()},
+                }
+
+    def _coverage(self) -> tuple[float, int]:
+        """How often intervals from cuts held the points beyond, and how many were tried."""
+        inside: list[bool] = []
+        for below in holdout.cuts(self.points):
+            fitted, beyond = self.points.where(below), self.points.where(~below)
+            trial = Forecaster(fitted, resamples=TRIAL_RESAMPLES)
+            if len(trial.back_test):
+                forecast = trial.at(beyond.x, beyond.scale)
+                inside += list((forecast.low <= beyond.y) & (beyond.y <= forecast.high))
+        return (float(np.mean(inside)), len(inside)) if inside else (np.nan, 0)
+
+    def _judge(self) -> tuple[str, str]:
+        few = [
+            f"{number} different value{'s' * (number != 1)} of {axis}"
+            for axis, number in zip(self.axes, self.points.distinct(), strict=True)
+            if number < holdout.LEAST_VALUES
+        ]
+        if few:
+            return REFUSED, (
+                f"No law: there are {listed(few)}, and it takes {holdout.LEAST_VALUES} to see a curve,"
+                f" {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
+            )
+        least = holdout.LEAST[len(self.axes)]
+        if self.forecaster is None:
+            return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}."
+        if len(self.axes) > 1 and abs(np.corrcoef(np.log(self.points.x.T))[0, 1]) > COLLINEAR:
+            return REFUSED, (
+                "No law: larger models were also trained on more tokens, so that what is due to which cannot be told"
+                " apart. Cells of small models with many tokens, and of large models with few, would tell."
+            )
+        if np.ptp(np.log(self.points.y)) == 0:
+            return REFUSED, "No law: the loss is the same everywhere."
+        rises = [axis for k, axis in enumerate(self.axes) if not self._falls(k)]
+        if rises:
+            return REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}."
+        return self._judge_forecasts()
+
+    def _judge_forecasts(self) -> tuple[str, str]:
+        short = [
+            f"{axis} span {amount(values.max() / values.min())} times"
+            for axis, values in zip(self.axes, self.points.x.T, strict=True)
+            if values.max() / values.min() < FORECAST_RANGE
+        ]
+        if short:
+            return TREND, f"Not a forecast: {listed(short)}, and it takes {amount(FORECAST_RANGE)}. {self._describe()}"
+        few = [
+            f"{number} values of {axis}"
+            for axis, number in zip(self.axes, self.points.distinct(), strict=True)
+            if number < FORECAST_VALUES
+        ]
+        table = self.forecaster.back_test
+        if few or not len(table):
+            lack = (
+                f"there are {listed(few)}, and it takes {FORECAST_VALUES}" if few else "too few points are left to try"
+            )
+            return TREND, f"Not a forecast: {lack}. {self._describe()}"
+        if self._bounds():
+            return TREND, (
+                f"Not a forecast: the points do not determine {listed(self._bounds())}, for the curve is too straight"
+                f" or too short. {self._describe()}"
+            )
+        ours = _rms(table["law"])
+        better = {name: error for name in holdout.BASELINES if (error := _rms(table[name])) <= ours}
+        if better:
+            name = min(better, key=better.get)
+            return WITHDRAWN, (
+                f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the"
+                f" {name} baseline {percent(better[name])}."
+            )
+        if self.tried and self.coverage < LEAST_COVERAGE:
+            return WITHDRAWN, (
+                f"No forecast: of {self.tried} intervals for cells that are known only {percent(self.coverage)} held"
+                f" what was measured, and it should have been {percent(LEVEL)}."
+            )
+        least = min(_rms(table[name]) for name in holdout.BASELINES)
+        tried = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
+        return LAW, (
+            f"{self._describe()} Tried on {len(table)} forecasts of larger cells from smaller ones, it was"
+            f" {percent(ours)} off, the best baseline {percent(least)}{tried}."
+        )
+
+    def _falls(self, k: int) -> bool:
+        """Whether larger values of an axis go with smaller losses, what the other axis does left out."""
+        logs = np.column_stack([np.ones(len(self.points)), np.log(self.points.x)])
+        return np.linalg.lstsq(logs, np.log(self.points.y), rcond=None)[0][1 + k] < 0
+
+    def _describe(self) -> str:
+        """What the law says within its points."""
+        best = self.forecaster.fit
+        middle = np.exp(np.log(self.points.x).mean(0))
+        says = []
+        for k, axis in enumerate(self.axes):
+            largest = middle.copy()
+            largest[k] = self.points.x[:, k].max()
+            half = largest.copy()
+            half[k] /= 2
+            gain = 1 - best(largest[None])[0, 0] / best(half[None])[0, 0]
+            says.append(f"The last doubling of {axis} lowered the loss by {percent(gain)}.")
+        return " ".join(says)
+
+
+def _described(value: float, over: Array | None) -> dict[str, float | None]:
+    low, high = np.quantile(over, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if over is not None else (None, None)
+    sd = over.std() if over is not None else None
+    return {"value": float(value), "low": _number(low), "high": _number(high), "sd": _number(sd)}
+
+
+def _rms(errors: pd.Series) -> float:
+    return float(np.sqrt(np.mean(errors.to_numpy(float) ** 2))) if len(errors) else np.nan
+
+
+def _number(value: float | None) -> float | None:
+    """A number that JSON has."""
+    return None if value is None or not np.isfinite(value) else float(value)

@@ -1,0 +1,188 @@
+"""Which cells to run next: those that make the forecast of a larger one surer, for the least rank-hours.
+
+The draws of a law's parameters say how a loss at one size goes with that at another; a cell that is run there is a
+measurement with a run's noise, and what it takes from the variance of the forecast is that of linear regression
+(expected improvement of a knowledge gradient; Frazier et al. 2009). Where there is no law yet, the cells that it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from gridlaw import grid
+from gridlaw.budget import paces
+from gridlaw.laws import FORECAST_RANGE, FORECAST_VALUES, Law
+from gridlaw.powerlaw import Array
+from gridlaw.quality import Cells
+from gridlaw.words import listed, percent, rank_time, short
+
+# Sizes that are worth a forecast, as multiples of the largest, where the configuration names none.
+TARGET = 4.0
+# A cell is worth running if it takes this share of a forecast's variance away.
+WORTH = 0.05
+# Neighbouring sizes closer than this have nothing between them.
+APART = 1.8
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A cell that could be run.
+
+    Args:
+        hours: rank-hours that it takes, at the pace of the model's others.
+    """
+
+    model: str
+    size: str
+    gpus: int
+    hours: float
+
+    @property
+    def tokens(self) -> float:
+        """Different tokens that it reads."""
+        return float(grid.parse_size(self.size))
+
+
+def candidates(model: str, law: Law, cells: Cells, most: float) -> Iterator[Candidate]:
+    """Sizes beyond a model's largest, and between its others, at the gpus value of the best pace.
+
+    Args:
+        most: tokens that the corpus has.
+    """
+    rates = {gpus: pace for (name, gpus), pace in paces(cells).items() if name == model}
+    if not rates:
+        return
+    gpus = min(rates, key=rates.get)
+    sizes = np.unique(law.points.x[:, 0])
+    between = [math.sqrt(a * b) for a, b in pairwise(sizes) if b / a > APART**2]
+    for tokens in [sizes[-1] * 2, sizes[-1] * 4, *between]:
+        size = grid.rounded(tokens)
+        if 0 < grid.parse_size(size) <= most:
+            yield Candidate(model, size, gpus, grid.parse_size(size) * rates[gpus])
+
+
+def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float) -> dict:
+    """The cells to run next within a budget, for a JSON file.
+
+    Args:
+        budget: rank-hours.
+        most: tokens that the corpus has.
+    """
+    possible = [one for model, law in laws.items() for one in candidates(model, law, cells, most)]
+    affordable = [one for one in possible if one.hours <= budget]
+    lacking = [model for model, law in laws.items() if not _knows(law)]
+    rows = list(_surer(laws, affordable, budget))
+    left = budget - sum(row["cost_rank_hours"] for row in rows)
+    rows += [row for model in lacking for row in _first(laws[model], affordable, left)]
+    facts = {"budget_rank_hours": budget, "cells": rows, "corpus_tokens": most}
+    return facts | {"stop": not rows, "verdict": _verdict(rows, possible, affordable, budget, most)}
+
+
+def _knows(law: Law) -> bool:
+    """Whether there are draws of its parameters, so that what a cell would tell can be told."""
+    return law.forecaster is not None and law.forecaster.draws is not None and law.forecaster.noise > 0
+
+
+def _surer(laws: dict[str, Law], possible: list[Candidate], budget: float) -> Iterator[dict]:
+    """Cells in the order in which they lower the variance of their model's forecast most for a rank-hour."""
+    known = {model: law for model, law in laws.items() if _knows(law)}
+    of = [one for one in possible if one.model in known]
+    losses, targets = {}, {}
+    for model, law in known.items():
+        draws = law.forecaster.draws
+        sizes = np.array([[one.tokens] for one in of if one.model == model] or [[1.0]])
+        target = np.array([[TARGET * law.points.scale.max()]])
+        losses[model], targets[model] = np.log(draws(sizes)), np.log(draws(target))[:, 0]
+        losses[model] = losses[model] - losses[model].mean(0)
+        targets[model] = targets[model] - targets[model].mean()
+    places = {one: (one.model, [other for other in of if other.model == one.model].index(one)) for one in of}
+    left, spent = list(of), 0.0
+    while left:
+        gains = {one: _gain(losses[one.model][:, places[one][1]], targets[one.model], known[one.model]) for one in left}
+        worth = [one for one in left if gains[one] > WORTH and spent + one.hours <= budget]
+        if not worth:
+            return
+        chosen = max(worth, key=lambda one: gains[one] / one.hours)
+        left.remove(chosen)
+        spent += chosen.hours
+        target = short(float(f"{TARGET * known[chosen.model].points.scale.max():.2g}"))
+        why = f"it would take {percent(gains[chosen])} off the variance of the forecast at {target} tokens"
+        yield _row(chosen) | {"variance_reduction": gains[chosen], "why": why}
+        # As if it had been run: what the others would still tell.
+        model, place = places[chosen]
+        measured = losses[model][:, place]
+        weight = measured.var() + known[model].forecaster.noise ** 2
+        random = np.random.default_rng(0).normal(0, known[model].forecaster.noise, len(measured))
+        targets[model] = targets[model] - (measured * targets[model]).mean() / weight * (measured + random)
+        gain = (measured[:, None] * losses[model]).mean(0) / weight
+        losses[model] = losses[model] - gain * (measured + random)[:, None]
+
+
+def _gain(measured: Array, target: Array, law: Law) -> float:
+    """Share of a target's variance that a measurement takes away."""
+    covariance = (measured * target).mean()
+    return float(covariance**2 / (measured.var() + law.forecaster.noise**2) / max(target.var(), 1e-300))
+
+
+def _first(law: Law, affordable: list[Candidate], budget: float) -> Iterator[dict]:
+    """The cheapest cells that a model lacks for a forecast, as far as the budget goes."""
+    sizes = set(law.points.x[:, 0])
+    model = law.name.partition(":")[0]
+    for one in sorted((one for one in affordable if one.model == model), key=lambda one: one.hours):
+        wide = len(sizes) > 1 and max(sizes) / min(sizes) >= FORECAST_RANGE
+        if len(sizes) > FORECAST_VALUES and wide:
+            return
+        inside = min(sizes) <= one.tokens <= max(sizes)
+        if one.hours <= budget and (not inside or len(sizes) <= FORECAST_VALUES):
+            budget -= one.hours
+            sizes.add(one.tokens)
+            yield _row(one) | {"variance_reduction": None, "why": "a forecast needs more sizes"}
+
+
+def _row(one: Candidate) -> dict:
+    return {
+        "model": one.model,
+        "size": one.size,
+        "gpus": one.gpus,
+        "tokens": one.tokens,
+        "cost_rank_hours": one.hours,
+    }
+
+
+def _verdict(
+    rows: list[dict], possible: list[Candidate], affordable: list[Candidate], budget: float, most: float
+) -> str:
+    if rows:
+        cells = [f"{row['model']} {row['size']} ({row['why']})" for row in rows]
+        hours = sum(row["cost_rank_hours"] for row in rows)
+        return f"Next, for {rank_time(hours)} of {rank_time(budget)}: {listed(cells)}."
+    if not possible:
+        return f"Stop, or get more text: the corpus has {short(float(f'{most:.2g}'))} tokens, and the grid uses them."
+    if not affordable:
+        least = min(one.hours for one in possible)
+        return f"Stop, or spend more: the cheapest cell takes {rank_time(least)}, and there are {rank_time(budget)}."
+    return f"Stop: no cell that can be afforded takes {percent(WORTH)} of a forecast's variance away."
+
+
+def overlay(chosen: list[dict], axes: dict) -> dict:
+    """A configuration that adds some cells to a grid and nothing else, for `snakemake --configfile`.
+
+    Args:
+        axes: `models`, `sizes`, `gpus` and `exclude` of the grid.
+    """
+    sizes = sorted({*axes["sizes"], *(row["size"] for row in chosen)}, key=grid.size_order)
+    exclude = [dict(entry) for entry in axes["exclude"]]
+    for size in sorted({row["size"] for row in chosen} - {*axes["sizes"]}, key=grid.size_order):
+        wanted = {(row["model"], row["gpus"]) for row in chosen if row["size"] == size}
+        for model in axes["models"]:
+            others = [gpus for gpus in axes["gpus"] if (model, gpus) not in wanted]
+            if others == axes["gpus"]:
+                exclude.append({"model": model, "size": size})
+            elif others:
+                exclude.append({"model": model, "size": size, "gpus": others})
+    return {"sizes": sizes, "exclude": exclude}

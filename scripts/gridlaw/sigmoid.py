@@ -1,0 +1,167 @@
+"""A task's score as a function of the held-out loss: floor + (ceiling - floor) / (1 + exp(k (L - L0))).
+
+The second step of a forecast of scores, the first being that of the loss (Bhagia et al. 2024). The floor is what
+guessing the most frequent class scores. A task whose seeds differ as much as the grid's cells is not predictable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+
+from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.powerlaw import Array
+from gridlaw.words import short
+
+# Cells that three parameters need to be tried on one more.
+LEAST = 4
+RESAMPLES = 200
+# The best cell has to be above the floor by so many standard deviations over seeds.
+SIGNAL = 2.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted curve.
+
+    Args:
+        floor: the score of a model that has learnt nothing.
+        ceiling, slope, middle: its parameters: the score at no loss, and the loss at half the way with k there.
+    """
+
+    floor: float
+    ceiling: float
+    slope: float
+    middle: float
+
+    def __call__(self, loss: Array) -> Array:
+        """Scores at some losses."""
+        return self.floor + (self.ceiling - self.floor) / (1 + np.exp(self.slope * (loss - self.middle)))
+
+
+def fit(loss: Array, score: Array, floor: float) -> Curve:
+    """The curve of least squares through some cells."""
+    spread = max(np.ptp(loss), 1e-9)
+    best = max(score.max(), floor + 1e-3)
+    low = [floor, 0.1 / spread, loss.min() - 2 * spread]
+    high = [1.0 + 1e-9, 50 / spread, loss.max() + spread]
+    found = None
+    for slope in (2 / spread, 8 / spread):
+        for middle in (loss.min(), np.median(loss)):
+            start = np.clip([min(best + 0.05, 1.0), slope, middle], low, high)
+            result = least_squares(
+                lambda p: Curve(floor, *p)(loss) - score, start, bounds=(low, high), x_scale=[0.1, 1 / spread, spread]
+            )
+            found = result if found is None or result.cost < found.cost else found
+    return Curve(floor, *map(float, found.x))
+
+
+class ScoreLaw:
+    """The curve of one task and metric, judged.
+
+    Args:
+        task, metric: of the scores.
+        cells: a row for each cell: its `loss`, mean `score`, `sd` over fine-tuning seeds and their number `n`.
+        floor: what the majority class scores.
+    """
+
+    def __init__(self, task: str, metric: str, cells: pd.DataFrame, floor: float):
+        self.task, self.metric, self.floor = task, metric, floor
+        self.cells = cells.sort_values("loss", ascending=False)
+        self.loss, self.score = (self.cells[name].to_numpy(float) for name in ("loss", "score"))
+        sds = self.cells.loc[self.cells["n"] > 1, "sd"].to_numpy(float)
+        self.seed_sd = float(np.sqrt(np.mean(sds**2))) if len(sds) else np.nan
+        self.curve = fit(self.loss, self.score, floor) if len(self.cells) >= LEAST else None
+        self.trials = self._trials() if self.curve else pd.DataFrame(columns=["actual", "law", "last"], dtype=float)
+        self.state, self.why = self._judge()
+
+    @property
+    def quantity(self) -> str:
+        """What is forecast."""
+        return f"{self.task} ({self.metric})"
+
+    def record(self) -> dict:
+        """All of it, for a JSON file."""
+        trials = {name: _rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last")}
+        return {
+            "name": f"{self.task}: {self.metric} by held-out loss",
+            "task": self.task,
+            "metric": self.metric,
+            "form": "score = floor + (ceiling - floor) / (1 + exp(k (L - L0)))",
+            "source": "Bhagia et al. 2024",
+            "state": self.state,
+            "verdict": self.why,
+            "points": len(self.cells),
+            "seed_sd": _number(self.seed_sd),
+            "parameters": self.curve and {
+                "floor": self.curve.floor, "ceiling": self.curve.ceiling, "k": self.curve.slope, "L0": self.curve.middle
+            },
+            "back_test": {"forecasts": len(self.trials), "rms_error": {k: _number(v) for k, v in trials.items()}},
+        }  # fmt: skip
+
+    def at(self, losses: Array, seed: int = 0) -> Array:
+        """Scores at some losses, one a resample of the cells' scores, with the error of past forecasts.
+
+        Args:
+            losses: shape (resamples, places).
+        """
+        random = np.random.default_rng(seed)
+        curves = [
+            fit(self.loss, self.score + random.normal(0, self._error(), len(self.score)), self.floor)
+            for _ in range(RESAMPLES)
+        ]
+        chosen = np.stack([curves[i % RESAMPLES](row) for i, row in enumerate(losses)])
+        return chosen + random.normal(0, self._error(), chosen.shape)
+
+    def _error(self) -> float:
+        """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""
+        seeds = self.seed_sd / np.sqrt(self.cells["n"].mean()) if np.isfinite(self.seed_sd) else 0.0
+        return max(seeds, _rms(self.trials["law"] - self.trials["actual"]) if len(self.trials) else 0.0)
+
+    def _trials(self) -> pd.DataFrame:
+        """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead."""
+        rows = []
+        for n in range(LEAST - 1, len(self.loss)):
+            if self.loss[n] < self.loss[n - 1]:
+                curve = fit(self.loss[:n], self.score[:n], self.floor)
+                rows.append((self.score[n], float(curve(self.loss[n])), self.score[n - 1]))
+        return pd.DataFrame(rows, columns=["actual", "law", "last"], dtype=float)
+
+    def _judge(self) -> tuple[str, str]:
+        if self.curve is None:
+            return REFUSED, f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(self.cells)}."
+        rise = self.score.max() - self.floor
+        if not np.isfinite(self.seed_sd):
+            return REFUSED, "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
+        if rise < SIGNAL * self.seed_sd:
+            return REFUSED, (
+                f"No law: the best cell is {short(round(rise, 3))} above guessing, and seeds of one cell differ by"
+                f" {short(round(self.seed_sd, 3))} (standard deviation). Longer pre-training or more training examples"
+                " might lift it."
+            )
+        slope = np.polyfit(self.loss, self.score, 1)[0]
+        if slope >= 0:
+            return REFUSED, "No law: scores do not rise as the loss falls."
+        if len(self.trials) < 2:
+            return TREND, f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."
+        ours, last = (_rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last"))
+        if ours >= last:
+            return WITHDRAWN, (
+                f"No forecast: tried on cells of lower loss that are known, the curve was {ours:.3f} off, and the score"
+                f" of the next worse cell {last:.3f}."
+            )
+        return LAW, (
+            f"Tried on {len(self.trials)} cells of lower loss, the curve was {ours:.3f} off, the score of the next"
+            f" worse cell {last:.3f}; seeds of one cell differ by {self.seed_sd:.3f}."
+        )
+
+
+def _rms(errors: pd.Series) -> float:
+    return float(np.sqrt(np.mean(errors.to_numpy(float) ** 2))) if len(errors) else np.nan
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,113 @@
+"""Throughput against ranks, and whether ranks change the result.
+
+Amdahl's law, X(p) = X(1) / (s + (1 - s) / p), has one parameter, the serial share s (Amdahl 1967); the universal
+scalability law X(p) = lambda p / (1 + sigma (p - 1) + kappa p (p - 1)) also has a peak (Gunther 2007).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import least_squares
+
+from gridlaw.laws import LAW, REFUSED
+from gridlaw.powerlaw import Array
+from gridlaw.words import listed, percent
+
+# Different numbers of ranks that each law needs.
+AMDAHL, USL = 3, 5
+# Nothing is said of more than so many times the ranks that were measured.
+REACH = 2
+
+
+def table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Speed-up and efficiency of each gpus value over the smallest, as medians over runs: a row a value.
+
+    Args:
+        runs: of one model at one size.
+    """
+    rates = runs.dropna(subset=["tokens_per_second"]).groupby("ranks")["tokens_per_second"].median()
+    least = rates.index.min()
+    speedup = rates / rates[least]
+    return pd.DataFrame(
+        {"ranks": rates.index, "tokens_per_second": rates.to_numpy(), "speedup": speedup.to_numpy(),
+         "efficiency": (speedup * least / rates.index).to_numpy()}
+    )  # fmt: skip
+
+
+def fit(ranks: Array, rate: Array) -> dict[str, float]:
+    """Parameters of Amdahl's law, or with enough values those of the universal scalability law."""
+    law = usl if len(ranks) >= USL else amdahl
+    names = ("rate", "sigma", "kappa") if law is usl else ("rate", "serial")
+    start = [rate[0] / ranks[0], 0.05, 0.001][: len(names)]
+    high = [np.inf, 1.0, 1.0][: len(names)]
+    found = least_squares(
+        lambda p: np.log(law(ranks, *p) / rate), start, bounds=([1e-12, 0, 0][: len(names)], high), x_scale=start
+    )
+    return dict(zip(names, map(float, found.x), strict=True))
+
+
+def amdahl(ranks: Array, rate: float, serial: float) -> Array:
+    """Throughput by Amdahl's law."""
+    return rate / (serial + (1 - serial) / ranks)
+
+
+def usl(ranks: Array, rate: float, sigma: float, kappa: float) -> Array:
+    """Throughput by the universal scalability law."""
+    return rate * ranks / (1 + sigma * (ranks - 1) + kappa * ranks * (ranks - 1))
+
+
+def judge(name: str, runs: pd.DataFrame) -> dict:
+    """The law of one model's throughput at one size, for a JSON file."""
+    measured = table(runs)
+    efficiency = [f"{percent(row.efficiency)} on {row.ranks}" for row in measured.iloc[1:].itertuples()]
+    told = f"Efficiency: {listed(efficiency)}. " if efficiency else ""
+    facts = {"name": f"{name}: throughput by ranks", "measured": measured.to_dict("records")}
+    if len(measured) < AMDAHL:
+        why = f"{told}No law of speed-up: there are {len(measured)} numbers of ranks, and it takes {AMDAHL}."
+        return facts | {"state": REFUSED, "verdict": why}
+    found = fit(measured["ranks"].to_numpy(float), measured["tokens_per_second"].to_numpy(float))
+    most = int(measured["ranks"].max())
+    if "kappa" in found:
+        form = "X(p) = rate p / (1 + sigma (p - 1) + kappa p (p - 1))"
+        source = "Gunther 2007"
+        peak = np.sqrt((1 - found["sigma"]) / found["kappa"]) if found["kappa"] > 0 else np.inf
+        ends = f"More than {peak:.0f} would be slower." if peak <= REACH * most else ""
+    else:
+        form, source = "X(p) = rate / (serial + (1 - serial) / p)", "Amdahl 1967"
+        ends = f"{percent(found['serial'])} of the work does not get faster with ranks."
+    why = f"{told}{ends} It says nothing of more than {REACH * most} ranks."
+    return facts | {"form": form, "source": source, "parameters": found, "state": LAW, "verdict": why}
+
+
+def equivalence(name: str, runs: pd.DataFrame, margin: float) -> dict:
+    """Whether ranks leave the loss as it is, in strong scaling: two one-sided t tests, paired by seed.
+
+    Schuirmann 1987.
+
+    Args:
+        runs: of one model at one size.
+        margin: a difference of losses that is none.
+    """
+    losses = runs.pivot_table(index="seed", columns="gpus", values="loss")
+    least = losses.columns.min()
+    facts = {"name": f"{name}: loss by ranks", "margin": margin, "differences": {}}
+    verdicts = []
+    for gpus in losses.columns[1:]:
+        apart = (losses[gpus] - losses[least]).dropna()
+        largest = float(apart.abs().max()) if len(apart) else np.nan
+        entry = {"largest": largest, "seeds": len(apart), "p": None}
+        if len(apart) > 1 and apart.std() > 0:
+            tests = [
+                stats.ttest_1samp(apart, side * margin, alternative=way).pvalue
+                for side, way in ((-1, "greater"), (1, "less"))
+            ]
+            entry["p"] = float(max(tests))
+            same = entry["p"] < 0.05
+            verdicts.append(f"{gpus} and {least} are {'equivalent' if same else 'not shown to be equivalent'}")
+        elif len(apart):
+            same = "the same" if largest == 0 else f"{largest:.2g} apart, as one seed says"
+            verdicts.append(f"{gpus} and {least} are {same}")
+        facts["differences"][str(gpus)] = entry
+    return facts | {"verdict": f"Loss on gpus {listed(verdicts)}, within {margin:.2g}." if verdicts else ""}

@@ -1,0 +1,52 @@
+"""Numbers as people say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def amount(number: float) -> str:
+    """A number with two or three digits that say something."""
+    if number >= 1000:
+        return f"{float(f'{number:.3g}'):,.0f}"
+    return f"{number:.0f}" if number >= 100 else f"{number:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{amount(seconds / unit)} {name}"
+    return f"{amount(seconds)} s"
+
+
+def size(number: float) -> str:
+    """An amount of bytes as people say it."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if number >= unit:
+            return f"{amount(number / unit)} {name}"
+    return f"{amount(number / 1e3)} kB"
+
+
+def rank_time(hours: float) -> str:
+    """Hours of ranks as people say them."""
+    return f"{amount(hours)} rank-hours" if hours >= 1 else f"{amount(hours * 60)} rank-minutes"
+
+
+def short(number: float) -> str:
+    """A number of tokens or parameters: 64k, 1M."""
+    for factor, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g}{unit}"
+    return f"{number:g}"
+
+
+def percent(share: float) -> str:
+    """A share in per cent, with two digits."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
+
+
+def listed(items: Sequence[object]) -> str:
+    """Items as a sentence lists them."""
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,73 @@
+"""Fit the grid's scaling laws, and say of each what it is good for.
+
+    python scripts/laws.py --recipe laws.json --runs runs.csv --summary summary.csv --baselines baselines.csv \
+        --table laws.csv --record laws.json
+
+Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
+the loss; of throughput by ranks. The record holds them all, with parameters, intervals, back-tests, hold-outs and a
+verdict; the table has a line for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from gridlaw import cli, evidence, record, speedup
+
+COLUMNS = ["name", "state", "verdict", "points", "form"]
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for table in ("runs", "summary", "baselines"):
+        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--table", required=True, help="the laws and their verdicts, CSV to write")
+    parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
+    args = parser.parse_args()
+
+    runs = evidence.read_runs(args.runs)
+    laws = []
+    for group in evidence.groups(runs, args.recipe["strong"]):
+        laws += [law.record() for law in evidence.laws_by_tokens(group).values()]
+        laws += [law.record() for law in evidence.laws_of_models(group)]
+        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        laws += [law.record() for law in scores]
+    laws += throughput(runs)
+    ranks = list(equivalences(runs)) if args.recipe["strong"] else []
+    parameters = [
+        {name: p["value"] if isinstance(p, dict) else p for name, p in (law.get("parameters") or {}).items()}
+        for law in laws
+    ]
+    pd.DataFrame(laws).reindex(columns=COLUMNS).join(pd.DataFrame(parameters)).to_csv(args.table, index=False)
+    record.write(
+        args.record,
+        args.recipe,
+        [args.runs, args.summary, args.baselines],
+        [args.table],
+        laws=laws,
+        equivalence=ranks,
+        left_out=evidence.left_out(runs),
+    )
+
+
+def throughput(runs: pd.DataFrame) -> Iterator[dict]:
+    """Of each model and size that was trained on several numbers of ranks."""
+    for (model, size), group in runs[runs["tokens"] > 0].groupby(["model", "size"], sort=False):
+        if group["ranks"].nunique() > 1:
+            yield speedup.judge(f"{model} {size}", group)
+
+
+def equivalences(runs: pd.DataFrame) -> Iterator[dict]:
+    """Likewise, of the loss; a difference as large as that of seeds, else of held-out texts, is none."""
+    trained = runs[(runs["tokens"] > 0) & runs["loss"].notna()]
+    for (model, size), group in trained.groupby(["model", "size"], sort=False):
+        if group["gpus"].nunique() > 1:
+            seeds = group.groupby("gpus")["loss"].std().mean()
+            margin = seeds if pd.notna(seeds) and seeds > 0 else group["held_out_loss_se"].mean()
+            yield speedup.equivalence(f"{model} {size}", group, float(margin))
+
+
+if __name__ == "__main__":
+    cli.run(main)
