@@ -1,9 +1,9 @@
 """Forecasts with an interval that has been tried.
 
 Three things make a forecast uncertain, and they are kept apart: which replicates happened to be run (sampling), whether
-the form holds (the law fitted to the larger half of the points says something else), and how far past forecasts at that
-distance were off (back-test). The last is most of it where points are many: a parameter's confidence interval shrinks
-with them, the error of a wrong form does not.
+the form holds (another that is about as good says something else, or the same for the larger half of the points), and
+how far past forecasts at that distance were off (back-test). The last is most of it where points are many: a
+parameter's confidence interval shrinks with them, the error of a wrong form does not.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ LEVEL = 0.95
 MANY = 30
 # Of back-tests, those of forecasts at least so much farther; of nearer ones the error is that of the points.
 FAR = 2.0
+# Another form whose past forecasts were off by no more than so many times as much may be the true one as well.
+RIVAL = 1.5
+WITH_FLOOR, FLOORLESS = holdout.FORMS
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Forecast:
     Args:
         value, low, high: the loss and its interval; shape (places,).
         sampling: over resamples; NaN where nothing can be resampled.
-        forms: between the law of all points and that of the larger half; NaN where that has too few.
+        forms: between the law and others that are about as good; NaN where there are none.
         back_test: of past forecasts at that distance; NaN where none could be made.
         ratio: of the places' scale to the largest that was measured.
         origins: past forecasts were made from so many cuts.
@@ -69,14 +72,34 @@ class Forecaster:
 
     def __init__(self, points: Points, others: Sequence[pd.DataFrame] = (), resamples: int = RESAMPLES):
         self.points, self.resamples = points, resamples
-        self.fit = powerlaw.fit(points.x, points.y)
         self.back_test = holdout.back_test(points)
-        self._others = others
+        self._tests = [table for table in (self.back_test, *others) if len(table)]
+        self.form = self._best_form()
+        self.fit = powerlaw.fit(points.x, points.y, floor=self.form == WITH_FLOOR)
+
+    def _best_form(self) -> str:
+        """The form whose past forecasts were better; untried, that with a floor if points are more than parameters."""
+        if not self._tests:
+            return WITH_FLOOR if len(self.points) > 1 + 2 * self.points.x.shape[1] else FLOORLESS
+        return min(holdout.FORMS, key=self.error)
+
+    @property
+    def trials(self) -> int:
+        """Past forecasts, those of like curves included."""
+        return sum(map(len, self._tests))
+
+    def error(self, name: str) -> float:
+        """Root mean square of past forecasts' errors, in log loss, by a form or a baseline; NaN untried."""
+        return (
+            float(np.sqrt(np.mean(np.concatenate([test[name] for test in self._tests]) ** 2)))
+            if self._tests
+            else np.nan
+        )
 
     @property
     def residual(self) -> float:
         """Standard deviation of log loss around the law; NaN where there are no more points than parameters."""
-        free = len(self.points) - 1 - 2 * self.points.x.shape[1]
+        free = len(self.points) - self.fit.has_floor - 2 * self.points.x.shape[1]
         away = np.log(self.points.y / self.fit(self.points.x)[0])
         return float(np.sqrt((away**2).sum() / free)) if free > 0 else np.nan
 
@@ -114,7 +137,8 @@ class Forecaster:
         value = self.fit(x)[0]
         draws = self.draws
         sampling = np.log(draws(x)).std(0) if draws else np.full(len(x), np.nan)
-        forms = np.abs(np.log(self._larger_half(x) / value))
+        away = np.abs(np.log(self._rivals(x, ratio) / value))
+        forms = np.fmax.reduce(away, initial=np.nan)
         growth, origins = self._growth()
         distance = np.log(np.maximum(ratio, 1.0))
         back_test = np.sqrt(self.noise**2 + (growth * distance) ** 2)
@@ -126,16 +150,29 @@ class Forecaster:
 
     def _growth(self) -> tuple[float, int]:
         """How the standard error of past forecasts grew with the log of their distance, and how many cuts say so."""
-        tables = [table for table in [self.back_test, *self._others] if len(table)]
         squares = []
-        for table in tables:
+        for table in self._tests:
             far = table[table["ratio"] >= min(FAR, table["ratio"].max())]
-            excess = np.maximum(0.0, far["law"] ** 2 - self.noise**2) / np.log(far["ratio"]) ** 2
+            excess = np.maximum(0.0, far[self.form] ** 2 - self.noise**2) / np.log(far["ratio"]) ** 2
             squares += list(excess.groupby(far["cut"]).mean())
         return (float(np.sqrt(np.mean(squares))), len(squares)) if squares else (np.nan, 0)
 
-    def _larger_half(self, x: Array) -> Array:
+    @property
+    def farthest(self) -> float:
+        """Largest ratio of scales at which a forecast was tried; 1 untried."""
+        return max((test["ratio"].max() for test in self._tests), default=1.0)
+
+    def _rivals(self, x: Array, ratio: Array) -> Array:
+        """What other laws say: of the larger half of the points; of the other form, NaN where it counts for nothing.
+
+        It counts if it is about as good, and everywhere beyond the farthest forecast that was tried.
+        """
+        says = np.full((2, len(x)), np.nan)
         larger = self.points.where(self.points.scale >= np.median(self.points.scale))
-        if len(larger) == len(self.points) or not holdout.carries(larger):
-            return np.full(len(x), np.nan)
-        return holdout.law(larger)(x)
+        if len(larger) < len(self.points) and holdout.carries(larger):
+            says[0] = holdout.FORMS[self.form](larger)(x)
+        other = next(form for form in holdout.FORMS if form != self.form)
+        counts = (ratio > self.farthest) | (self.error(other) <= RIVAL * self.error(self.form))
+        if counts.any():
+            says[1, counts] = holdout.FORMS[other](self.points)(x[counts])
+        return says

@@ -28,14 +28,20 @@ NEAR = 1.01
 Predict = Callable[[Array], Array]
 
 
-def law(points: Points) -> Predict:
+def with_floor(points: Points) -> Predict:
     """E + sum of A / x^a."""
     found = powerlaw.fit(points.x, points.y)
     return lambda x: found(x)[0]
 
 
+def floorless(points: Points) -> Predict:
+    """Sum of A / x^a; of one axis a straight line of logarithms (Kaplan et al. 2020, equations 1.1 and 1.2)."""
+    found = powerlaw.fit(points.x, points.y, floor=False)
+    return lambda x: found(x)[0]
+
+
 def log_linear(points: Points) -> Predict:
-    """The power law without a floor, log y linear in log x (Kaplan et al. 2020, equations 1.1 and 1.2)."""
+    """Log y linear in log x, with a slope for each axis."""
     design = np.column_stack([np.ones(len(points)), np.log(points.x)])
     slopes = np.linalg.lstsq(design, np.log(points.y), rcond=None)[0]
     return lambda x: np.exp(np.column_stack([np.ones(len(x)), np.log(x)]) @ slopes)
@@ -51,8 +57,14 @@ def nearest(points: Points) -> Predict:
     return predict
 
 
-# What a law has to beat.
+# Forms of a law, of which the better forecaster is taken, and what it has to beat.
+FORMS: dict[str, Callable[[Points], Predict]] = {"with floor": with_floor, "floorless": floorless}
 BASELINES: dict[str, Callable[[Points], Predict]] = {"log-linear": log_linear, "nearest cell": nearest}
+
+
+def baselines(points: Points) -> list[str]:
+    """Names of what a law over the points' axes has to beat; of one axis a line of logarithms is a form itself."""
+    return [name for name in BASELINES if points.x.shape[1] > 1 or name != "log-linear"]
 
 
 def carries(points: Points) -> bool:
@@ -77,15 +89,15 @@ def back_test(points: Points) -> pd.DataFrame:
 
     Returns:
         a row for each point beyond each cut: `cut`, `ratio` of its scale to the largest fitted, `actual`; and of the
-        law and each baseline the log of actual over predicted.
+        form and each baseline the log of actual over predicted.
     """
     tables = []
     for below in cuts(points):
         fitted, beyond = points.where(below), points.where(~below)
         largest = fitted.scale.max()
         table = pd.DataFrame({"cut": largest, "ratio": beyond.scale / largest, "actual": beyond.y})
-        for name, fit in {"law": law, **BASELINES}.items():
+        for name, fit in {**FORMS, **BASELINES}.items():
             table[name] = np.log(beyond.y / fit(fitted)(beyond.x))
         tables.append(table)
-    columns = ["cut", "ratio", "actual", "law", *BASELINES]
+    columns = ["cut", "ratio", "actual", *FORMS, *BASELINES]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=float)

@@ -58,12 +58,18 @@ class Law:
         """Whether its forecasts may be shown."""
         return self.state == LAW
 
+    @property
+    def form(self) -> str:
+        """The equation."""
+        floor = self.forecaster is None or self.forecaster.fit.has_floor
+        return "L = " + "E + " * floor + " + ".join(f"{a} / {SYMBOLS[axis]}^{b}" for axis, (a, b) in self._symbols())
+
     def record(self) -> dict:
         """All of it, for a JSON file."""
         facts = {
             "name": self.name,
             "axes": self.axes,
-            "form": "L = E + " + " + ".join(f"{a} / {SYMBOLS[axis]}^{b}" for axis, (a, b) in self._symbols()),
+            "form": self.form,
             "source": SOURCES[len(self.axes)],
             "state": self.state,
             "verdict": self.why,
@@ -86,7 +92,7 @@ class Law:
             "back_test": {
                 "cuts": int(table["cut"].nunique()),
                 "forecasts": len(table),
-                "rms_error": {name: _number(_rms(table[name])) for name in ("law", *holdout.BASELINES)},
+                "rms_error": {name: _number(_rms(table[name])) for name in (*holdout.FORMS, *holdout.BASELINES)},
                 "nominal_coverage": LEVEL,
                 "achieved_coverage": _number(self.coverage),
                 "intervals_tried": self.tried,
@@ -103,20 +109,24 @@ class Law:
     def at(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
         """Forecasts, and of each what it is: empty, or why it is speculative or none."""
         forecast = self.forecaster.at(x, scale)
-        return forecast, [
-            f"none: {amount(ratio)} times beyond the largest run, which no past forecast was"
-            if ratio > TOO_FAR
-            else f"speculative: {amount(ratio)} times beyond the largest run"
-            if ratio > SPECULATIVE
-            else ""
-            for ratio in forecast.ratio
-        ]
+        return forecast, [self._distance(ratio) for ratio in forecast.ratio]
+
+    def _distance(self, ratio: float) -> str:
+        beyond = f"{amount(ratio)} times beyond the largest run"
+        if ratio > TOO_FAR:
+            return f"none: {beyond}, and no law reaches so far"
+        if ratio > SPECULATIVE:
+            return f"speculative: {beyond}"
+        if ratio > self.forecaster.farthest:
+            return f"speculative: {beyond}, and forecasts were tried to {amount(self.forecaster.farthest)} times"
+        return ""
 
     def _symbols(self) -> list[tuple[str, tuple[str, str]]]:
         return [(axis, NAMES[axis]) for axis in self.axes]
 
     def _values(self, best: Fit) -> Iterator:
-        yield "E", best.floor[0], lambda fit: fit.floor
+        if best.has_floor:
+            yield "E", best.floor[0], lambda fit: fit.floor
         for k, (_, (scale, exponent)) in enumerate(self._symbols()):
             yield scale, best.scales[0, k], lambda fit, k=k: fit.scales[:, k]
             yield exponent, best.exponents[0, k], lambda fit, k=k: fit.exponents[:, k]
@@ -211,24 +221,24 @@ class Law:
                 f"Not a forecast: the points do not determine {listed(self._bounds())}, for the curve is too straight"
                 f" or too short. {self._describe()}"
             )
-        ours = _rms(table["law"])
-        better = {name: error for name in holdout.BASELINES if (error := _rms(table[name])) <= ours}
-        if better:
-            name = min(better, key=better.get)
+        ours = self.forecaster.error(self.forecaster.form)
+        baselines = {name: self.forecaster.error(name) for name in holdout.baselines(self.points)}
+        best = min(baselines, key=baselines.get)
+        if baselines[best] <= ours:
             return WITHDRAWN, (
-                f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the"
-                f" {name} baseline {percent(better[name])}."
+                f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the {best}"
+                f" baseline {percent(baselines[best])}."
             )
         if self.tried and self.coverage < LEAST_COVERAGE:
             return WITHDRAWN, (
                 f"No forecast: of {self.tried} intervals for cells that are known only {percent(self.coverage)} held"
                 f" what was measured, and it should have been {percent(LEVEL)}."
             )
-        least = min(_rms(table[name]) for name in holdout.BASELINES)
-        tried = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
+        held = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
+        tried = self.forecaster.trials
         return LAW, (
-            f"{self._describe()} Tried on {len(table)} forecasts of larger cells from smaller ones, it was"
-            f" {percent(ours)} off, the best baseline {percent(least)}{tried}."
+            f"{self._describe()} Tried on {tried} forecast{'s' * (tried != 1)} of larger cells from smaller ones, it"
+            f" was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{held}."
         )
 
     def _falls(self, k: int) -> bool:

@@ -22,8 +22,8 @@ DELTA = 1e-3
 EXPONENTS = (1e-3, 2.0)
 # Start values of exponents; for each the rest is a linear problem.
 GRID = np.geomspace(0.02, 1.8, 19)
-# A floor of this share of the smallest y is none.
-NO_FLOOR = 1e-4
+# A floor of this share of the smallest y is none, and stands for none where the form has none.
+NO_FLOOR, FLOORLESS = 1e-4, 1e-12
 # Resamples that are fitted at once: their Jacobians fit the processor's cache.
 CHUNK = 250
 
@@ -37,12 +37,14 @@ class Fit:
         scales: A_k, in units of y times those of x_k to the power a_k; shape (resamples, terms).
         exponents: a_k; shape (resamples, terms).
         objective: sum of Huber losses; shape (resamples,).
+        has_floor: whether E was fitted; it is next to 0 otherwise.
     """
 
     floor: Array
     scales: Array
     exponents: Array
     objective: Array
+    has_floor: bool
 
     def __call__(self, x: Array) -> Array:
         """y at some points.
@@ -61,28 +63,31 @@ class Fit:
 
     def at_bound(self, y: Array) -> list[str]:
         """Names of parameters of the first resample that the data push to the end of what is allowed."""
-        ends = ["E"] if self.floor[0] <= 2 * NO_FLOOR * np.min(y) else []
+        ends = ["E"] if self.has_floor and self.floor[0] <= 2 * NO_FLOOR * np.min(y) else []
         low, high = EXPONENTS
         return ends + [
             f"exponent {k + 1}" for k, a in enumerate(self.exponents[0]) if a <= low * 1.01 or a >= high * 0.99
         ]
 
 
-def fit(x: Array, y: Array, delta: float = DELTA) -> Fit:
+def fit(x: Array, y: Array, delta: float = DELTA, floor: bool = True) -> Fit:
     """The best fit to some points.
 
     Args:
         x: positive; shape (points, terms).
         y: positive; shape (points,).
         delta: of the Huber loss; infinity is least squares.
+        floor: whether to fit E; the form has none otherwise.
     """
     z, centre = _centred(x)
     starts = _starts(z, y)
+    if not floor:
+        starts[:, 0] = np.log(FLOORLESS * y.min())
     weights = np.ones((len(starts), len(y)))
     log_y = np.broadcast_to(np.log(y), weights.shape)
-    parameters, objective = _minimise(z, log_y, weights, starts, delta, tolerance=1e-13)
+    parameters, objective = _minimise(z, log_y, weights, starts, delta, tolerance=1e-13, floor=floor)
     best = [int(np.argmin(objective))]
-    return _fit(parameters[best], objective[best], centre)
+    return _fit(parameters[best], objective[best], centre, floor)
 
 
 def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, tolerance: float = 1e-8) -> Fit:
@@ -102,9 +107,9 @@ def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, 
     for at in range(0, len(weights), CHUNK):
         part = slice(at, at + CHUNK)
         begin = np.tile(start, (len(weights[part]), 1))
-        parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance))
+        parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance, found.has_floor))
     parameters, objective = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _fit(parameters, objective, centre)
+    return _fit(parameters, objective, centre, found.has_floor)
 
 
 def _centred(x: Array) -> tuple[Array, Array]:
@@ -113,11 +118,11 @@ def _centred(x: Array) -> tuple[Array, Array]:
     return z - centre, centre
 
 
-def _fit(parameters: Array, objective: Array, centre: Array) -> Fit:
+def _fit(parameters: Array, objective: Array, centre: Array, has_floor: bool) -> Fit:
     terms = (parameters.shape[1] - 1) // 2
     exponents = parameters[:, 1 + terms :]
     scales = np.exp(parameters[:, 1 : 1 + terms] + exponents * centre)
-    return Fit(np.exp(parameters[:, 0]), scales, exponents, objective)
+    return Fit(np.exp(parameters[:, 0]), scales, exponents, objective, has_floor)
 
 
 def _starts(z: Array, y: Array, keep: int = 6) -> Array:
@@ -137,7 +142,7 @@ def _starts(z: Array, y: Array, keep: int = 6) -> Array:
 
 
 def _minimise(
-    z: Array, log_y: Array, weights: Array, start: Array, delta: float, tolerance: float, most: int = 400
+    z: Array, log_y: Array, weights: Array, start: Array, delta: float, tolerance: float, floor: bool, most: int = 400
 ) -> tuple[Array, Array]:
     """Minimise the weighted Huber loss by Levenberg and Marquardt's method with reweighted squares, a row a resample.
 
@@ -152,7 +157,7 @@ def _minimise(
     terms = z.shape[1]
     low = np.full(start.shape[1], -np.inf)
     high = np.full(start.shape[1], np.inf)
-    low[0], high[0] = log_y.min() + np.log(NO_FLOOR), log_y.max()
+    low[0], high[0] = (log_y.min() + np.log(NO_FLOOR), log_y.max()) if floor else (start[0, 0], start[0, 0])
     # At the centre of the points a term is about what y is, or nothing.
     low[1 : 1 + terms], high[1 : 1 + terms] = log_y.min() + 2 * np.log(NO_FLOOR), log_y.max() + np.log(10)
     low[1 + terms :], high[1 + terms :] = EXPONENTS
@@ -169,7 +174,7 @@ def _minimise(
         hessian = scaled @ jacobian.transpose(0, 2, 1)
         gradient = (scaled @ residuals[..., None])[..., 0]
         # A parameter at a bound that would go beyond it stays.
-        held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
+        held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0)) | (low == high)
         gradient[held] = 0
         hessian *= ~held[:, :, None] & ~held[:, None, :]
         diagonal = np.einsum("rpp->rp", hessian)

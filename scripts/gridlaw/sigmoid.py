@@ -122,10 +122,13 @@ class ScoreLaw:
         return max(seeds, _rms(self.trials["law"] - self.trials["actual"]) if len(self.trials) else 0.0)
 
     def _trials(self) -> pd.DataFrame:
-        """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead."""
+        """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead.
+
+        From cells that are no better than guessing there is none.
+        """
         rows = []
         for n in range(LEAST - 1, len(self.loss)):
-            if self.loss[n] < self.loss[n - 1]:
+            if self.loss[n] < self.loss[n - 1] and self.score[:n].max() - self.floor >= SIGNAL * self.seed_sd:
                 curve = fit(self.loss[:n], self.score[:n], self.floor)
                 rows.append((self.score[n], float(curve(self.loss[n])), self.score[n - 1]))
         return pd.DataFrame(rows, columns=["actual", "law", "last"], dtype=float)
