@@ -1,9 +1,9 @@
 """Forecasts with an interval that has been tried.
 
 Three things make a forecast uncertain, and they are kept apart: which replicates happened to be run (sampling), whether
-the form holds (another that is about as good says something else, or the same for the larger half of the points), and
-how far past forecasts at that distance were off (back-test). The last is most of it where points are many: a
-parameter's confidence interval shrinks with them, the error of a wrong form does not.
+the form holds (another says something else, or the same fitted to the larger half of the points), and how far past
+forecasts at that distance were off (back-test). The last is most of it where points are many: a parameter's confidence
+interval shrinks with them, the error of a wrong form does not.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ LEVEL = 0.95
 MANY = 30
 # Of back-tests, those of forecasts at least so much farther; of nearer ones the error is that of the points.
 FAR = 2.0
-# Another form whose past forecasts were off by no more than so many times as much may be the true one as well.
-RIVAL = 1.5
 WITH_FLOOR, FLOORLESS = holdout.FORMS
 
 
@@ -39,7 +37,7 @@ class Forecast:
     Args:
         value, low, high: the loss and its interval; shape (places,).
         sampling: over resamples; NaN where nothing can be resampled.
-        forms: between the law and others that are about as good; NaN where there are none.
+        forms: between the law and others.
         back_test: of past forecasts at that distance; NaN where none could be made.
         ratio: of the places' scale to the largest that was measured.
         origins: past forecasts were made from so many cuts.
@@ -137,12 +135,11 @@ class Forecaster:
         value = self.fit(x)[0]
         draws = self.draws
         sampling = np.log(draws(x)).std(0) if draws else np.full(len(x), np.nan)
-        away = np.abs(np.log(self._rivals(x, ratio) / value))
-        forms = np.fmax.reduce(away, initial=np.nan)
+        forms = self._forms(x, value)
         growth, origins = self._growth()
         distance = np.log(np.maximum(ratio, 1.0))
         back_test = np.sqrt(self.noise**2 + (growth * distance) ** 2)
-        inner = np.nan_to_num(sampling) ** 2 + np.nan_to_num(forms) ** 2 + self.noise**2
+        inner = np.nan_to_num(sampling) ** 2 + forms**2 + self.noise**2
         spread = np.sqrt(np.maximum(inner, np.nan_to_num(back_test) ** 2))
         quantile = stats.t.ppf((1 + LEVEL) / 2, origins) if origins else stats.norm.ppf((1 + LEVEL) / 2)
         reach = np.exp(quantile * spread)
@@ -162,17 +159,17 @@ class Forecaster:
         """Largest ratio of scales at which a forecast was tried; 1 untried."""
         return max((test["ratio"].max() for test in self._tests), default=1.0)
 
-    def _rivals(self, x: Array, ratio: Array) -> Array:
-        """What other laws say: of the larger half of the points; of the other form, NaN where it counts for nothing.
+    def _forms(self, x: Array, value: Array) -> Array:
+        """How far other laws are away in log loss; NaN where there is nothing to tell.
 
-        It counts if it is about as good, and everywhere beyond the farthest forecast that was tried.
+        The larger of two: what the law of the larger half of the points says, and the standard deviation of a mixture
+        of both forms, each with the inverse of its past forecasts' mean square error as its weight.
         """
-        says = np.full((2, len(x)), np.nan)
+        other = next(form for form in holdout.FORMS if form != self.form)
+        squares = np.array([self.error(form) ** 2 for form in (self.form, other)])
+        weight = squares[0] / squares.sum() if np.isfinite(squares).all() and squares.sum() else 0.5
+        away = [np.sqrt(weight * (1 - weight)) * np.log(holdout.FORMS[other](self.points)(x) / value)]
         larger = self.points.where(self.points.scale >= np.median(self.points.scale))
         if len(larger) < len(self.points) and holdout.carries(larger):
-            says[0] = holdout.FORMS[self.form](larger)(x)
-        other = next(form for form in holdout.FORMS if form != self.form)
-        counts = (ratio > self.farthest) | (self.error(other) <= RIVAL * self.error(self.form))
-        if counts.any():
-            says[1, counts] = holdout.FORMS[other](self.points)(x[counts])
-        return says
+            away.append(np.log(holdout.FORMS[self.form](larger)(x) / value))
+        return np.abs(away).max(0)
