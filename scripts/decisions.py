@@ -35,9 +35,9 @@ def main() -> None:
 
     runs = evidence.read_runs(args.runs)
     most = min((record.read_json(pack)["train"]["tokens"] for pack in args.packs), default=0)
-    groups = list(evidence.groups(runs, recipe["strong"]))
+    groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
-    allowed = recipe["budget"] or spent
+    allowed = recipe["budget_rank_hours"] or spent
     decided = [of_group(group, runs, recipe, allowed, spent, most) for group in groups]
     scores = pd.read_csv(args.scores, dtype={"model": str, "size": str})
     chosen = [cell for one in decided for cell in one["next"]["cells"]]
@@ -58,7 +58,7 @@ def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spe
     """All decisions about comparable models."""
     cells, laws = quality.Cells.of(group, runs), evidence.laws_by_tokens(group)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
-    budgets = [recipe["budget"]] if recipe["budget"] else [spent * times for times in BUDGETS]
+    budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {
         "group": group.name,
         "run_sd": None if pd.isna(cells.noise) else cells.noise,

@@ -39,10 +39,10 @@ def main() -> None:
     args = parser.parse_args()
 
     rows = []
-    for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["strong"]):
+    for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         for model, law in evidence.laws_by_tokens(group).items():
-            for size, tokens in sizes(law.points.scale.max(), args.recipe["sizes"]):
+            for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
                 about = {"model": model, "size": size, "tokens": tokens}
                 rows += [about | row for row in forecasts(law, scores, tokens)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)

@@ -29,13 +29,13 @@ def main() -> None:
 
     runs = evidence.read_runs(args.runs)
     laws = []
-    for group in evidence.groups(runs, args.recipe["strong"]):
+    for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
         laws += [law.record() for law in evidence.laws_by_tokens(group).values()]
         laws += [law.record() for law in evidence.laws_of_models(group)]
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         laws += [law.record() for law in scores]
     laws += throughput(runs)
-    ranks = list(equivalences(runs)) if args.recipe["strong"] else []
+    ranks = list(equivalences(runs)) if args.recipe["scaling"] == "strong" else []
     parameters = [
         {name: p["value"] if isinstance(p, dict) else p for name, p in (law.get("parameters") or {}).items()}
         for law in laws

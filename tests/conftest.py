@@ -29,9 +29,17 @@ def program(monkeypatch):
     return run
 
 
+# The grid that tests take as given; the default one may change.
+AXES = {
+    "sizes": [0, "1k", "8k", "32k", "100k"],
+    "seeds": {"pretrain": [1], "finetune": [1, 2, 3]},
+    "exclude": [{"gpus": 2, "size": [0, "1k", "32k", "100k"]}, {"model": "small", "size": 0}],
+}
+
+
 def configuration(overlay: dict | str = "{}") -> dict:
-    """The default configuration with an overlay, completed."""
-    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    """The default configuration with the tests' axes and an overlay, completed."""
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text()) | copy.deepcopy(AXES)
     update_config(whole, yaml.safe_load(overlay) if isinstance(overlay, str) else copy.deepcopy(overlay))
     return config.complete(whole)
 

@@ -72,6 +72,12 @@ def cells(config: dict) -> Iterator[Cell]:
             yield cell
 
 
+def exclusions(config: dict) -> list[dict[str, list]]:
+    """The exclusions in one spelling: of each axis that one names the values, sorted."""
+    entries = [{axis: sorted(values) for axis, values in sorted(_chosen(entry).items())} for entry in config["exclude"]]
+    return sorted(entries, key=str)
+
+
 def _chosen(entry: dict) -> dict[str, set]:
     """The values of each axis that an exclusion names."""
     chosen = {axis: {*value} if isinstance(value, list) else {value} for axis, value in entry.items()}

@@ -147,6 +147,14 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "catalogue", "models", path[-1], "tokenizer"
         case "score":
             parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
+        case "laws" | "forecasts" | "decisions" if name == "scaling":
+            parts = "pretrain", name
+        case "laws" | "forecasts" if name == "tasks":
+            parts = ("tasks",)
+        case "forecasts" | "decisions" if name in ("forecast_sizes", "budget_rank_hours"):
+            parts = "analysis", name
+        case "decisions" if name in ("price_per_gpu_hour", "currency"):
+            parts = "cost", name
         case "aggregate" | "figure_scores" if name == "tasks":
             parts = ("catalogue", *path) if len(path) > 2 else ("tasks",)
         case _:

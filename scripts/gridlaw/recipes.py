@@ -176,23 +176,23 @@ def laws(config: dict) -> dict:
         entry, sets = config["catalogue"]["tasks"][task], finetune(config, first, task)["train_examples"]
         what = {"metric": entry["metrics"][0], "split": entry["validation"][0], "train_set": str(sets[-1])}
         tasks.append({"task": task, **what})
-    return {"strong": config["pretrain"]["scaling"] == "strong", "tasks": tasks}
+    return {"scaling": config["pretrain"]["scaling"], "tasks": tasks}
 
 
 def forecasts(config: dict) -> dict:
     sizes = {grid.size_name(size) for size in config["analysis"]["forecast_sizes"]}
-    return laws(config) | {"sizes": sorted(sizes, key=grid.size_order)}
+    return laws(config) | {"forecast_sizes": sorted(sizes, key=grid.size_order)}
 
 
 def decisions(config: dict) -> dict:
     prices = config["cost"]
     return {
-        "strong": config["pretrain"]["scaling"] == "strong",
+        "scaling": config["pretrain"]["scaling"],
         "models": config["models"],
-        "sizes": [grid.size_name(size) for size in config["sizes"]],
-        "gpus": config["gpus"],
-        "exclude": config["exclude"],
-        "budget": config["analysis"]["budget_rank_hours"],
+        "sizes": sorted(map(grid.size_name, config["sizes"]), key=grid.size_order),
+        "gpus": sorted(config["gpus"]),
+        "exclude": grid.exclusions(config),
+        "budget_rank_hours": config["analysis"]["budget_rank_hours"],
         "price_per_gpu_hour": prices.get("price_per_gpu_hour", 0),
         "currency": prices["currency"],
     }

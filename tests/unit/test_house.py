@@ -13,7 +13,9 @@ from gridlaw.steps import WILDCARDS
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run; all others are rules'.
 PEOPLES = {"explain", "accept", "adopt", "obsolete"}
-SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES)
+# And those that work on any table.
+STANDALONE = {"fit_laws"}
+SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES | STANDALONE)
 
 
 def pins(lines):
@@ -52,6 +54,15 @@ def test_programs_that_people_run(name):
     assert "--configfile" in done.stdout
     assert f"python scripts/{name}.py" in done.stdout
     assert f"scripts/{name}.py" in (ROOT / "docs/preview.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(STANDALONE))
+def test_programs_for_any_table(name):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / f"{name}.py", "--help"], capture_output=True, text=True, check=True
+    )
+    assert f"python scripts/{name}.py" in done.stdout
+    assert any(f"scripts/{name}.py" in page.read_text() for page in (ROOT / "docs").glob("*.md"))
 
 
 def test_every_record_is_a_steps():

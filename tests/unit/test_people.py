@@ -72,7 +72,7 @@ def due(**change):
 
 
 # What reads the records that a mark is written to.
-TABLES = {"aggregate", "figure_scores", "figure_loss", "figure_throughput"}
+TABLES = {"aggregate", "laws", "forecasts", "decisions", "figure_scores", "figure_loss", "figure_throughput"}
 
 
 class TestExplain:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import AXES
 from snakemake.utils import update_config
 
 from gridlaw import files, recipes, record
 from gridlaw.config import complete
 
-DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
+DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text()) | AXES
 
 
 def all_recipes(overlay: str = "{}") -> dict[str, str]:
@@ -37,6 +38,9 @@ def all_recipes(overlay: str = "{}") -> dict[str, str]:
         "score": recipes.score(config),
         "baseline": recipes.baseline(config, "sentiment"),
         "aggregate": recipes.aggregate(config),
+        "laws": recipes.laws(config),
+        "forecasts": recipes.forecasts(config),
+        "decisions": recipes.decisions(config),
         "figure_scores": recipes.figure_scores(config),
     }
     return {name: recipes.canonical(recipe) for name, recipe in steps.items()}
@@ -49,7 +53,7 @@ CHANGES = {
     "tokenizers: wordpiece: {vocab_size: 2000}": {"tokenizer"},
     "models: tiny: {shape: {num_hidden_layers: 3}}": TRAINED - {"pretrain small"} | {"pretrain tiny 0"},
     "tasks: sentiment: {train_size: 100}": {"task"},
-    "tasks: sentiment: {metrics: [f1]}": {"score", "baseline", "figure_scores"},
+    "tasks: sentiment: {metrics: [f1]}": {"score", "baseline", "laws", "forecasts", "figure_scores"},
     "tasks: sentiment: {glue: false}": {"aggregate"},
 }
 
@@ -65,15 +69,18 @@ CHANGES = {
         ("finetune: {per_model: {small: {epochs: 9}}}", {"finetune small sentiment"}),
         ("seeds: {finetune: [1, 2, 3, 4]}", FINETUNED),
         ("seeds: {pretrain: [1, 2]}", {"aggregate", "ranks"}),
-        ("gpus: [1, 2, 4]", {"aggregate", "ranks"}),
+        ("gpus: [1, 2, 4]", {"aggregate", "ranks", "decisions"}),
         ("data: {segment_words: 20}", {"segments"}),
         ("data: {packing: continuous}", {"pack"}),
-        ("models: [small, tiny]", {"aggregate", "figure_scores"}),
-        ("tasks: [entailment, sentiment, acceptability]", {"figure_scores"}),
+        ("models: [small, tiny]", {"aggregate", "decisions", "figure_scores"}),
+        ("tasks: [entailment, sentiment, acceptability]", {"laws", "forecasts", "figure_scores"}),
         ("pretrain: {decay_shape: cosine}", TRAINED - {"trunk tiny"}),
         # One rank has the same batch in both.
-        ("{pretrain: {scaling: weak}, finetune: {gpus: all}}", {"pretrain tiny 2 ranks", "ranks", "aggregate"}),
-        ("sizes: [16k, 64k]", {"aggregate"}),
+        (
+            "{pretrain: {scaling: weak}, finetune: {gpus: all}}",
+            {"pretrain tiny 2 ranks", "ranks", "aggregate", "laws", "forecasts", "decisions"},
+        ),
+        ("sizes: [16k, 64k]", {"aggregate", "decisions"}),
         *((f"catalogue: {{{key.replace(': ', ': {', 1)}}}}}", changed) for key, changed in CHANGES.items()),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_new_size_plans_only_its_cells(finished):
     grid = copy.deepcopy(GRID)
     grid["sizes"] += ["6k"]
     grid["exclude"] = [{"gpus": 2, "size": ["2k", "6k"]}]
-    figures = {"figure_loss": 1, "figure_scores": 1, "figure_throughput": 1}
+    figures = {"figure_loss": 1, "figure_scores": 1, "figure_throughput": 1, "laws": 1, "forecasts": 1, "decisions": 1}
     assert finished.planned(overlay=grid) == {
         "slice": 1,
         "pretrain": 1,

@@ -122,7 +122,9 @@ def grid(config: dict) -> dict[str, set[str]]:
                     made["aggregate"].add(f"score {cell}")
     figures = {f"figure_{name}" for name in ("scores", "loss", "throughput")}
     made |= {figure: {"aggregate"} for figure in figures}
-    made["all"] = {"aggregate", *figures}
+    made |= {"laws": {"aggregate"}, "forecasts": {"aggregate"}, "decisions": {"aggregate"}}
+    made["decisions"] |= {job for job in made if job.startswith("pack ")}
+    made["all"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
     return made
 
 

@@ -29,7 +29,8 @@ GRID = {
     "corpus": "mine",
     "catalogue": {"corpora": {"mine": {"source": "files", "files": ["data/*.txt"]}}},
 }
-FIGURES = {"aggregate": 1, "figure_loss": 1, "figure_scores": 1, "figure_throughput": 1, "all": 1}
+RULES = ("aggregate", "laws", "forecasts", "decisions", "figure_loss", "figure_scores", "figure_throughput", "all")
+FIGURES = dict.fromkeys(RULES, 1)
 CELL = {"pretrain": 1, "finetune": 2, "score": 1}
 
 

@@ -30,7 +30,8 @@ GRID = {
         "tasks": {"sentiment": {"train_size": 40, "validation_size": 40}},
     },
 }
-FIGURES = {"aggregate": 1, "figure_loss": 1, "figure_scores": 1, "figure_throughput": 1, "all": 1}
+RULES = ("aggregate", "laws", "forecasts", "decisions", "figure_loss", "figure_scores", "figure_throughput", "all")
+FIGURES = dict.fromkeys(RULES, 1)
 
 
 def with_sizes(*sizes):
