@@ -33,7 +33,7 @@ WIDEST = np.log(1000)
 # How many times the largest x fitted a forecast is speculative beyond, and refused beyond.
 SPECULATIVE, TOO_FAR = 10, 100
 # Logarithms are rounded to so many digits, so that other units of the same numbers give the very same forecasts.
-DIGITS = 12
+DIGITS = 11
 # A spike is this many times as far from its neighbours as points are by and by.
 FAR = 8
 # Powers of e that numbers of a curve may be apart.
@@ -112,6 +112,10 @@ def forecast(x: Array, y: Array, targets: Array) -> Forecast:
     trend = kendalltau(log_x, log_y, alternative="greater")
     if trend.statistic > 0.5 and trend.pvalue < 0.05:
         raise Refusal("y rises with x; an error or a loss is expected, which falls (1 - accuracy, for example)")
+    inner = _smooth(log_y)[1:-1]
+    risen = inner[-1] - inner.min()
+    if risen > max(4 * _noise(log_y), 0.01):
+        notes.append(f"y has risen by {100 * np.expm1(risen):.2g} % since its lowest, which no fit follows")
 
     distance = _canonical(np.log(targets) - unit_x)
     ahead = (distance > 1e-9) & (distance <= np.log(TOO_FAR) + 1e-9)
@@ -148,12 +152,17 @@ def _canonical(logarithms: Array) -> Array:
 
 def _peak(log_y: Array) -> int:
     """Where a curve begins to fall that first rises by more than its noise; 0 where it does not."""
-    smooth = log_y.copy()
-    smooth[1:-1] = np.median([log_y[:-2], log_y[1:-1], log_y[2:]], 0)
+    smooth = _smooth(log_y)
     peak = int(np.argmax(smooth))
     rise = smooth[peak] - smooth[: peak + 1].min()
     falling = len(log_y) - peak
     return peak if falling >= LEAST and rise > max(4 * _noise(log_y), 1e-3) else 0
+
+
+def _smooth(log_y: Array) -> Array:
+    """Each point's median with its two neighbours; the ends as they are."""
+    middle = np.median([log_y[:-2], log_y[1:-1], log_y[2:]], 0)
+    return np.concatenate([log_y[:1], middle, log_y[-1:]])
 
 
 def _noise(log_y: Array) -> float:
