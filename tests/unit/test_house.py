@@ -11,11 +11,10 @@ import yaml
 from gridlaw.steps import WILDCARDS
 
 ROOT = Path(__file__).resolve().parents[2]
-# Programs that people run; all others are rules'.
+# Programs that people run, on a grid or on a file of their own; all others are rules'.
 PEOPLES = {"explain", "accept", "adopt", "obsolete"}
-# And those that work on any table.
-STANDALONE = {"fit_laws"}
-SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES | STANDALONE)
+ALONE = {"fit_laws": "laws", "forecast_curves": "curves"}
+SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES | ALONE.keys())
 
 
 def pins(lines):
@@ -56,13 +55,13 @@ def test_programs_that_people_run(name):
     assert f"scripts/{name}.py" in (ROOT / "docs/preview.md").read_text()
 
 
-@pytest.mark.parametrize("name", sorted(STANDALONE))
-def test_programs_for_any_table(name):
+@pytest.mark.parametrize(("name", "page"), ALONE.items())
+def test_programs_that_need_no_grid(name, page):
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / f"{name}.py", "--help"], capture_output=True, text=True, check=True
     )
     assert f"python scripts/{name}.py" in done.stdout
-    assert any(f"scripts/{name}.py" in page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert f"scripts/{name}.py" in (ROOT / f"docs/{page}.md").read_text()
 
 
 def test_every_record_is_a_steps():
