@@ -73,7 +73,7 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
     apart = [key for key in keys if used[key].nunique(dropna=False) > 1]
     for _, group in used.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
-        name = ", ".join(f"{key} {first[key]}" for key in apart)
+        name = ", ".join(f"{key} {first[key]:g}" if used[key].dtype.kind in "if" else f"{key} {first[key]}" for key in apart)
         yield Group(name, group, float(first["passes"]))
 
 

@@ -70,7 +70,7 @@ class Law:
             "points": len(self.points),
             "runs": int(self.points.replicates.sum()),
             "range": {
-                axis: [float(column.min()), float(column.max())]
+                axis: [float(column.min()), float(column.max())] if len(column) else None
                 for axis, column in zip(self.axes, self.points.x.T, strict=True)
             },
             "run_sd": _number(self.points.noise),
@@ -104,9 +104,9 @@ class Law:
         """Forecasts, and of each what it is: empty, or why it is speculative or none."""
         forecast = self.forecaster.at(x, scale)
         return forecast, [
-            f"none: {amount(ratio)} times beyond the largest run, which no past forecast was"
+            f"none: {amount(ratio)} times beyond what was measured, which no past forecast was"
             if ratio > TOO_FAR
-            else f"speculative: {amount(ratio)} times beyond the largest run"
+            else f"speculative: {amount(ratio)} times beyond what was measured"
             if ratio > SPECULATIVE
             else ""
             for ratio in forecast.ratio
@@ -162,6 +162,8 @@ class Law:
         return (float(np.mean(inside)), len(inside)) if inside else (np.nan, 0)
 
     def _judge(self) -> tuple[str, str]:
+        if not len(self.points):
+            return REFUSED, "No law: there are no points."
         few = [
             f"{number} different value{'s' * (number != 1)} of {axis}"
             for axis, number in zip(self.axes, self.points.distinct(), strict=True)
@@ -169,16 +171,18 @@ class Law:
         ]
         if few:
             return REFUSED, (
-                f"No law: there are {listed(few)}, and it takes {holdout.LEAST_VALUES} to see a curve,"
-                f" {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
+                f"No law: it takes {holdout.LEAST_VALUES} different values to see a curve, {FORECAST_VALUES} for a"
+                f" forecast, and here is no more than {listed(few)}. The points can be compared with each other, no more."
             )
         least = holdout.LEAST[len(self.axes)]
         if self.forecaster is None:
             return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}."
-        if len(self.axes) > 1 and abs(np.corrcoef(np.log(self.points.x.T))[0, 1]) > COLLINEAR:
+        together = np.corrcoef(np.log(self.points.x.T))[0, 1] if len(self.axes) > 1 else 0.0
+        if abs(together) > COLLINEAR:
+            more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
             return REFUSED, (
-                "No law: larger models were also trained on more tokens, so that what is due to which cannot be told"
-                " apart. Cells of small models with many tokens, and of large models with few, would tell."
+                f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
+                f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
             )
         if np.ptp(np.log(self.points.y)) == 0:
             return REFUSED, "No law: the loss is the same everywhere."
@@ -226,8 +230,9 @@ class Law:
             )
         least = min(_rms(table[name]) for name in holdout.BASELINES)
         tried = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
+        forecasts = f"{len(table)} forecast{'s' * (len(table) != 1)}"
         return LAW, (
-            f"{self._describe()} Tried on {len(table)} forecasts of larger cells from smaller ones, it was"
+            f"{self._describe()} Tried on {forecasts} of larger cells from smaller ones, it was"
             f" {percent(ours)} off, the best baseline {percent(least)}{tried}."
         )
 
