@@ -172,7 +172,8 @@ class Law:
         if few:
             return REFUSED, (
                 f"No law: it takes {holdout.LEAST_VALUES} different values to see a curve, {FORECAST_VALUES} for a"
-                f" forecast, and here is no more than {listed(few)}. The points can be compared with each other, no more."
+                f" forecast, and here is no more than {listed(few)}. The points can be compared with each other, and"
+                " that is all."
             )
         least = holdout.LEAST[len(self.axes)]
         if self.forecaster is None:

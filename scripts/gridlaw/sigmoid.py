@@ -139,8 +139,8 @@ class ScoreLaw:
         if rise <= SIGNAL * self.seed_sd:
             best = f"{rise:.3f} above" if rise > 0 else "no better than"
             return REFUSED, (
-                f"No law: the best cell is {best} guessing, and seeds of one cell differ by {self.seed_sd:.3f} (standard"
-                " deviation). Longer pre-training or more training examples might lift it."
+                f"No law: the best cell is {best} guessing, and seeds of one cell differ by {self.seed_sd:.3f}"
+                " (standard deviation). Longer pre-training or more training examples might lift it."
             )
         if not np.cov(self.loss, self.score)[0, 1] < 0:
             return REFUSED, "No law: scores do not rise as the loss falls."
