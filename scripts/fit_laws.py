@@ -27,6 +27,8 @@ from gridlaw.words import listed, short
 
 NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed"]
 AXES = ["params", "tokens"]
+# What is beyond these is no count and no loss, and its powers are no numbers.
+LEAST, MOST = 1e-30, 1e30
 
 
 def main() -> None:
@@ -87,8 +89,9 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     why = pd.Series("", index=table.index)
     for name in numbers:
-        bad = ~(np.isfinite(runs[name]) & (runs[name] > 0)) & (why == "")
-        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + "; right would be a positive number"
+        bad = ~runs[name].between(LEAST, MOST) & (why == "")
+        right = f"right would be a number from {LEAST:g} to {MOST:g}"
+        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + f"; {right}"
     # Rows that agree in all that is known of them are one run.
     keys = [name for name in ("params", "tokens", "seed") if name in runs]
     keys += [] if "seed" in runs else ["loss"]

@@ -165,15 +165,15 @@ class Law:
         if not len(self.points):
             return REFUSED, "No law: there are no points."
         few = [
-            f"{number} different value{'s' * (number != 1)} of {axis}"
+            f"{number} value{'s' * (number != 1)} of {axis}"
             for axis, number in zip(self.axes, self.points.distinct(), strict=True)
             if number < holdout.LEAST_VALUES
         ]
         if few:
+            are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
             return REFUSED, (
-                f"No law: it takes {holdout.LEAST_VALUES} different values to see a curve, {FORECAST_VALUES} for a"
-                f" forecast, and here is no more than {listed(few)}. The points can be compared with each other, and"
-                " that is all."
+                f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve and"
+                f" {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
             )
         least = holdout.LEAST[len(self.axes)]
         if self.forecaster is None:
@@ -201,7 +201,7 @@ class Law:
         if short:
             return TREND, f"Not a forecast: {listed(short)}, and it takes {amount(FORECAST_RANGE)}. {self._describe()}"
         few = [
-            f"{number} values of {axis}"
+            f"{number} different values of {axis}"
             for axis, number in zip(self.axes, self.points.distinct(), strict=True)
             if number < FORECAST_VALUES
         ]

@@ -43,9 +43,11 @@ def short(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with two digits; less than all of it is never called all of it."""
+    """A share in per cent, with two digits; less than all of it is never called all of it, nor next to none zero."""
     if 0.995 <= share < 1:
         return "more than 99 %"
+    if 0 < share < 1e-5:
+        return "less than 0.001 %"
     return f"{float(f'{100 * share:.2g}'):g} %"
 
 
