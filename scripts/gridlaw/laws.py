@@ -172,8 +172,8 @@ class Law:
         if few:
             are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
             return REFUSED, (
-                f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve and"
-                f" {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
+                f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
+                f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
             )
         least = holdout.LEAST[len(self.axes)]
         if self.forecaster is None:
