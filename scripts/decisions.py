@@ -50,13 +50,16 @@ def main() -> None:
         [args.next],
         spent_rank_hours=spent,
         groups=decided,
-        averages=rows(comparison.pairs(averages(scores, runs), lower_is_better=False)),
+        averages=rows(comparison.pairs(averages(scores), lower_is_better=False)),
+        left_out=evidence.left_out(runs),
     )
 
 
 def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spent: float, most: float) -> dict:
     """All decisions about comparable models."""
-    cells, laws = quality.Cells.of(group, runs), evidence.laws_by_tokens(group)
+    # In strong scaling runs on other gpus are the same models at another cost; in weak scaling they are others.
+    cells = quality.Cells.of(group, runs if recipe["scaling"] == "strong" else group.runs)
+    laws = evidence.laws_by_tokens(group)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
     budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {
@@ -78,7 +81,7 @@ def costs(recipe: dict) -> dict[str, str]:
     return {cost: name + (money if cost == "hours" else "") for cost, name in quality.COSTS.items()}
 
 
-def averages(scores: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def averages(scores: pd.DataFrame) -> pd.DataFrame:
     """The average over tasks of each pre-training seed, its fine-tuning seeds averaged, once for each size."""
     of = scores[scores["metric"] == "macro_average"]
     of = of[of["gpus"] == of.groupby(["model", "size"])["gpus"].transform("min")]

@@ -23,10 +23,12 @@ from gridlaw import cli, record
 from gridlaw.holdout import LEAST_VALUES
 from gridlaw.laws import LAW, Law
 from gridlaw.points import Points
-from gridlaw.words import short
+from gridlaw.words import listed, short
 
 NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed"]
 AXES = ["params", "tokens"]
+# What is beyond these is no count and no loss, and its powers are no numbers.
+LEAST, MOST = 1e-30, 1e30
 
 
 def main() -> None:
@@ -64,11 +66,13 @@ def read(file: Path) -> pd.DataFrame:
         Failure: it is no such table.
     """
     try:
-        table = pd.read_csv(file, dtype=str, skipinitialspace=True)
-    except FileNotFoundError:
-        raise cli.Failure(f"--runs: {file} is not there") from None
+        # Blank lines count as lines, and a comma at the end of lines makes no column of names.
+        table = pd.read_csv(file, dtype=str, skipinitialspace=True, skip_blank_lines=False, index_col=False)
+    except OSError as error:
+        raise cli.Failure(f"--runs: {file} cannot be read: {error.strerror}") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise cli.Failure(f"--runs: {file} is no table: {error}; right would be CSV with a header") from None
+        why = str(error).strip()
+        raise cli.Failure(f"--runs: {file} is no table: {why}; right would be CSV with a header") from None
     table.columns = table.columns.str.strip()
     missing = [name for name in NEEDED if name not in table]
     if missing:
@@ -85,13 +89,14 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     why = pd.Series("", index=table.index)
     for name in numbers:
-        bad = ~(np.isfinite(runs[name]) & (runs[name] > 0)) & (why == "")
-        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + "; right would be a positive number"
-    # Without seeds equal losses of equal cells are replicates no more than with equal ones.
+        bad = ~runs[name].between(LEAST, MOST) & (why == "")
+        right = f"right would be a number from {LEAST:g} to {MOST:g}"
+        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + f"; {right}"
+    # Rows that agree in all that is known of them are one run.
     keys = [name for name in ("params", "tokens", "seed") if name in runs]
     keys += [] if "seed" in runs else ["loss"]
     repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
-    why[repeated] = "it repeats an earlier line"
+    why[repeated] = f"it repeats the {listed(keys)} of an earlier line"
     left_out = [{"line": int(index) + 2, "why": reason} for index, reason in why[why != ""].items()]
     return runs[why == ""], left_out
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridlaw.laws import LAW, REFUSED, SPECULATIVE, Law
+from gridlaw.laws import LAW, REFUSED, SPECULATIVE, WITHDRAWN, Law
 from gridlaw.powerlaw import Array
 from gridlaw.quality import DRAWS, Cells
 from gridlaw.words import percent, rank_time, short
@@ -54,7 +54,9 @@ def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice
             tokens = min(hours / pace, SPECULATIVE * largest)
             if tokens > largest:
                 forecast, _ = law.at(np.array([[tokens]]))
-                yield Choice(model, gpus, tokens, tokens * pace, False, forecast.draws(DRAWS)[:, 0])
+                # What one model turns out to be says nothing of another.
+                losses = forecast.draws(DRAWS, seed=1 + list(laws).index(model))[:, 0]
+                yield Choice(model, gpus, tokens, tokens * pace, False, losses)
 
 
 def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
@@ -96,11 +98,13 @@ def returns(model: str, cells: Cells, law: Law) -> dict:
     """What doubling a model's text would bring, and whether that is more than seeds differ by, for a JSON file."""
     facts = {"model": model, "state": law.state}
     pace = min((pace for (name, _), pace in paces(cells).items() if name == model), default=None)
-    if law.state == REFUSED or pace is None:
+    if law.state in (REFUSED, WITHDRAWN):
         return facts | {"verdict": f"{model}: nothing can be said of more text. {law.why}"}
+    if pace is None:
+        return facts | {"verdict": f"{model}: nothing can be said of more text, for no run says how long it takes."}
     largest = law.points.scale.max()
     now, then = law.forecaster.fit(np.array([[largest], [2 * largest]]))[0]
-    gain, cost = float(now - then), float(largest * pace)
+    gain, cost = float(now - then), float(2 * largest * pace)
     facts |= {"from_tokens": float(largest), "gain": gain, "cost_rank_hours": cost, "gain_per_rank_hour": gain / cost}
     floor = float(law.forecaster.fit.floor[0])
     if law.state == LAW:
@@ -110,7 +114,7 @@ def returns(model: str, cells: Cells, law: Law) -> dict:
     facts["saturated"] = bool(saturated)
     trust = "" if law.state == LAW else " as far as the trend goes"
     words = f"{model}: doubling {short(largest)} tokens would lower the loss by {gain:.3f}{trust},"
-    words += f" for {rank_time(2 * cost)}"
+    words += f" for {rank_time(cost)}"
     words += f"; {'less' if saturated else 'more'} than runs differ by ({noise:.3f})." if noise else "."
     if "reducible_share" in facts:
         words += f" {percent(facts['reducible_share'])} of the loss is above its floor."
@@ -125,11 +129,12 @@ def crossover(a: str, b: str, laws: dict[str, Law]) -> dict:
         return facts | {"verdict": f"{a} and {b}: no crossover can be told, for there is no law of both."}
     draws = one.forecaster.draws, other.forecaster.draws
     if None in draws:
-        return facts | {"verdict": f"{a} and {b}: no crossover can be told with one seed."}
+        return facts | {"verdict": f"{a} and {b}: no crossover can be told, for nothing says how runs scatter."}
     least = max(law.points.scale.min() for law in (one, other))
     most = SPECULATIVE * min(law.points.scale.max() for law in (one, other))
     tokens = np.geomspace(least, most, 200)
-    ahead = draws[0](tokens[:, None]) < draws[1](tokens[:, None])
+    # Both were resampled with the same random numbers; a row farther on they are independent.
+    ahead = draws[0](tokens[:, None]) < np.roll(draws[1](tokens[:, None]), 1, axis=0)
     changes = ahead[:, 1:] != ahead[:, :-1]
     crossing = changes.any(1)
     share = float(crossing.mean())

@@ -73,7 +73,7 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
     apart = [key for key in keys if used[key].nunique(dropna=False) > 1]
     for _, group in used.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
-        name = ", ".join(f"{key} {first[key]}" for key in apart)
+        name = ", ".join(f"{key} {_said(first[key])}" for key in apart)
         yield Group(name, group, float(first["passes"]))
 
 
@@ -99,6 +99,11 @@ def laws_of_models(group: Group) -> Iterator[Law]:
         for embeddings, column in PARAMETERS.items():
             name = _named(f"loss by parameters and tokens, {embeddings} embeddings", group)
             yield Law(name, _points(group.runs, [column, "tokens"]), ["params", "tokens"])
+
+
+def _said(value: object) -> str:
+    """A value of a column that came with gaps, where whole numbers are floats."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _points(runs: pd.DataFrame, axes: list[str]) -> Points:

@@ -39,7 +39,7 @@ class Forecast:
         sampling: over resamples; NaN where nothing can be resampled.
         forms: between the law and others.
         back_test: of past forecasts at that distance; NaN where none could be made.
-        ratio: of the places' scale to the largest that was measured.
+        ratio: how far the places are beyond what was measured, in scale or on an axis, whichever is more.
         origins: past forecasts were made from so many cuts.
     """
 
@@ -52,9 +52,9 @@ class Forecast:
     ratio: Array
     origins: int
 
-    def draws(self, number: int) -> Array:
+    def draws(self, number: int, seed: int = SEED) -> Array:
         """Losses that the interval takes to be possible; shape (number, places)."""
-        random = np.random.default_rng(SEED)
+        random = np.random.default_rng(seed)
         spread = np.log(self.high / self.low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
         return self.value * np.exp(spread * random.standard_normal((number, 1)))
 
@@ -128,10 +128,13 @@ class Forecaster:
 
         Args:
             x: shape (places, axes).
-            scale: of each place, in the unit of the points'; without it the product of the axes.
+            scale: of each place, in the unit of the points'; without it the product of the axes in that unit.
         """
-        x = np.asarray(x, float)
-        ratio = (x.prod(1) if scale is None else np.asarray(scale, float)) / self.points.scale.max()
+        x, points = np.asarray(x, float), self.points
+        unit = np.median(points.scale / points.x.prod(1))
+        ratio = (x.prod(1) * unit if scale is None else np.asarray(scale, float)) / points.scale.max()
+        # A small model with a lot of text is no larger a run than others, and yet unlike all of them.
+        ratio = np.maximum(ratio, np.maximum(x / points.x.max(0), points.x.min(0) / x).max(1))
         value = self.fit(x)[0]
         draws = self.draws
         sampling = np.log(draws(x)).std(0) if draws else np.full(len(x), np.nan)

@@ -76,7 +76,7 @@ class Law:
             "points": len(self.points),
             "runs": int(self.points.replicates.sum()),
             "range": {
-                axis: [float(column.min()), float(column.max())]
+                axis: [float(column.min()), float(column.max())] if len(column) else None
                 for axis, column in zip(self.axes, self.points.x.T, strict=True)
             },
             "run_sd": _number(self.points.noise),
@@ -112,7 +112,7 @@ class Law:
         return forecast, [self._distance(ratio) for ratio in forecast.ratio]
 
     def _distance(self, ratio: float) -> str:
-        beyond = f"{amount(ratio)} times beyond the largest run"
+        beyond = f"{amount(ratio)} times beyond what was measured"
         if ratio > TOO_FAR:
             return f"none: {beyond}, and no law reaches so far"
         if ratio > SPECULATIVE:
@@ -172,23 +172,28 @@ class Law:
         return (float(np.mean(inside)), len(inside)) if inside else (np.nan, 0)
 
     def _judge(self) -> tuple[str, str]:
+        if not len(self.points):
+            return REFUSED, "No law: there are no points."
         few = [
-            f"{number} different value{'s' * (number != 1)} of {axis}"
+            f"{number} value{'s' * (number != 1)} of {axis}"
             for axis, number in zip(self.axes, self.points.distinct(), strict=True)
             if number < holdout.LEAST_VALUES
         ]
         if few:
+            are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
             return REFUSED, (
-                f"No law: there are {listed(few)}, and it takes {holdout.LEAST_VALUES} to see a curve,"
-                f" {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
+                f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
+                f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
             )
         least = holdout.LEAST[len(self.axes)]
         if self.forecaster is None:
             return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}."
-        if len(self.axes) > 1 and abs(np.corrcoef(np.log(self.points.x.T))[0, 1]) > COLLINEAR:
+        together = np.corrcoef(np.log(self.points.x.T))[0, 1] if len(self.axes) > 1 else 0.0
+        if abs(together) > COLLINEAR:
+            more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
             return REFUSED, (
-                "No law: larger models were also trained on more tokens, so that what is due to which cannot be told"
-                " apart. Cells of small models with many tokens, and of large models with few, would tell."
+                f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
+                f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
             )
         if np.ptp(np.log(self.points.y)) == 0:
             return REFUSED, "No law: the loss is the same everywhere."
@@ -206,7 +211,7 @@ class Law:
         if short:
             return TREND, f"Not a forecast: {listed(short)}, and it takes {amount(FORECAST_RANGE)}. {self._describe()}"
         few = [
-            f"{number} values of {axis}"
+            f"{number} different values of {axis}"
             for axis, number in zip(self.axes, self.points.distinct(), strict=True)
             if number < FORECAST_VALUES
         ]

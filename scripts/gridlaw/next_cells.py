@@ -101,7 +101,7 @@ def _surer(laws: dict[str, Law], possible: list[Candidate], budget: float) -> It
         losses[model] = losses[model] - losses[model].mean(0)
         targets[model] = targets[model] - targets[model].mean()
     places = {one: (one.model, [other for other in of if other.model == one.model].index(one)) for one in of}
-    left, spent = list(of), 0.0
+    left, spent, random = list(of), 0.0, np.random.default_rng(0)
     while left:
         gains = {one: _gain(losses[one.model][:, places[one][1]], targets[one.model], known[one.model]) for one in left}
         worth = [one for one in left if gains[one] > WORTH and spent + one.hours <= budget]
@@ -117,10 +117,10 @@ def _surer(laws: dict[str, Law], possible: list[Candidate], budget: float) -> It
         model, place = places[chosen]
         measured = losses[model][:, place]
         weight = measured.var() + known[model].forecaster.noise ** 2
-        random = np.random.default_rng(0).normal(0, known[model].forecaster.noise, len(measured))
-        targets[model] = targets[model] - (measured * targets[model]).mean() / weight * (measured + random)
+        seen = measured + random.normal(0, known[model].forecaster.noise, len(measured))
+        targets[model] = targets[model] - (measured * targets[model]).mean() / weight * seen
         gain = (measured[:, None] * losses[model]).mean(0) / weight
-        losses[model] = losses[model] - gain * (measured + random)[:, None]
+        losses[model] = losses[model] - gain * seen[:, None]
 
 
 def _gain(measured: Array, target: Array, law: Law) -> float:
@@ -175,14 +175,21 @@ def overlay(chosen: list[dict], axes: dict) -> dict:
     Args:
         axes: `models`, `sizes`, `gpus` and `exclude` of the grid.
     """
-    sizes = sorted({*axes["sizes"], *(row["size"] for row in chosen)}, key=grid.size_order)
-    exclude = [dict(entry) for entry in axes["exclude"]]
-    for size in sorted({row["size"] for row in chosen} - {*axes["sizes"]}, key=grid.size_order):
-        wanted = {(row["model"], row["gpus"]) for row in chosen if row["size"] == size}
-        for model in axes["models"]:
-            others = [gpus for gpus in axes["gpus"] if (model, gpus) not in wanted]
-            if others == axes["gpus"]:
-                exclude.append({"model": model, "size": size})
-            elif others:
-                exclude.append({"model": model, "size": size, "gpus": others})
+    added = [grid.Cell(row["model"], row["size"], row["gpus"]) for row in chosen]
+    sizes = sorted({*axes["sizes"], *(cell.size for cell in added)}, key=grid.size_order)
+    # An exclusion that meets a chosen cell goes, and what else it excluded is excluded one by one.
+    exclude = [dict(entry) for entry in axes["exclude"] if all(_keeps(entry, cell) for cell in added)]
+    wanted = {*grid.cells(axes), *added}
+    others: dict[tuple[str, str], list[int]] = {}
+    for cell in grid.cells(axes | {"sizes": sizes, "exclude": exclude}):
+        if cell not in wanted:
+            others.setdefault((cell.model, cell.size), []).append(cell.gpus)
+    for (model, size), gpus in others.items():
+        every = {} if gpus == axes["gpus"] else {"gpus": gpus}
+        exclude.append({"model": model, "size": size, **every})
     return {"sizes": sizes, "exclude": exclude}
+
+
+def _keeps(entry: dict, cell: grid.Cell) -> bool:
+    """Whether an exclusion leaves a cell in the grid."""
+    return any(grid.cells({"models": [cell.model], "sizes": [cell.size], "gpus": [cell.gpus], "exclude": [entry]}))

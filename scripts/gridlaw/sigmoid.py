@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
+from scipy.special import expit
 
 from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN
 from gridlaw.powerlaw import Array
-from gridlaw.words import short
 
 # Cells that three parameters need to be tried on one more.
 LEAST = 4
@@ -39,7 +39,7 @@ class Curve:
 
     def __call__(self, loss: Array) -> Array:
         """Scores at some losses."""
-        return self.floor + (self.ceiling - self.floor) / (1 + np.exp(self.slope * (loss - self.middle)))
+        return self.floor + (self.ceiling - self.floor) * expit(-self.slope * (loss - self.middle))
 
 
 def fit(loss: Array, score: Array, floor: float) -> Curve:
@@ -139,14 +139,13 @@ class ScoreLaw:
         rise = self.score.max() - self.floor
         if not np.isfinite(self.seed_sd):
             return REFUSED, "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
-        if rise < SIGNAL * self.seed_sd:
+        if rise <= SIGNAL * self.seed_sd:
+            best = f"{rise:.3f} above" if rise > 0 else "no better than"
             return REFUSED, (
-                f"No law: the best cell is {short(round(rise, 3))} above guessing, and seeds of one cell differ by"
-                f" {short(round(self.seed_sd, 3))} (standard deviation). Longer pre-training or more training examples"
-                " might lift it."
+                f"No law: the best cell is {best} guessing, and seeds of one cell differ by {self.seed_sd:.3f}"
+                " (standard deviation). Longer pre-training or more training examples might lift it."
             )
-        slope = np.polyfit(self.loss, self.score, 1)[0]
-        if slope >= 0:
+        if not np.cov(self.loss, self.score)[0, 1] < 0:
             return REFUSED, "No law: scores do not rise as the loss falls."
         if len(self.trials) < 2:
             return TREND, f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."

@@ -29,7 +29,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rates = runs.dropna(subset=["tokens_per_second"]).groupby("ranks")["tokens_per_second"].median()
     least = rates.index.min()
-    speedup = rates / rates[least]
+    speedup = rates / rates.iloc[:1].sum()
     return pd.DataFrame(
         {"ranks": rates.index, "tokens_per_second": rates.to_numpy(), "speedup": speedup.to_numpy(),
          "efficiency": (speedup * least / rates.index).to_numpy()}
@@ -61,11 +61,12 @@ def usl(ranks: Array, rate: float, sigma: float, kappa: float) -> Array:
 def judge(name: str, runs: pd.DataFrame) -> dict:
     """The law of one model's throughput at one size, for a JSON file."""
     measured = table(runs)
-    efficiency = [f"{percent(row.efficiency)} on {row.ranks}" for row in measured.iloc[1:].itertuples()]
+    efficiency = [f"{percent(row.efficiency)} on {row.ranks} ranks" for row in measured.iloc[1:].itertuples()]
     told = f"Efficiency: {listed(efficiency)}. " if efficiency else ""
     facts = {"name": f"{name}: throughput by ranks", "measured": measured.to_dict("records")}
     if len(measured) < AMDAHL:
-        why = f"{told}No law of speed-up: there are {len(measured)} numbers of ranks, and it takes {AMDAHL}."
+        counts = f"{AMDAHL} numbers of ranks, and throughput was measured on {len(measured) or 'none'}"
+        why = f"{told}No law of speed-up: it takes {counts}."
         return facts | {"state": REFUSED, "verdict": why}
     found = fit(measured["ranks"].to_numpy(float), measured["tokens_per_second"].to_numpy(float))
     most = int(measured["ranks"].max())
@@ -73,11 +74,11 @@ def judge(name: str, runs: pd.DataFrame) -> dict:
         form = "X(p) = rate p / (1 + sigma (p - 1) + kappa p (p - 1))"
         source = "Gunther 2007"
         peak = np.sqrt((1 - found["sigma"]) / found["kappa"]) if found["kappa"] > 0 else np.inf
-        ends = f"More than {peak:.0f} would be slower." if peak <= REACH * most else ""
+        ends = f"More than {peak:.0f} would be slower. " if peak <= REACH * most else ""
     else:
         form, source = "X(p) = rate / (serial + (1 - serial) / p)", "Amdahl 1967"
-        ends = f"{percent(found['serial'])} of the work does not get faster with ranks."
-    why = f"{told}{ends} It says nothing of more than {REACH * most} ranks."
+        ends = f"{percent(found['serial'])} of the work does not get faster with ranks. "
+    why = f"{told}{ends}It says nothing of more than {REACH * most} ranks."
     return facts | {"form": form, "source": source, "parameters": found, "state": LAW, "verdict": why}
 
 
@@ -96,7 +97,7 @@ def equivalence(name: str, runs: pd.DataFrame, margin: float) -> dict:
     verdicts = []
     for gpus in losses.columns[1:]:
         apart = (losses[gpus] - losses[least]).dropna()
-        largest = float(apart.abs().max()) if len(apart) else np.nan
+        largest = float(apart.abs().max()) if len(apart) else None
         entry = {"largest": largest, "seeds": len(apart), "p": None}
         if len(apart) > 1 and apart.std() > 0:
             tests = [
@@ -105,9 +106,12 @@ def equivalence(name: str, runs: pd.DataFrame, margin: float) -> dict:
             ]
             entry["p"] = float(max(tests))
             same = entry["p"] < 0.05
-            verdicts.append(f"{gpus} and {least} are {'equivalent' if same else 'not shown to be equivalent'}")
+            shown = "equivalent" if same else "not shown to be equivalent"
+            verdicts.append(f"Losses on {gpus} and {least} ranks are {shown} within {margin:.2g}.")
+        elif largest == 0:
+            verdicts.append(f"Losses on {gpus} and {least} ranks are the same.")
         elif len(apart):
-            same = "the same" if largest == 0 else f"{largest:.2g} apart, as one seed says"
-            verdicts.append(f"{gpus} and {least} are {same}")
+            seeds = "one seed says" if len(apart) == 1 else f"all {len(apart)} seeds say"
+            verdicts.append(f"Losses on {gpus} and {least} ranks are {largest:.2g} apart, as {seeds}.")
         facts["differences"][str(gpus)] = entry
-    return facts | {"verdict": f"Loss on gpus {listed(verdicts)}, within {margin:.2g}." if verdicts else ""}
+    return facts | {"verdict": " ".join(verdicts)}

@@ -30,7 +30,8 @@ def size(number: float) -> str:
 
 def rank_time(hours: float) -> str:
     """Hours of ranks as people say them."""
-    return f"{amount(hours)} rank-hours" if hours >= 1 else f"{amount(hours * 60)} rank-minutes"
+    number, unit = (amount(hours), "rank-hour") if hours >= 1 else (amount(hours * 60), "rank-minute")
+    return f"{number} {unit}{'s' * (number != '1')}"
 
 
 def short(number: float) -> str:
@@ -42,7 +43,11 @@ def short(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with two digits."""
+    """A share in per cent, with two digits; less than all of it is never called all of it, nor next to none zero."""
+    if 0.995 <= share < 1:
+        return "more than 99 %"
+    if 0 < share < 1e-5:
+        return "less than 0.001 %"
     return f"{float(f'{100 * share:.2g}'):g} %"
 
 
