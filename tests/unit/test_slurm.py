@@ -53,6 +53,17 @@ def test_told_to_save(tmp_path, monkeypatch, accounting, why):
     assert failed(tmp_path, "SLURM status is: 'FAILED'").why() == f"{why}: it was told to save, and did"
 
 
+def test_ended_before_its_program_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "logs/slurm/rule_pretrain/7.log"
+    log.parent.mkdir(parents=True)
+    one = failed(tmp_path, "SLURM status is: 'FAILED'")
+    log.write_text("bash: line 1: /home/me/.venv/bin/python: No such file or directory\n")
+    assert one.why() == "error: bash: line 1: /home/me/.venv/bin/python: No such file or directory"
+    log.write_text('NameError in file "Snakefile", line 2:\nsrun: error: n1: task 0: Exited with exit code 1\n')
+    assert one.why() == 'error: NameError in file "Snakefile", line 2:'
+
+
 def test_refused(tmp_path):
     said = "SLURM sbatch failed. The error message was 'sbatch: error: Invalid account'.\n"
     assert failed(tmp_path, said, number=None).why() == "refused: sbatch: error: Invalid account"
