@@ -50,7 +50,7 @@ GRID = {
 # A training that outlasts what is done to it.
 LONG = GRID | {"pretrain": {"passes": 100000}, "checkpoint_minutes": 0.05}
 # Of whatever is waited for.
-SECONDS = 200
+SECONDS = 300
 
 
 class Clone:
@@ -79,6 +79,7 @@ class Clone:
     def pretrain(self, *arguments, gpus=1, overlay=LONG):
         self.record = self.folder / f"results/pretrain/tiny/2k/{gpus}/1/record.json"
         self.log = self.folder / f"logs/pretrain/tiny/2k/{gpus}/1.log"
+        self.work = self.folder / f"work/pretrain/tiny/2k/{gpus}/1"
         self.start(str(self.record.relative_to(self.folder)), *arguments, overlay=overlay)
 
     def end(self):
@@ -104,8 +105,12 @@ class Clone:
 
     def training(self):
         """Wait until the training has a checkpoint; the number of its job."""
-        work = self.folder / "work/pretrain/tiny/2k/1/1"
-        wait_for(lambda: self.jobs() and list(work.glob("checkpoint-*")), "a checkpoint", self.said, SECONDS)
+
+        def saved():
+            return self.head.poll() is not None or self.jobs() and list(self.work.glob("checkpoint-*"))
+
+        wait_for(saved, "a checkpoint", self.said, SECONDS)
+        assert self.head.poll() is None, self.said()
         return self.jobs()[0]
 
     def goes_on(self):
@@ -152,8 +157,8 @@ def time_up(clone):
 def killed_rank(clone):
     """What torchrun and the other rank say of it comes after."""
     clone.pretrain("--retries", "0", gpus=2)
-    work = clone.folder / "work/pretrain/tiny/2k/2/1"
-    wait_for(lambda: clone.jobs() and list(work.glob("checkpoint-*")), "a checkpoint", clone.said, SECONDS)
+    clone.training()
+    assert clone.jobs("%D") == ["1"]
     processes = [process for process in psutil.process_iter() if process.name().startswith("python")]
     ranks = [process for process in processes if process.cwd() == str(clone.folder) and "RANK" in process.environ()]
     assert len(ranks) == 2
@@ -260,9 +265,16 @@ def whole_grid(clone):
 
 
 def no_network(clone):
-    """Programs of jobs run where nothing but the loopback of their own is."""
-    offline = 'touch "offline-$SLURM_JOB_ID"; unshare --net sh -c \'ip link set lo up && exec python "$@"\' python "$@"'
-    clone.site(gpu=None, before=f"python() {{ {offline}; }}")
+    """Programs of jobs run where nothing but a loopback of their own is; Slurm alone answers from without."""
+    for name in ("squeue", "sinfo"):
+        file = clone.folder / "answers" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'#!/bin/sh\nexec nsenter --net=/proc/{os.getpid()}/ns/net {shutil.which(name)} "$@"\n')
+        file.chmod(0o755)
+    offline = 'unshare --net sh -c \'ip link set lo up && exec python "$@"\' python "$@"'
+    clone.site(
+        gpu=None, before=f'python() {{ touch "offline-$SLURM_JOB_ID"; PATH="{clone.folder}/answers:$PATH" {offline}; }}'
+    )
     hub.fill(clone.folder / "hub")
     with hub.serve(clone.folder / "hub") as address:
         environment = {"HF_ENDPOINT": address, "HF_HOME": str(clone.folder / "home")}
