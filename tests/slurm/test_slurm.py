@@ -107,7 +107,7 @@ class Clone:
         """Wait until the training has a checkpoint; the number of its job."""
 
         def saved():
-            return self.head.poll() is not None or self.jobs() and list(self.work.glob("checkpoint-*"))
+            return self.head.poll() is not None or (self.jobs() and list(self.work.glob("checkpoint-*")))
 
         wait_for(saved, "a checkpoint", self.said, SECONDS)
         assert self.head.poll() is None, self.said()
