@@ -279,9 +279,8 @@ def _end(process: subprocess.Popen) -> None:
 
 def _clear() -> None:
     """End and remove what is left of a cluster."""
-    for process in psutil.process_iter(["name", "cwd"]):
-        if process.info["name"] in PROGRAMS and Path(process.info["cwd"] or "/").is_relative_to(FOLDER):
-            _kill(process)
+    daemons = [process for process in psutil.process_iter(["name", "cwd"]) if process.info["name"] in PROGRAMS]
+    _kill([process for process in daemons if Path(process.info["cwd"] or "/").is_relative_to(FOLDER)])
     _kill_steps(FOLDER)
     for link in (ETC / name for name in FILES):
         if link.is_symlink() and (link.readlink().is_relative_to(FOLDER) or not link.exists()):
@@ -291,16 +290,20 @@ def _clear() -> None:
 
 def _kill_steps(folder: Path) -> None:
     """Kill the daemons of job steps and what they run; each listens on a socket in the folder of its node."""
+    processes = []
     for daemon in psutil.process_iter(["name"]):
         if daemon.info["name"] == "slurmstepd" and f"{folder}/" in _open_sockets(daemon):
-            for process in [*daemon.children(recursive=True), daemon]:
-                _kill(process)
+            with suppress(psutil.NoSuchProcess):
+                processes += [*daemon.children(recursive=True), daemon]
+    _kill(processes)
 
 
-def _kill(process: psutil.Process) -> None:
-    with suppress(psutil.NoSuchProcess):
-        process.kill()
-        process.wait(10)
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    # Whether they have a parent that looks after them does not matter.
+    psutil.wait_procs(processes, timeout=3)
 
 
 def _open_sockets(process: psutil.Process) -> str:
