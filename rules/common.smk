@@ -25,11 +25,13 @@ if workflow.is_main_process:
 # Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
 # whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.
 # Slurm tells all processes of a job that its time is over, the shell too: it is to wait for the program to save.
-shell.prefix(
+PREFIX = (
     f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
     f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']}; "
     + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
 )
+# Snakemake would look for its own variables in braces.
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 demand = demands.Demands(config, SITE, plans=workflow.is_main_process).of
 
 # Jobs that share a Slurm job take turns in it.

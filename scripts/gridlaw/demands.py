@@ -63,8 +63,9 @@ class Demands:
             demands["gpu_model"] = lambda job: None if self._as_gres(ranks(job)) else gpu["model"]
             demands["gres"] = lambda job: self._gres(ranks(job)) if self._as_gres(ranks(job)) else None
         if ranks is _ranks:
+            # Where each node has a GPU free, --gpus=2 alone may take one of each.
+            demands["nodes"] = lambda job: self._nodes(ranks(job))
             # With `mpi` a job's program starts its processes on the nodes itself; its tasks are what they have room in.
-            demands["nodes"] = lambda job: self._if_several(ranks(job), self._nodes)
             demands["mpi"] = lambda job: self._if_several(ranks(job), lambda _: "srun")
             demands["tasks_per_node"] = lambda job: self._if_several(ranks(job), self._tasks)
         if self._plans:

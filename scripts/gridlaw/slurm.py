@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ STATES = {
 }
 # How logs tell why a program failed: in a line of its own, by an exception, or in what torchrun says of a killed rank.
 ENDS = (r"error: ", r"(?!torch\.distributed)[\w.]*(Error|Exception)\b", r" *traceback : (?=Signal)")
+# The same in Slurm's logs, where a job ended before its program said anything.
+SLURM_ENDS = (r"\w+Error in ", r"srun: error: ")
 # Slurm may send a warning so many seconds early.
 WARNING_RESOLUTION = 60
 # Of a training that Slurm told to save.
@@ -78,7 +80,11 @@ class Failed:
 
     def logs(self) -> Iterator[Path]:
         """What the job's programs said, then Slurm."""
-        yield from (Path(log) for log in self.job.log)
+        yield from map(Path, self.job.log)
+        yield from self.slurm_logs()
+
+    def slurm_logs(self) -> Iterator[Path]:
+        """What Slurm said of it, and Snakemake in the job."""
         if self.number:
             yield from Path("logs/slurm").rglob(f"{self.number}.log")
 
@@ -91,10 +97,8 @@ class Failed:
 
     def _error(self) -> str:
         """The last that the program said of why it failed, or at all, else what Slurm did."""
-        said = [line for log in self.job.log for line in _tail(Path(log)).splitlines() if line.strip()]
-        said = next(filter(None, ([line for line in said if re.match(end, line)] for end in ENDS)), said)
-        slurm = [line for log in self.logs() for line in _tail(log).splitlines() if line.startswith("srun: error: ")]
-        return "error: " + re.sub(r"error: | *traceback : ", "", (said[-1:] or slurm[:1] or ["see the log"])[0])
+        said = _said(map(Path, self.job.log), ENDS) or _said(self.slurm_logs(), SLURM_ENDS) or "see the log"
+        return "error: " + re.sub(r"error: | *traceback : ", "", said)
 
 
 class Watch:
@@ -115,9 +119,11 @@ class Watch:
             # Results of a job depend on those before it.
             name = ", ".join(" ".join([job.rule.name, *job.wildcards]) for job in missing[:3] or jobs[:3])
             name += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            logs = [str(log) for job in missing[:1] or jobs[:1] for log in job.log]
+            # A job that Slurm refused has none; one that ended before its program began has Slurm's.
+            logs = [str(log) for job in missing[:1] or jobs[:1] for log in job.log if Path(log).exists()]
+            see = f"; see {' '.join(logs or map(str, one.slurm_logs()))}" if one.number else ""
             slurm = f", Slurm job {one.number}" if one.number else ""
-            yield f"failed: {name} (attempt {one.attempt}{slurm}): {one.why()}; see {' '.join(logs)}"
+            yield f"failed: {name} (attempt {one.attempt}{slurm}): {one.why()}{see}"
 
     def _mend(self) -> None:
         """Have the plugin end the jobs that it would wait for without an end, and tell of those that failed."""
@@ -215,6 +221,13 @@ def _seconds_used_and_minutes_asked(job: str) -> tuple[int, int] | None:
         used, asked = done.stdout.split(b"|")
         return int(used), int(asked)
     return None
+
+
+def _said(logs: Iterable[Path], ends: Sequence[str]) -> str:
+    """The last line of logs that matches the first pattern that any does, else the last at all."""
+    lines = [line for log in logs for line in _tail(log).splitlines() if line.strip()]
+    found = next(filter(None, ([line for line in lines if re.match(end, line)] for end in ends)), lines)
+    return found[-1] if found else ""
 
 
 def _tail(log: Path) -> str:

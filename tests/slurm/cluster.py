@@ -1,9 +1,10 @@
-"""A real Slurm on one host: six nodes with two GPUs each, which are character devices that nothing opens.
+"""A real Slurm on one host: seven nodes with two GPUs each, which are character devices that nothing opens.
 
     python tests/slurm/cluster.py    # holds a cluster until Ctrl-C
 
-Munge, MariaDB, slurmdbd, slurmctld and six slurmd run from a folder of their own and end with it. Only /etc/slurm, where
-Slurm's programs look without being told, holds links to its configuration meanwhile.
+Munge, MariaDB, slurmdbd, slurmctld and seven slurmd run from a folder of their own and end with it. Only /etc/slurm, where
+Slurm's programs look without being told, holds links to its configuration meanwhile. What a cluster leaves whose process
+is killed, the next one ends and removes.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import filelock
 import psutil
 
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd", "mariadb-install-db")
-NODES = tuple(f"n{number}" for number in range(1, 7))
+NODES = tuple(f"n{number}" for number in range(1, 8))
 ETC = Path("/etc/slurm")
 FILES = ("slurm.conf", "slurmdbd.conf", "gres.conf", "cgroup.conf")
 MYSQL_PORT = 13306
+# Of the one cluster that there can be; its process holds the lock beside it.
+FOLDER = Path(tempfile.gettempdir(), "gridlaw-slurm")
 # Of everything that is waited for.
 SECONDS = 60
 
@@ -65,14 +69,14 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
-NodeName=n[1-6] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-17006] CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=10000 Gres=gpu:2
+NodeName=n[1-7] NodeHostname={host} NodeAddr=127.0.0.1 Port=[17001-17007] CPUs=8 Sockets=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=40000 Gres=gpu:2
 PartitionName=cpu Nodes=n[1-2] Default=YES MaxTime=1-0 PriorityTier=1
 PartitionName=gpu Nodes=n[1-2] MaxTime=1-0 PriorityTier=1
 PartitionName=cancelling Nodes=n3 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL
-PartitionName=gracious Nodes=n3 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL GraceTime=60
-PartitionName=requeueing Nodes=n4 MaxTime=1-0 PriorityTier=1
-PartitionName=urgent Nodes=n[3-4] MaxTime=1-0 PriorityTier=10
-PartitionName=shaky Nodes=n[5-6] MaxTime=1-0 PriorityTier=1
+PartitionName=gracious Nodes=n4 MaxTime=1-0 PriorityTier=1 PreemptMode=CANCEL GraceTime=60
+PartitionName=requeueing Nodes=n5 MaxTime=1-0 PriorityTier=1
+PartitionName=urgent Nodes=n[3-5] MaxTime=1-0 PriorityTier=10
+PartitionName=shaky Nodes=n[6-7] MaxTime=1-0 PriorityTier=1
 """
 SLURMDBD = """
 AuthType=auth/munge
@@ -118,6 +122,12 @@ class Cluster:
             raise NotHere(f"not installed: {', '.join(missing)}")
         if os.getuid() != 0:
             raise NotHere("Slurm is started by root only")
+        self._lock = filelock.FileLock(f"{FOLDER}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise NotHere("another test cluster is running") from None
+        _clear()
         if any((ETC / name).exists() for name in FILES):
             raise NotHere(f"{ETC} has a configuration of its own")
         running = {process.name() for process in psutil.process_iter()} & {"munged", "slurmctld", "slurmd"}
@@ -127,7 +137,6 @@ class Cluster:
         self._processes: list[subprocess.Popen] = []
 
     def __enter__(self) -> Cluster:
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         try:
             self._configure()
             self._start()
@@ -139,11 +148,8 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):
             _end(process)
-        self._kill_steps("")
-        for name in FILES:
-            if (ETC / name).is_symlink():
-                (ETC / name).unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear()
+        self._lock.release()
 
     def node(self, name: str) -> subprocess.Popen:
         """Start a node."""
@@ -154,41 +160,27 @@ class Cluster:
         process = next(one for one in self._processes if one.args[-1] == name and one.poll() is None)
         process.kill()
         process.wait()
-        self._kill_steps(name)
-
-    def _kill_steps(self, node: str) -> None:
-        """Kill the daemons of job steps and what they run; each listens on a socket in the folder of its node."""
-        for daemon in psutil.process_iter(["name"]):
-            if daemon.info["name"] == "slurmstepd" and f"{self.folder}/spool/{node}" in _open_sockets(daemon):
-                for process in [*daemon.children(recursive=True), daemon]:
-                    with suppress(psutil.NoSuchProcess):
-                        process.kill()
+        _kill_steps(FOLDER / "spool" / name)
 
     def idle(self) -> bool:
         """Whether all nodes wait for work."""
         states = _answer("sinfo", "--noheader", "--Node", "--format", "%N %T").splitlines()
         return set(states) == {f"{node} idle" for node in NODES}
 
-    def empty(self) -> None:
-        """Cancel all jobs and wait until none is left."""
-        subprocess.run(["scancel", "--user", "root"], check=True, timeout=SECONDS)
-        wait_for(lambda: not _answer("squeue", "--noheader"), "the queue to be empty")
-        wait_for(self.idle, "all nodes to be idle")
-
     def _configure(self) -> None:
-        self.folder.chmod(0o755)
         for name in ("run", "log", *(f"spool/{node}" for node in NODES), "state", "db", "etc"):
-            (self.folder / name).mkdir(parents=True)
+            (FOLDER / name).mkdir(parents=True)
+        FOLDER.chmod(0o755)
         for node in NODES:
-            (self.folder / "dev" / node).mkdir(parents=True)
+            (FOLDER / "dev" / node).mkdir(parents=True)
             for number, minor in enumerate((3, 5)):
-                device = self.folder / "dev" / node / f"nvidia{number}"
+                device = FOLDER / "dev" / node / f"nvidia{number}"
                 try:
                     os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, minor))
                 except PermissionError:
                     raise NotHere("no devices can be made to stand for GPUs") from None
         values = {
-            "folder": self.folder,
+            "folder": FOLDER,
             "host": socket.gethostname().partition(".")[0],
             "port": MYSQL_PORT,
             "proctrack": "proctrack/cgroup" if self.cgroups else "proctrack/linuxproc",
@@ -197,7 +189,7 @@ class Cluster:
         }
         ETC.mkdir(exist_ok=True)
         for name, text in zip(FILES, (SLURM, SLURMDBD, GRES, CGROUP), strict=True):
-            file = self.folder / "etc" / name
+            file = FOLDER / "etc" / name
             file.write_text(text.format(**values))
             file.chmod(0o600)
             (ETC / name).symlink_to(file)
@@ -208,7 +200,7 @@ class Cluster:
         _give(run, "munge")
         self._daemon("munged", "--foreground", "--force", user="munge")
         wait_for((run / "munge.socket.2").exists, "munge")
-        database = self.folder / "db"
+        database = FOLDER / "db"
         _give(database, "mysql")
         socket_file = database / "socket"
         subprocess.run(
@@ -231,12 +223,18 @@ class Cluster:
         self._daemon("slurmctld", "-D", "-c")
         for node in NODES:
             self.node(node)
-        wait_for(self.idle, "the nodes", lambda: _answer("sh", "-c", f"tail {self.folder}/log/*"))
+        wait_for(self.idle, "the nodes", lambda: _answer("sh", "-c", f"tail {FOLDER}/log/*"))
 
     def _daemon(self, *command: str, user: str = "root") -> subprocess.Popen:
-        with open(self.folder / "log" / f"{command[0]}.out", "ab") as log:
+        with open(FOLDER / "log" / f"{command[0]}.out", "ab") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user, start_new_session=True
+                command,
+                cwd=FOLDER,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                user=user,
+                start_new_session=True,
             )
         self._processes.append(process)
         return process
@@ -279,6 +277,35 @@ def _end(process: subprocess.Popen) -> None:
         process.wait()
 
 
+def _clear() -> None:
+    """End and remove what is left of a cluster."""
+    daemons = [process for process in psutil.process_iter(["name", "cwd"]) if process.info["name"] in PROGRAMS]
+    _kill([process for process in daemons if Path(process.info["cwd"] or "/").is_relative_to(FOLDER)])
+    _kill_steps(FOLDER)
+    for link in (ETC / name for name in FILES):
+        if link.is_symlink() and (link.readlink().is_relative_to(FOLDER) or not link.exists()):
+            link.unlink()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def _kill_steps(folder: Path) -> None:
+    """Kill the daemons of job steps and what they run; each listens on a socket in the folder of its node."""
+    processes = []
+    for daemon in psutil.process_iter(["name"]):
+        if daemon.info["name"] == "slurmstepd" and f"{folder}/" in _open_sockets(daemon):
+            with suppress(psutil.NoSuchProcess):
+                processes += [*daemon.children(recursive=True), daemon]
+    _kill(processes)
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    # Whether they have a parent that looks after them does not matter.
+    psutil.wait_procs(processes, timeout=3)
+
+
 def _open_sockets(process: psutil.Process) -> str:
     with suppress(psutil.NoSuchProcess):
         return " ".join(connection.laddr for connection in process.net_connections("unix") if connection.laddr)
@@ -294,5 +321,5 @@ def _has_cgroups() -> bool:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Cluster() as cluster, suppress(KeyboardInterrupt):
-        print(_answer("sinfo", "-N", "-o", "%N %P %t %c %m %G"), cluster.folder, flush=True)
+        print(_answer("sinfo", "-N", "-o", "%N %P %t %c %m %G"), FOLDER, flush=True)
         signal.pause()

@@ -3,8 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from conftest import configuration
 
-from gridlaw import slurm
+from gridlaw import demands, site, slurm
 
 TORCHRUN = """\
 W1124 20:47:14.588000 18873 torch/distributed/elastic/multiprocessing/api.py:1028] Sending process 18879 SIGTERM
@@ -53,9 +54,35 @@ def test_told_to_save(tmp_path, monkeypatch, accounting, why):
     assert failed(tmp_path, "SLURM status is: 'FAILED'").why() == f"{why}: it was told to save, and did"
 
 
+def test_ended_before_its_program_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "logs/slurm/rule_pretrain/7.log"
+    log.parent.mkdir(parents=True)
+    one = failed(tmp_path, "SLURM status is: 'FAILED'")
+    log.write_text("bash: line 1: /home/me/.venv/bin/python: No such file or directory\n")
+    assert one.why() == "error: bash: line 1: /home/me/.venv/bin/python: No such file or directory"
+    log.write_text('NameError in file "Snakefile", line 2:\nsrun: error: n1: task 0: Exited with exit code 1\n')
+    assert one.why() == 'error: NameError in file "Snakefile", line 2:'
+
+
 def test_refused(tmp_path):
     said = "SLURM sbatch failed. The error message was 'sbatch: error: Invalid account'.\n"
     assert failed(tmp_path, said, number=None).why() == "refused: sbatch: error: Invalid account"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "gpus_per_node", "asked"),
+    [
+        (2, None, {"nodes": 1, "gpu": 2, "gres": None, "mpi": None, "tasks_per_node": None}),
+        (16, 8, {"nodes": 2, "gpu": None, "gres": "gpu:8", "mpi": "srun", "tasks_per_node": 8}),
+    ],
+)
+def test_ranks_share_as_few_nodes_as_they_can(tmp_path, gpus, gpus_per_node, asked):
+    (tmp_path / "site.yaml").write_text("{}")
+    whole = configuration({"gpus_per_node": gpus_per_node})
+    found = demands.Demands(whole, site.read(tmp_path / "site.yaml"), plans=False).of("pretrain")
+    job = SimpleNamespace(model="tiny", size="1M", gpus=str(gpus), seed="1")
+    assert {name: found[name](job) for name in asked} == asked
 
 
 def failed(folder, said, number="7"):
