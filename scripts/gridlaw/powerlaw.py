@@ -44,7 +44,7 @@ class Fit:
     scales: Array
     exponents: Array
     objective: Array
-    has_floor: bool
+    has_floor: bool = True
 
     def __call__(self, x: Array) -> Array:
         """y at some points.

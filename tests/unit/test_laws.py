@@ -159,19 +159,27 @@ def test_a_short_range_is_a_trend():
     assert "tokens span 5 times, and it takes 10" in law.why
 
 
-def test_a_floor_that_is_not_determined_makes_no_forecast():
+def test_a_curve_without_a_floor_takes_the_form_without_one():
     law = curve(np.geomspace(1e6, 1e9, 6) ** -0.2)
-    assert law.state == TREND
-    assert "do not determine E" in law.why
-    assert law.record()["at_bound"] == ["E"]
+    assert law.state == LAW
+    assert law.form == "L = B / D^beta"
+    assert law.record()["at_bound"] == []
+    assert law.parameters()["beta"]["value"] == pytest.approx(0.2, rel=1e-3)
+
+
+def test_a_curve_with_a_floor_takes_the_form_with_one():
+    law = curve(1 + 1e3 * np.geomspace(1e6, 1e9, 7) ** -0.5)
+    assert law.state == LAW
+    assert law.form == "L = E + B / D^beta"
+    assert law.parameters()["E"]["value"] == pytest.approx(1, rel=1e-2)
 
 
 def test_a_law_worse_than_a_baseline_is_withdrawn():
-    law = curve([3.0, 2.0, 1.9, 1.89, 1.3, 0.9, 0.7])
+    law = curve([3.0, 1.5, 0.75, 0.9, 0.7, 0.85, 0.75])
     assert law.state == WITHDRAWN
     assert "baseline" in law.why
     errors = law.record()["back_test"]["rms_error"]
-    assert errors["law"] >= min(errors[name] for name in holdout.BASELINES)
+    assert errors["nearest cell"] <= min(errors[form] for form in holdout.FORMS)
 
 
 def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
