@@ -106,9 +106,8 @@ def returns(model: str, cells: Cells, law: Law) -> dict:
     now, then = law.forecaster.fit(np.array([[largest], [2 * largest]]))[0]
     gain, cost = float(now - then), float(2 * largest * pace)
     facts |= {"from_tokens": float(largest), "gain": gain, "cost_rank_hours": cost, "gain_per_rank_hour": gain / cost}
-    floor = float(law.forecaster.fit.floor[0])
-    if law.state == LAW:
-        facts["reducible_share"] = 1 - floor / float(now)
+    if law.state == LAW and law.forecaster.fit.has_floor:
+        facts["reducible_share"] = 1 - float(law.forecaster.fit.floor[0]) / float(now)
     noise = law.forecaster.noise * float(now)
     saturated = np.isfinite(noise) and noise > 0 and gain < noise
     facts["saturated"] = bool(saturated)
