@@ -2,9 +2,9 @@
 
     python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png --record loss.json
 
-The interval is over pre-training seeds where there are several, else over the rows of the held-out text. Losses are a
-masked token's: models with different tokenizers, which predict different tokens, have a panel each. A model at the
-dotted line has learnt no more than how frequent each word is.
+The interval is over pre-training seeds where there are several, whose scatter is taken to be alike in all cells, else
+over the rows of the held-out text. Losses are a masked token's: models with different tokenizers, which predict
+different tokens, have a panel each. A model at the dotted line has learnt no more than how frequent each word is.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Mean held-out loss of each cell with its interval, and what the interval is over."""
     keys = ["model", "tokenizer", "size", "tokens", "gpus"]
     if runs["pretrain_seed"].nunique() > 1:
-        return intervals.summarise(
-            runs, keys, "held_out_loss"
-        ), f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}"
+        over = f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}, scatter pooled over cells"
+        return intervals.summarise_pooled(runs, keys, "held_out_loss"), over
     reach = 1.96 * runs["held_out_loss_se"]
     table = runs[keys].assign(
         mean=runs["held_out_loss"], low=runs["held_out_loss"] - reach, high=runs["held_out_loss"] + reach, n=1

@@ -3,8 +3,11 @@
 import figure_loss
 import figure_scores
 import figure_throughput
+import numpy as np
 import pandas as pd
 import pytest
+
+from gridlaw import intervals
 
 CELL = {"model": "tiny", "size": "2k", "tokens": 2013, "gpus": 1}
 SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split": "validation", "metric": "accuracy"}
@@ -41,3 +44,16 @@ def test_runs_of_one_cell(draw, module):
         "tokens_per_second_high": 110.0,
     }  # fmt: skip
     assert draw(module, '{"models": ["tiny"]}', runs=[run]).stat().st_size > 200
+
+
+def test_scatter_of_replicates_is_pooled_over_cells():
+    table = pd.DataFrame({"cell": [1, 1, 2, 2, 3], "loss": [2.0, 2.2, 3.0, 3.3, 4.0]})
+    found = intervals.summarise_pooled(table, ["cell"], "loss").set_index("cell")
+    assert found["n"].tolist() == [2, 2, 1]
+    assert found.loc[1, "mean"] == pytest.approx(4.4**0.5)
+    widths = np.log(found["high"] / found["low"])
+    assert widths[1] == pytest.approx(widths[2]), "cells of as many replicates are as sure"
+    assert widths[3] == pytest.approx(widths[1] * 2**0.5)
+    # Two differences of log 1.1: a standard deviation of log 1.1 / sqrt 2 with two degrees of freedom.
+    assert widths[1] == pytest.approx(2 * 4.3027 * np.log(1.1) / 2, rel=1e-4)
+    assert intervals.summarise_pooled(table[2:5:2], ["cell"], "loss")["low"].isna().all()
