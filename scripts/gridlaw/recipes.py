@@ -192,6 +192,7 @@ def decisions(config: dict) -> dict:
         "sizes": [grid.size_name(size) for size in config["sizes"]],
         "gpus": config["gpus"],
         "exclude": config["exclude"],
+        "finetune_gpus": config["finetune"]["gpus"],
         "budget": config["analysis"]["budget_rank_hours"],
         "price_per_gpu_hour": prices.get("price_per_gpu_hour", 0),
         "currency": prices["currency"],

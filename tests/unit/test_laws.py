@@ -88,7 +88,9 @@ def test_intervals_of_one_curve_hold_what_they_should():
         floor, exponent = random.uniform(1, 2), random.uniform(0.2, 0.5)
         scale = random.uniform(1, 3) * 1e6**exponent
         y = (floor + scale / tokens**exponent) * np.exp(0.01 * random.standard_normal(6))
-        found = Forecaster(Points.of(pd.DataFrame({"tokens": tokens, "loss": y}), ["tokens"]), resamples=100).at(np.array([[4e9]]))
+        found = Forecaster(Points.of(pd.DataFrame({"tokens": tokens, "loss": y}), ["tokens"]), resamples=100).at(
+            np.array([[4e9]])
+        )
         inside.append(found.low[0] <= floor + scale / 4e9**exponent <= found.high[0])
         widths.append(found.high[0] / found.low[0])
     assert np.mean(inside) >= 0.85
@@ -165,7 +167,7 @@ def test_a_floor_that_is_not_determined_makes_no_forecast():
 
 
 def test_a_law_worse_than_a_baseline_is_withdrawn():
-    law = curve([3.0, 2.0, 1.9, 1.89, 1.3, 0.9, 0.7])
+    law = curve(np.exp([0, -0.3, -0.4, -0.7, -0.8, -1.1, -1.15, -1.17]))
     assert law.state == WITHDRAWN
     assert "baseline" in law.why
     errors = law.record()["back_test"]["rms_error"]
