@@ -48,13 +48,16 @@ class Candidate:
         return float(grid.parse_size(self.size))
 
 
-def candidates(model: str, law: Law, cells: Cells, most: float) -> Iterator[Candidate]:
+def candidates(model: str, law: Law, cells: Cells, most: float, ranks: list[int] | str) -> Iterator[Candidate]:
     """Sizes beyond a model's largest, and between its others, at the gpus value of the best pace.
 
     Args:
         most: tokens that the corpus has.
+        ranks: gpus values that are fine-tuned, or `all`; a cell on others would have no scores.
     """
-    rates = {gpus: pace for (name, gpus), pace in paces(cells).items() if name == model}
+    rates = {
+        gpus: pace for (name, gpus), pace in paces(cells).items() if name == model and (ranks == "all" or gpus in ranks)
+    }
     if not rates:
         return
     gpus = min(rates, key=rates.get)
@@ -66,14 +69,15 @@ def candidates(model: str, law: Law, cells: Cells, most: float) -> Iterator[Cand
             yield Candidate(model, size, gpus, grid.parse_size(size) * rates[gpus])
 
 
-def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float) -> dict:
+def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: list[int] | str = "all") -> dict:
     """The cells to run next within a budget, for a JSON file.
 
     Args:
         budget: rank-hours.
         most: tokens that the corpus has.
+        ranks: gpus values that are fine-tuned, or `all`.
     """
-    possible = [one for model, law in laws.items() for one in candidates(model, law, cells, most)]
+    possible = [one for model, law in laws.items() for one in candidates(model, law, cells, most, ranks)]
     affordable = [one for one in possible if one.hours <= budget]
     lacking = [model for model, law in laws.items() if not _knows(law)]
     rows = list(_surer(laws, affordable, budget))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gridlaw.evidence import Group
 from gridlaw.powerlaw import Array
@@ -65,16 +66,20 @@ def front(cells: Cells, cost: str) -> pd.DataFrame:
     With one seed that share would tell of the held-out text alone, and is missing.
     """
     price = cells.table[cost].to_numpy(float)
-    order = np.lexsort((cells.table["loss"], price))
-    on = np.zeros(cells.draws.shape, bool)
-    best = np.full(len(cells.draws), np.inf)
-    for i in order:
-        on[:, i] = cells.draws[:, i] < best
-        best = np.minimum(best, cells.draws[:, i])
-    table = cells.table[["model", "size", "gpus", cost, "loss"]].assign(
-        probability=on.mean(0) if np.isfinite(cells.noise) else np.nan
+    table = cells.table[["model", "size", "gpus", cost, "loss"]]
+    table = table.assign(
+        probability=_on_front(price, cells.draws).mean(0) if np.isfinite(cells.noise) else np.nan,
+        on_front=_on_front(price, table["loss"].to_numpy()[None])[0],
     )
-    losses = table["loss"].to_numpy()
-    known = [losses[i] < losses[order[:n]].min(initial=np.inf) for n, i in enumerate(order)]
-    table["on_front"] = pd.Series(known, index=table.index[order])
-    return table.iloc[order]
+    return table.iloc[np.lexsort((table["loss"], price))]
+
+
+def _on_front(price: Array, losses: Array) -> NDArray[np.bool_]:
+    """Where a loss is below all that cost less and above none that cost the same; shape of losses, (draws, cells)."""
+    on, best = np.zeros(losses.shape, bool), np.full((len(losses), 1), np.inf)
+    for value in np.unique(price[np.isfinite(price)]):
+        same = price == value
+        least = losses[:, same].min(1, keepdims=True)
+        on[:, same] = (losses[:, same] < best) & (losses[:, same] <= least)
+        best = np.minimum(best, least)
+    return on
