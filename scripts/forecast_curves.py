@@ -47,7 +47,7 @@ def main() -> None:
         raise Failure(f"--output: {args.output} is the file of the curves; right would be another one")
 
     table = read(args.curves, [args.x, args.y, *args.by])
-    x, y = (pd.to_numeric(table[column].str.strip(), errors="coerce").to_numpy(float) for column in (args.x, args.y))
+    x, y = (numbers(table[column], args.curves) for column in (args.x, args.y))
     groups = table.groupby(args.by, sort=False).indices if args.by else {(): np.arange(len(table))}
     parts, forecast = [], 0
     for key, rows in groups.items():
@@ -95,6 +95,21 @@ def read(file: Path, columns: list[str]) -> pd.DataFrame:
     if table.empty:
         raise Failure(f"{file} has a header and no rows")
     return table[columns].fillna("")
+
+
+def numbers(column: pd.Series, file: Path) -> np.ndarray:
+    """A column's numbers, NaN where it has none; shape (rows,).
+
+    Raises:
+        Failure: not one of them is positive.
+    """
+    values = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(float)
+    if not (np.isfinite(values) & (values > 0)).any():
+        first = column.iloc[0]
+        raise Failure(
+            f"{file}: column {column.name} has no positive number (the first is {first!r}); x and y have them"
+        )
+    return values
 
 
 def carried_on(

@@ -251,6 +251,7 @@ def test_far_forecasts_are_speculative(run):
         (b"\xff\xfe\x00\x01,\n", [], "right would be a CSV file with a header"),
         ("model,n,loss\n1,2,3\n1,2,3,4\n", [], "Expected 3 fields in line 3, saw 4"),
         ("model,tokens,loss\na,1,1\n", [], "has no column n; it has model, tokens, loss"),
+        (text(), ["--y", "model"], "column model has no positive number .the first is 'a'"),
         (text(), ["--by", "model,size"], "has no column size; it has model, n, loss"),
         (text(), ["--by", "n"], "column n is named twice"),
         (text().replace("model", "low"), ["--by", "low"], "the output has a column low of its own"),
