@@ -4,9 +4,9 @@
         --score results/score --baseline results/baseline --runs runs.csv --scores scores.csv \
         --summary summary.csv --baselines baselines.csv --record record.json
 
-runs has a row for each pre-training, scores one for each metric of each fine-tuning, summary the mean over seeds
-with its 95 % interval. Every table is also written as Parquet. Cells of the grid without a result stay in `runs`,
-with the status missing.
+runs has a row for each pre-training, scores one for each metric of each fine-tuning with its standard error over
+examples, summary the mean over seeds with its 95 % interval. Every table is also written as Parquet. Cells of the grid
+without a result stay in `runs`, with the status missing.
 """
 
 from __future__ import annotations
@@ -54,10 +54,13 @@ def main() -> None:
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
     keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
+    # Seeds of a cell are scored on the same examples: their mean is no surer of these.
+    item_se = scores.groupby(keys, sort=False, dropna=False)["item_se"].mean()
+    summary = intervals.summarise(scores, keys, "value").assign(item_se=item_se.to_numpy())
     tables = {
         "runs": runs,
         "scores": scores,
-        "summary": within_range(intervals.summarise(scores, keys, "value")),
+        "summary": within_range(summary),
         "baselines": baselines(recipe["tasks"], args.baseline),
     }
     outputs = []

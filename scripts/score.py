@@ -40,6 +40,7 @@ def main() -> None:
         "examples",
         "metric",
         "value",
+        "item_se",
     ]
     pd.concat(tables)[columns].to_csv(args.scores, index=False)
     record.write(args.record, args.recipe, args.manifests, [args.scores])
@@ -50,11 +51,12 @@ def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:
     whole = int if task["kind"] == "classification" else float
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
-        values = metrics.compute(
-            task["kind"], task["metrics"], group["prediction"].to_numpy(whole), group["label"].to_numpy(whole)
-        )
-        rows += [(*run, len(group), metric, value) for metric, value in values.items()]
-    return pd.DataFrame(rows, columns=[*RUN, "examples", "metric", "value"]).rename(columns={"seed": "finetune_seed"})
+        said = group["prediction"].to_numpy(whole), group["label"].to_numpy(whole)
+        values = metrics.compute(task["kind"], task["metrics"], *said)
+        errors = metrics.item_errors(task["kind"], task["metrics"], *said)
+        rows += [(*run, len(group), metric, value, errors[metric]) for metric, value in values.items()]
+    columns = [*RUN, "examples", "metric", "value", "item_se"]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"seed": "finetune_seed"})
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ class ScoreLaw:
 
     Args:
         task, metric: of the scores.
-        cells: a row for each cell: its `loss`, mean `score`, `sd` over fine-tuning seeds and their number `n`.
+        cells: a row for each cell: its `loss`, mean `score`, `sd` over seeds and their number `n`, and `item_se`, the
+            score's standard error over examples.
         floor: what the majority class scores.
     """
 
@@ -74,6 +75,8 @@ class ScoreLaw:
         self.loss, self.score = (self.cells[name].to_numpy(float) for name in ("loss", "score"))
         sds = self.cells.loc[self.cells["n"] > 1, "sd"].to_numpy(float)
         self.seed_sd = float(np.sqrt(np.mean(sds**2))) if len(sds) else np.nan
+        # All cells are scored on the same examples, which move them together.
+        self.item_se = float(np.nan_to_num(self.cells["item_se"].mean()))
         self.curve = fit(self.loss, self.score, floor) if len(self.cells) >= LEAST else None
         self.trials = self._trials() if self.curve else pd.DataFrame(columns=["actual", "law", "last"], dtype=float)
         self.state, self.why = self._judge()
@@ -96,6 +99,7 @@ class ScoreLaw:
             "verdict": self.why,
             "points": len(self.cells),
             "seed_sd": _number(self.seed_sd),
+            "item_se": self.item_se,
             "parameters": self.curve and {
                 "floor": self.curve.floor, "ceiling": self.curve.ceiling, "k": self.curve.slope, "L0": self.curve.middle
             },
@@ -103,7 +107,7 @@ class ScoreLaw:
         }  # fmt: skip
 
     def at(self, losses: Array, seed: int = 0) -> Array:
-        """Scores at some losses, one a resample of the cells' scores, with the error of past forecasts.
+        """Scores at some losses, each by a resample of the cells' scores, with errors of past forecasts and of items.
 
         Args:
             losses: shape (resamples, places).
@@ -114,7 +118,8 @@ class ScoreLaw:
             for _ in range(RESAMPLES)
         ]
         chosen = np.stack([curves[i % RESAMPLES](row) for i, row in enumerate(losses)])
-        return chosen + random.normal(0, self._error(), chosen.shape)
+        items = random.normal(0, self.item_se, (len(losses), 1))
+        return chosen + random.normal(0, self._error(), chosen.shape) + items
 
     def _error(self) -> float:
         """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""

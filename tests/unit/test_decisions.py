@@ -55,7 +55,7 @@ LAWS = laws_of(TWO)
 def scores(loss, curve, sd=0.005, n=5, seed=0):
     loss = np.asarray(loss, float)
     score = curve(loss) + sd / np.sqrt(n) * np.random.default_rng(seed).standard_normal(len(loss))
-    return pd.DataFrame({"loss": loss, "score": score, "sd": sd if n > 1 else np.nan, "n": float(n)})
+    return pd.DataFrame({"loss": loss, "score": score, "sd": sd if n > 1 else np.nan, "n": float(n), "item_se": 0.01})
 
 
 KNOWN = sigmoid.Curve(0.5, 0.9, 3.0, 2.0)

@@ -54,3 +54,15 @@ def test_correlations():
     ranks = [scipy.stats.rankdata(values) for values in (truth, guess)]
     assert values["spearman"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
     assert metrics.compute("regression", ["pearson"], -truth, truth)["pearson"] == pytest.approx(-1)
+
+
+def test_standard_error_over_examples():
+    """That of an accuracy is known; a metric of the others' order is found in the same way."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 2000)
+    said = np.where(random.random(2000) < 0.8, labels, 1 - labels)
+    found = metrics.item_errors("classification", ["accuracy", "matthews_correlation"], said, labels)
+    assert found["accuracy"] == pytest.approx((0.8 * 0.2 / 2000) ** 0.5, rel=0.4)
+    # Of balanced classes Matthews' correlation is 2 accuracy - 1.
+    assert found["matthews_correlation"] == pytest.approx(2 * found["accuracy"], rel=0.1)
+    assert np.isnan(metrics.item_errors("classification", ["accuracy"], said[:1], labels[:1])["accuracy"])

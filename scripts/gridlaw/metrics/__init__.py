@@ -7,6 +7,7 @@ used, which a compute node cannot do and a reader cannot check.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from gridlaw.metrics import classification, regression  # noqa: E402
 if sys.modules["transformers"] is None:
     del sys.modules["transformers"]
 
+# Groups of examples that are left out in turn.
+JACKKNIFE_GROUPS = 20
 MODULES = {"classification": classification, "regression": regression}
 
 
@@ -30,6 +33,24 @@ def compute(kind: str, names: list[str], predictions: np.ndarray, references: np
         kind: `classification` (class numbers) or `regression` (scores).
         names: metrics of the kind's module.
     """
-    metric = evaluate.load(str(Path(MODULES[kind].__file__)))
-    values = metric.compute(predictions=predictions.tolist(), references=references.tolist())
+    values = _metric(kind).compute(predictions=predictions.tolist(), references=references.tolist())
     return {name: values[name] for name in names}
+
+
+def item_errors(kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
+    """Standard errors of metrics over the examples: other examples would have given other values.
+
+    By the jackknife that leaves out a group of examples at a time (Efron & Tibshirani 1993, chapter 11).
+    """
+    groups = min(JACKKNIFE_GROUPS, len(predictions))
+    if groups < 2:
+        return dict.fromkeys(names, np.nan)
+    group = np.arange(len(predictions)) % groups
+    values = [compute(kind, names, predictions[group != g], references[group != g]) for g in range(groups)]
+    of = {name: np.array([value[name] for value in values], float) for name in names}
+    return {name: float(np.sqrt((groups - 1) * of[name].var())) for name in names}
+
+
+@cache
+def _metric(kind: str) -> evaluate.EvaluationModule:
+    return evaluate.load(str(Path(MODULES[kind].__file__)))
