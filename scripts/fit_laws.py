@@ -4,10 +4,11 @@
     python scripts/fit_laws.py --runs runs.csv --output laws.json --at 1e9,2e10 --at 3e9,6e10
 
 A row is a training run: params, tokens, loss; also flops, which says how large a run is (else params x tokens does),
-and seed, by which rows that agree in params and tokens are told from repetitions. Fitted are the joint law
-L(N, D) = E + A / N^alpha + B / D^beta, and the laws of one axis at each value of the other that has enough. Each is
-called a law, or a trend, withdrawn or refused, with the reason in words. --at forecasts the loss of PARAMS,TOKENS by
-the joint law.
+and seed, by which runs that agree in params and tokens are told from copied rows; and unique_tokens, where text was
+read more than once. Fitted are the joint law L(N, D) = E + A / N^alpha + B / D^beta, and the laws of one axis at each
+value of the other that has enough, of runs that read their text once; and the joint law of all runs by the fresh tokens
+that their text is worth. Each is called a law, or a trend, withdrawn or refused, with the reason in words. --at
+forecasts the loss of PARAMS,TOKENS by the joint law.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, record
+from gridlaw import cli, holdout, record, repetition
 from gridlaw.holdout import LEAST_VALUES
 from gridlaw.laws import LAW, Law
 from gridlaw.points import Points
 from gridlaw.words import listed, short
 
-NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed"]
+NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed", "unique_tokens"]
 AXES = ["params", "tokens"]
 # What is beyond these is no count and no loss, and its powers are no numbers.
 LEAST, MOST = 1e-30, 1e30
@@ -85,7 +86,7 @@ def read(file: Path) -> pd.DataFrame:
 
 def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     """The rows that a law can be fitted to, and of each other its line in the file and why it is left out."""
-    numbers = [name for name in ("params", "tokens", "loss", "flops") if name in table]
+    numbers = [name for name in ("params", "tokens", "loss", "flops", "unique_tokens") if name in table]
     runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     why = pd.Series("", index=table.index)
     for name in numbers:
@@ -93,7 +94,7 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
         right = f"right would be a number from {LEAST:g} to {MOST:g}"
         why[bad] = f"{name} is " + table[name][bad].fillna("missing") + f"; {right}"
     # Rows that agree in all that is known of them are one run.
-    keys = [name for name in ("params", "tokens", "seed") if name in runs]
+    keys = [name for name in ("params", "tokens", "unique_tokens", "seed") if name in runs]
     keys += [] if "seed" in runs else ["loss"]
     repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
     why[repeated] = f"it repeats the {listed(keys)} of an earlier line"
@@ -102,8 +103,12 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
 
 
 def fitted(runs: pd.DataFrame) -> list[Law]:
-    """The joint law, and those of one axis at each value of the other that enough values of it go with."""
+    """The joint law, those of one axis at each value of the other that enough values of it go with, and that of all
+    runs where some read their text more than once."""
     scale = "flops" if "flops" in runs else None
+    everything = runs
+    if "unique_tokens" in runs:
+        runs = runs[runs["tokens"] <= repetition.ONCE * runs["unique_tokens"]]
     laws = [Law("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
@@ -111,7 +116,19 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
             Law(f"loss by {axis} at {short(value)} {other}", Points.of(group, [axis], scale=scale), [axis])
             for value, group in groups
         ]
+    if len(everything) > len(runs):
+        laws.append(of_repetition(everything, scale))
     return laws
+
+
+def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
+    """The joint law by fresh tokens."""
+    name = "loss by params and the fresh tokens that repeated ones are worth"
+    if not holdout.carries(Points.of(runs, AXES)):
+        return Law(name, Points.of(runs, AXES), AXES)
+    repetitions, determined = repetition.fit(runs, AXES)
+    found = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
+    return Law(f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), AXES, scale=scale), AXES)
 
 
 def forecast(law: Law, places: list[tuple[float, float]]) -> list[dict]:
