@@ -25,6 +25,7 @@ from gridlaw.words import listed, percent, rank_time, short
 TARGET = 4.0
 # A cell is worth running if it takes this share of a forecast's variance away.
 WORTH = 0.05
+UNTIMED = "Stop: no run says how long it takes, so that nothing can be planned."
 # Neighbouring sizes closer than this have nothing between them.
 APART = 1.8
 
@@ -84,7 +85,10 @@ def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: 
     left = budget - sum(row["cost_rank_hours"] for row in rows)
     rows += [row for model in lacking for row in _first(laws[model], affordable, left)]
     facts = {"budget_rank_hours": budget, "cells": rows, "corpus_tokens": most}
-    return facts | {"stop": not rows, "verdict": _verdict(rows, possible, affordable, budget, most)}
+    return facts | {
+        "stop": not rows,
+        "verdict": _verdict(rows, possible, affordable, budget, most) if paces(cells) else UNTIMED,
+    }
 
 
 def _knows(law: Law) -> bool:

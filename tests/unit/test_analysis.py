@@ -1,0 +1,272 @@
+"""laws, forecasts and decisions from tables of many kinds of grids: always JSON, always with a reason."""
+
+import json
+
+import decisions
+import forecasts
+import laws
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from gridlaw import evidence, grid, record
+
+SIZES = ["1M", "2M", "4M", "8M", "16M", "32M"]
+TASK = {"task": "sentiment", "metric": "accuracy", "split": "validation", "train_set": "all"}
+KEYS = ["model", "size", "gpus", "pretrain_seed"]
+PARAMETERS = {"tiny": 1e6, "small": 4e6, "large": 16e6, "huge": 64e6}
+
+
+def grid_of(models=("tiny", "small"), sizes=SIZES, gpus=(1,), seeds=(1, 2), **change):
+    """Runs as `aggregate` tells them; `change` maps columns to values or functions of the table."""
+    random = np.random.default_rng(0)
+    runs = pd.DataFrame(
+        [(model, size, rank, seed) for model in models for size in sizes for rank in gpus for seed in seeds],
+        columns=KEYS,
+    )
+    tokens = runs["size"].map(grid.parse_size).astype(float)
+    trained = tokens > 0
+    parameters = runs["model"].map(PARAMETERS)
+    loss = 1 + 30 / parameters**0.3 + 300 / tokens.where(trained, 1e3) ** 0.4
+    # The same seed on other ranks is the same model.
+    scatter = {
+        key: random.normal(0, 0.003)
+        for key in dict.fromkeys(zip(runs["model"], runs["size"], runs["pretrain_seed"], strict=True))
+    }
+    moved = [scatter[key] for key in zip(runs["model"], runs["size"], runs["pretrain_seed"], strict=True)]
+    seconds = tokens * parameters / 1e10 / runs["gpus"] ** 0.9
+    runs = runs.assign(
+        tokens=tokens, status="done", tokenizer="wordpiece", schedule="independent", decay_shape="linear",
+        decay_ratio=1.0, warmup_tokens=5000.0, passes=1.0, ranks=runs["gpus"], parameters=parameters,
+        parameters_without_embeddings=parameters / 2, unique_tokens=tokens.where(trained), held_out_loss=loss * np.exp(moved),
+        held_out_loss_se=0.01, trained=trained.astype(object).where(trained), train_seconds=seconds,
+        tokens_per_second=(tokens / seconds).where(trained), peak_memory_mb=500.0,
+    )  # fmt: skip
+    untrained = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
+    runs[untrained] = runs[untrained].where(trained)
+    return runs.assign(**change)
+
+
+def missing(runs, there):
+    """The same grid with only its first runs there."""
+    keep = np.arange(len(runs)) < there
+    gone = {name: runs[name].astype(object).where(keep) for name in runs.columns.difference(KEYS)}
+    return runs.assign(**gone).assign(status=np.where(keep, "done", "missing"))
+
+
+class Analysis:
+    """The three programs, run on a table of runs in a folder."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+
+    def __call__(self, runs, strong=True, corpus=10**9, budget=None, sizes=()):
+        present = runs[runs["held_out_loss"].notna()]
+        scores = [
+            {**dict(zip(KEYS, key, strict=True)), **TASK, "finetune_seed": seed, "metric": metric,
+             "value": 0.5 + 0.4 / (1 + np.exp(3 * (loss - 2))) + 0.001 * seed}
+            for *key, loss in present[[*KEYS, "held_out_loss"]].itertuples(index=False)
+            for seed in (1, 2) for metric in ("accuracy", "macro_average")
+        ]  # fmt: skip
+        scores = pd.DataFrame(scores, columns=[*KEYS, *TASK, "finetune_seed", "value"])
+        cells = scores.groupby(["model", "size", "gpus", *TASK], sort=False)["value"]
+        summary = cells.agg(mean="mean", sd="std", n="size").reset_index()
+        baselines = pd.DataFrame([{**TASK, "value": 0.5}]).drop(columns="train_set")
+        tables = {"runs": runs, "scores": scores, "summary": summary, "baselines": baselines}
+        for name, table in tables.items():
+            table.to_csv(self.folder / f"{name}.csv", index=False)
+        axes = {axis: runs[axis].drop_duplicates().to_list() for axis in ("model", "size", "gpus")}
+        recipe = {
+            "strong": strong, "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
+            "budget": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
+        }  # fmt: skip
+        self.run(laws, recipe, "runs", "summary", "baselines", table="laws.csv", record="laws.json")
+        self.run(
+            forecasts,
+            recipe | {"sizes": list(sizes)},
+            "runs",
+            "summary",
+            "baselines",
+            forecasts="forecasts.csv",
+            record="forecasts.json",
+        )
+        packs = [self.folder / "pack.json"] if corpus else []
+        for pack in packs:
+            record.write_json(pack, {"train": {"tokens": corpus}})
+        self.run(
+            decisions,
+            recipe | {"sizes": axes["size"]},
+            "runs",
+            "scores",
+            next="next.yaml",
+            record="decisions.json",
+            packs=packs,
+        )
+        self.laws, self.decisions = (self.read(name) for name in ("laws", "decisions"))
+        self.forecasts = pd.read_csv(self.folder / "forecasts.csv")
+        self.next = yaml.safe_load((self.folder / "next.yaml").read_text())
+        for words in verdicts([self.laws, self.decisions]):
+            assert words.strip() == words != ""
+            assert not any(wrong in words for wrong in ("  ", "nan", "None", "inf ", "there are 1 ", "1 values"))
+        return self
+
+    def run(self, module, recipe, *tables, packs=(), **outputs):
+        arguments = [word for table in tables for word in (f"--{table}", self.folder / f"{table}.csv")]
+        arguments += [word for name, file in outputs.items() for word in (f"--{name}", self.folder / file)]
+        self.program(module, "--recipe", json.dumps(recipe), *arguments, *(["--packs", *packs] if packs else []))
+
+    def read(self, name):
+        return json.loads((self.folder / f"{name}.json").read_text(), parse_constant=pytest.fail)
+
+
+def verdicts(of):
+    """All that a record says in words."""
+    found = [of["verdict"]] if isinstance(of, dict) and "verdict" in of else []
+    items = of.values() if isinstance(of, dict) else of if isinstance(of, list) else []
+    return found + [words for item in items for words in verdicts(item)]
+
+
+@pytest.fixture
+def analyse(program, tmp_path):
+    return Analysis(program, tmp_path)
+
+
+def test_a_good_grid(analyse):
+    done = analyse(grid_of(gpus=(1, 2)), budget=20)
+    states = {law["name"]: law["state"] for law in done.laws["laws"]}
+    assert states["tiny: loss by tokens"] == "law"
+    assert states["sentiment: accuracy by held-out loss"] == "law"
+    assert states["loss by parameters and tokens, with embeddings"] == "refused"
+    assert {one["verdict"] for one in done.laws["equivalence"]} == {"Losses on 2 and 1 ranks are the same."}
+    assert len(done.laws["equivalence"]) == 12
+    assert done.laws["left_out"] == {}
+    table = done.forecasts
+    assert list(table["size"].unique()) == ["64M", "130M", "320M"]
+    assert table.loc[table["state"] == "forecast", ["forecast", "low", "high"]].notna().all(axis=None)
+    assert (table["low"].dropna() <= table["high"].dropna()).all()
+    assert (table.loc[table["quantity"] == "sentiment (accuracy)", "high"] <= 1).all()
+    (group,) = done.decisions["groups"]
+    assert list(group["pareto"]) == ["rank-hours at 2 EUR each", "seconds of training", "MB of memory"]
+    assert {row["better"] for row in group["comparisons"]} == {"small"}
+    assert [one["rank_hours"] for one in group["budgets"]] == [20]
+    chosen = {(row["model"], row["size"], row["gpus"]) for row in group["next"]["cells"]}
+    assert chosen
+    before = {"models": ["tiny", "small"], "sizes": SIZES, "gpus": [1, 2], "exclude": []}
+    assert set(grid.cells(before | done.next)) - set(grid.cells(before)) == chosen
+
+
+def test_four_models_have_a_joint_law(tmp_path):
+    grid_of(PARAMETERS, [*SIZES[::2], "32M"]).to_csv(tmp_path / "runs.csv", index=False)
+    (group,) = evidence.groups(evidence.read_runs(tmp_path / "runs.csv"), strong=True)
+    *at_sizes, with_embeddings, without = evidence.laws_of_models(group)
+    assert [law.axes for law in at_sizes] == [["params"]] * 4
+    assert [law.state for law in (with_embeddings, without)] == ["law", "law"]
+    assert with_embeddings.record()["range"]["params"] == [1e6, 64e6]
+    assert without.record()["range"]["params"] == [0.5e6, 32e6]
+
+
+def test_sizes_that_are_asked_for(analyse):
+    table = analyse(grid_of(), sizes=["16M", "100M", "10B"]).forecasts
+    assert list(table["size"].unique()) == ["100M", "10B"]
+    loss = table[table["quantity"] == "held-out loss"].set_index(["model", "size"])
+    assert loss.loc[("tiny", "100M"), "state"] == "forecast"
+    assert loss.loc[("tiny", "10B"), "state"] == "none"
+    assert np.isnan(loss.loc[("tiny", "10B"), "forecast"])
+
+
+def test_released_checkpoints_alone(analyse):
+    done = analyse(grid_of(sizes=["0"], held_out_loss=np.nan), corpus=None)
+    assert done.laws["laws"] == []
+    assert set(done.decisions["left_out"].values()) == {"it is not pre-trained here"}
+    assert len(done.decisions["left_out"]) == 4
+    assert done.decisions["groups"] == []
+    assert done.forecasts.empty
+    assert done.next == {"sizes": ["0"], "exclude": []}
+
+
+def test_a_grid_of_one_cell(analyse):
+    done = analyse(grid_of(["tiny"], ["1M"], seeds=[1]))
+    assert {law["state"] for law in done.laws["laws"]} == {"refused"}
+    assert "1 value of tokens is too few" in done.laws["laws"][0]["verdict"]
+    (group,) = done.decisions["groups"]
+    assert group["comparisons"] == []
+    assert group["run_sd"] is None
+    assert group["pareto"]["seconds of training"][0]["on_front"] is True
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_grid_whose_runs_are_missing(analyse, there):
+    runs = grid_of()
+    done = analyse(missing(runs, there))
+    assert list(done.laws["left_out"].values()) == ["it is missing"] * (len(runs) - there)
+    assert len(done.decisions["groups"]) == there
+
+
+def test_runs_that_have_learnt_nothing_are_left_out(analyse):
+    runs = grid_of(sizes=SIZES[:4])
+    done = analyse(runs.assign(trained=(runs["size"] != "1M").astype(object)))
+    assert done.laws["left_out"]["tiny 1M 1 1"] == "it has learnt no more than how frequent each word is"
+    assert done.laws["laws"][0]["points"] == 3
+
+
+def test_weak_scaling_has_groups_of_one_batch(analyse):
+    runs = grid_of(sizes=SIZES[2:], gpus=(1, 2))
+    runs["held_out_loss"] *= np.where(runs["gpus"] == 2, 1.1, 1.0)
+    done = analyse(runs, strong=False)
+    assert done.laws["equivalence"] == []
+    assert [group["group"] for group in done.decisions["groups"]] == ["gpus 1", "gpus 2"]
+    for gpus, group in enumerate(done.decisions["groups"], 1):
+        for rows in group["pareto"].values():
+            assert {row["gpus"] for row in rows} == {gpus}
+        assert {one["gpus"] for one in group["budgets"] if "gpus" in one} == {gpus}
+
+
+def test_two_tokenizers_are_not_compared(analyse):
+    runs = grid_of(sizes=SIZES[2:])
+    done = analyse(runs.assign(tokenizer=runs["model"].map({"tiny": "wordpiece", "small": "bpe"})))
+    groups = done.decisions["groups"]
+    assert [group["group"] for group in groups] == ["tokenizer wordpiece", "tokenizer bpe"]
+    assert [group["comparisons"] for group in groups] == [[], []]
+    assert any(law["name"] == "small: loss by tokens (tokenizer bpe)" for law in done.laws["laws"])
+
+
+def test_repeated_text_is_told_in_a_whole_number(analyse):
+    runs = grid_of(sizes=SIZES[:2])
+    done = analyse(runs.assign(passes=runs["model"].map({"tiny": 1, "small": 10})))
+    assert [group["group"] for group in done.decisions["groups"]] == ["passes 1", "passes 10"]
+
+
+def test_one_seed_claims_nothing(analyse):
+    done = analyse(grid_of(sizes=SIZES[3:], seeds=[1]))
+    (group,) = done.decisions["groups"]
+    assert all("with one seed nothing can be said" in row["verdict"] for row in group["comparisons"])
+    assert all(row["probability"] is None for rows in group["pareto"].values() for row in rows)
+
+
+def test_ranks_without_a_throughput(analyse):
+    done = analyse(grid_of(sizes=["1M", "2M"], gpus=(1, 2), tokens_per_second=np.nan))
+    of_ranks = [law for law in done.laws["laws"] if law["name"].endswith("throughput by ranks")]
+    assert {law["state"] for law in of_ranks} == {"refused"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"held_out_loss": lambda runs: 5.0 + np.log(runs["unique_tokens"])},
+            "the loss does not fall with more tokens",
+        ),
+        ({"held_out_loss": 3.0}, "the loss is the same everywhere"),
+        ({"train_seconds": np.nan, "peak_memory_mb": np.nan}, "nothing can be planned"),
+    ],
+    ids=["rising", "constant", "no costs"],
+)
+def test_grids_that_say_little(analyse, change, words):
+    done = analyse(grid_of(sizes=SIZES[1:], **change))
+    assert any(words in one for one in verdicts([done.laws, done.decisions]))
+
+
+def test_names_of_runs():
+    runs = grid_of(["tiny"], ["1M"])
+    assert [evidence.run_name(run) for run in runs.itertuples()] == ["tiny 1M 1 1", "tiny 1M 1 2"]
