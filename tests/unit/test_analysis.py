@@ -71,20 +71,20 @@ class Analysis:
         ]  # fmt: skip
         scores = pd.DataFrame(scores, columns=[*KEYS, *TASK, "finetune_seed", "value"])
         cells = scores.groupby(["model", "size", "gpus", *TASK], sort=False)["value"]
-        summary = cells.agg(mean="mean", sd="std", n="size").reset_index()
+        summary = cells.agg(mean="mean", sd="std", n="size").reset_index().assign(item_se=0.01)
         baselines = pd.DataFrame([{**TASK, "value": 0.5}]).drop(columns="train_set")
         tables = {"runs": runs, "scores": scores, "summary": summary, "baselines": baselines}
         for name, table in tables.items():
             table.to_csv(self.folder / f"{name}.csv", index=False)
         axes = {axis: runs[axis].drop_duplicates().to_list() for axis in ("model", "size", "gpus")}
         recipe = {
-            "strong": strong, "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
-            "budget": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
+            "scaling": "strong" if strong else "weak", "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
+            "budget_rank_hours": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
         }  # fmt: skip
         self.run(laws, recipe, "runs", "summary", "baselines", table="laws.csv", record="laws.json")
         self.run(
             forecasts,
-            recipe | {"sizes": list(sizes)},
+            recipe | {"forecast_sizes": list(sizes)},
             "runs",
             "summary",
             "baselines",
