@@ -1,0 +1,119 @@
+"""Draw the law of each model's held-out loss by tokens, with its interval and what it says of larger sizes.
+
+    python scripts/figure_laws.py --recipe figure.json --runs runs.csv --figure laws.png --record laws.json
+
+A law is drawn through its cells and four times beyond, where its forecasts may be shown; of other models there are the
+cells alone. The band is the 95 % interval of a new run, which past forecasts were tried with; filled markers are
+measured, hollow ones forecast. Runs that do not compare have a panel each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
+
+from gridlaw import cli, evidence, plotting, record
+from gridlaw.laws import LAW, Law
+from gridlaw.words import short
+
+COLUMNS = ["group", "model", "tokens", "kind", "mean", "low", "high"]
+# How far beyond the largest size, and at what multiples a forecast is marked.
+BEYOND, MARKED = 4.0, (2.0, 4.0)
+# Ticks of a decade.
+FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
+    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
+    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
+    args = parser.parse_args()
+
+    runs = evidence.read_runs(args.runs)
+    groups = list(evidence.groups(runs, args.recipe["scaling"] == "strong"))
+    parts = [
+        described(law).assign(group=group.name, model=model)
+        for group in groups
+        for model, law in evidence.laws_by_tokens(group).items()
+    ]
+    table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    columns = max(1, len(groups))
+    width = plotting.COLUMN * 1.4 if columns == 1 else plotting.PAGE
+    with plotting.figure(args.figure, 1, columns, width, 3.2, table) as (figure, axes):
+        if table.empty:
+            axes[0].text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=axes[0].transAxes)
+        for group, ax in zip(groups, axes, strict=False):
+            for model, own in table[table["group"] == group.name].groupby("model", sort=False):
+                draw(ax, own, models[model])
+            label(ax, table[table["group"] == group.name])
+            if group.name:
+                ax.set_title(group.name)
+        if not table.empty:
+            shown = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
+            kinds = [
+                Line2D([], [], label="measured", **shown),
+                Line2D([], [], label="forecast", markerfacecolor="none", **shown),
+            ]
+            plotting.legend(figure, models, [], "line: law; band: 95 % interval of a new run", kinds)
+    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+
+
+def described(law: Law) -> pd.DataFrame:
+    """Cells, curve and forecasts of a law, a row for each place."""
+    cells = pd.DataFrame({"tokens": law.points.x[:, 0], "mean": law.points.y, "kind": "measured"})
+    if law.state != LAW:
+        return cells
+    least, most = law.points.x.min(), law.points.x.max()
+    places = {
+        "law": np.geomspace(least, BEYOND * most, 60),
+        "forecast": np.array([times * most for times in MARKED]),
+    }
+    parts = [cells]
+    for kind, tokens in places.items():
+        found, _ = law.at(tokens[:, None])
+        parts.append(
+            pd.DataFrame({"tokens": tokens, "mean": found.value, "low": found.low, "high": found.high, "kind": kind})
+        )
+    return pd.concat(parts)
+
+
+def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
+    """One model."""
+    of = dict(list(own.groupby("kind")))
+    if "law" in of:
+        curve = of["law"]
+        ax.plot(curve["tokens"], curve["mean"], linewidth=1.3, **style)
+        ax.fill_between(curve["tokens"], curve["low"], curve["high"], color=style["color"], alpha=0.15, linewidth=0)
+        marked = of["forecast"]
+        ax.plot(
+            marked["tokens"], marked["mean"], "o", markersize=4, markerfacecolor="white", color=style["color"], zorder=3
+        )
+    ax.plot(of["measured"]["tokens"], of["measured"]["mean"], "o", markersize=4, color=style["color"], zorder=3)
+
+
+def label(ax: Axes, own: pd.DataFrame) -> None:
+    """Logarithmic axes with ticks that people read."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("different tokens")
+    ax.set_ylabel("held-out loss (nats)")
+    lowest, highest = own[["mean", "low"]].min().min(), own[["mean", "high"]].max().max()
+    ax.yaxis.set_major_locator(LogLocator(subs=FEW if highest / lowest > 10 else MANY))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ticks: list[float] = []
+    reach = np.log(own["tokens"].max() / own["tokens"].min())
+    for tokens in sorted(own.loc[own["kind"] != "law", "tokens"]):
+        # Labels would run into each other.
+        if not ticks or np.log(tokens / ticks[-1]) > 0.1 * reach:
+            ticks.append(tokens)
+    ax.set_xticks(ticks, [short(float(f"{tick:.2g}")) for tick in ticks])
+    ax.minorticks_off()
+
+
+if __name__ == "__main__":
+    cli.run(main)

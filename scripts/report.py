@@ -1,0 +1,200 @@
+"""Write the report: one page with answers, figures, tables, methods and provenance.
+
+    python scripts/report.py --recipe report.json --runs runs.csv --summary summary.csv --laws laws.json \
+        --forecasts forecasts.csv --decisions decisions.json --figures scores.svg loss.svg ... --report report.html \
+        --record report-record.json
+
+It opens from disk, asks nothing of the network, and says what cannot be said as well as what can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from gridlaw import cli, grid, page, record
+from gridlaw.laws import LAW
+from gridlaw.words import duration, listed, rank_time
+
+SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Methods", "Provenance"]
+CAPTIONS = {
+    "scores": (
+        "Task scores against corpus tokens",
+        "A panel a task and their average. Lines are means over seeds, bands their 95 % t intervals; dotted is the"
+        " majority class.",
+    ),
+    "loss": (
+        "Held-out loss against corpus tokens",
+        "In nats a predicted token, on text that no model was trained on. The band is the 95 % interval; dotted is"
+        " guessing words by their frequency.",
+    ),
+    "laws": (
+        "Laws of held-out loss",
+        "Each model's law through its cells and four times beyond, where its forecasts of known cells were good"
+        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 % interval of a"
+        " new run.",
+    ),
+    "front": (
+        "Held-out loss against compute",
+        "Cells by what their pre-training took. Nothing cheaper beats those on the line; the numbers say how likely"
+        " they are on it.",
+    ),
+    "throughput": (
+        "Throughput against ranks",
+        "Tokens a second of the median update, and as a share of what the smallest number of ranks would give if it"
+        " scaled without loss.",
+    ),
+}
+RUNS = [
+    "model", "size", "gpus", "pretrain_seed", "status", "parameters", "unique_tokens", "trained_tokens",
+    "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
+    "peak_memory_mb", "attempts", "mark",
+]  # fmt: skip
+SUMMARY = ["model", "size", "gpus", "task", "train_set", "split", "metric", "mean", "low", "high", "sd", "n", "note"]
+FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "verdict"]
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for name in ("runs", "summary", "laws", "forecasts", "decisions"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}, CSV or JSON")
+    parser.add_argument("--figures", type=Path, nargs="+", required=True, help="figures, SVG, in their order")
+    parser.add_argument("--report", type=Path, required=True, help="page to write, HTML")
+    parser.add_argument("--record", required=True, help="how it was written, JSON to write")
+    args = parser.parse_args()
+
+    text = {"model": str, "size": str, "train_set": str}
+    runs, summary, forecasts = (pd.read_csv(file, dtype=text) for file in (args.runs, args.summary, args.forecasts))
+    laws, decisions = record.read_json(args.laws), record.read_json(args.decisions)
+    done = runs["status"] == "done"
+    html = page.render(
+        title=f"How {listed(args.recipe['models'])} scale",
+        state=f"{done.sum()} of {len(runs)} pre-training runs are done. Written by gridlaw.",
+        sections=SECTIONS,
+        answers={heading: list(dict.fromkeys(said)) for heading, said in answers(laws, decisions).items()},
+        figures=[figure(file) for file in args.figures],
+        tables=list(tables(runs, summary, forecasts, laws)),
+        cost=cost(runs[done], decisions),
+        grid=state(runs),
+        methods=list(methods(args.recipe)),
+        provenance=provenance(laws),
+        command="snakemake --cores all results/report.html",
+    )
+    args.report.write_text(html, encoding="utf-8")
+    inputs = [args.runs, args.summary, args.laws, args.forecasts, args.decisions, *args.figures]
+    record.write(args.record, args.recipe, inputs, [args.report])
+
+
+def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
+    """Sentences under what they answer; what was refused stands at the end, each reason once."""
+    found: dict[str, list[str]] = {
+        "What more text and larger models bring": [],
+        "What more ranks bring": [],
+        "Which model": [],
+        "What the next rank-hours are worth": [],
+        "What cannot be said, and why": [],
+    }
+    text, ranks, model, hours, unsaid = found.values()
+    reasons: dict[str, list[str]] = {}
+    for law in laws["laws"]:
+        if "measured" in law:
+            ranks.append(f"{law['name']}: {law['verdict']}")
+        elif law["state"] == LAW:
+            text.append(f"{law['name']}: {law['verdict']}")
+        else:
+            reasons.setdefault(law["verdict"], []).append(law["name"])
+    ranks += [f"{one['name']}: {one['verdict']}" for one in laws["equivalence"] if one["verdict"]]
+    for group in decisions["groups"]:
+        of = f" ({group['group']})" if group["group"] else ""
+        model += [one["verdict"] + of for one in (*group["comparisons"], *group["crossovers"], *group["budgets"])]
+        hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
+    model += [f"{one['verdict']}, by the average over tasks" for one in decisions["averages"]]
+    unsaid += [f"{listed(names)}: {reason}" for reason, names in reasons.items()]
+    left_out = laws["left_out"]
+    by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
+    unsaid += [f"Left out of every law, because {why}: {listed(names)}." for why, names in by_reason.items()]
+    return found
+
+
+def figure(file: Path) -> dict[str, str]:
+    """A figure of the page."""
+    title, caption = CAPTIONS[file.stem]
+    return {"title": title, "caption": caption, "source": page.source(file.read_bytes(), "image/svg+xml")}
+
+
+def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict) -> Iterator[dict]:
+    """The page's tables."""
+    scores = summary[SUMMARY].dropna(axis=1, how="all")
+    yield page.table("summary", "Scores", "Means over seeds with 95 % t intervals.", scores)
+    yield page.table("forecasts", "Forecasts", "With 95 % intervals, or why there is none.", forecasts[FORECASTS])
+    columns = ["name", "state", "form", "verdict"]
+    yield page.table("laws", "Laws", "All that were tried.", pd.DataFrame(laws["laws"]).reindex(columns=columns))
+    yield page.table("runs", "Pre-training runs", "One a row.", runs[RUNS].dropna(axis=1, how="all"))
+
+
+def cost(runs: pd.DataFrame, decisions: dict) -> str:
+    """What the grid took."""
+    words = f"Pre-training took {rank_time(decisions['spent_rank_hours'])}"
+    words += f" within {duration(runs['wall_seconds'].sum())} of jobs, start-up and evaluation included."
+    again = runs["attempts"] > 1
+    if again.any():
+        words += (
+            f" {again.sum()} of {len(runs)} runs took more than one attempt, {int(runs['attempts'].max())} at most."
+        )
+    joules = runs["joules"].sum()
+    return words + (f" It used {joules / 3.6e6:.2g} kWh." if joules else "")
+
+
+def state(runs: pd.DataFrame) -> dict:
+    """Which runs are done: a row a model, a column a size and a number of gpus."""
+    places = runs[["size", "gpus"]].drop_duplicates()
+    places = sorted(places.itertuples(index=False), key=lambda place: (grid.size_order(place.size), place.gpus))
+    rows = {}
+    for model, own in runs.groupby("model", sort=False):
+        cells = [own[(own["size"] == place.size) & (own["gpus"] == place.gpus)]["status"] for place in places]
+        rows[model] = [f"{(cell == 'done').sum()} of {len(cell)}" if len(cell) else "" for cell in cells]
+    return {"columns": [f"{place.size}, {place.gpus}" for place in places], "rows": rows}
+
+
+def methods(recipe: dict) -> Iterator[str]:
+    """In the words that a paper needs."""
+    seeds, pretrain, finetune, data = (recipe[name] for name in ("seeds", "pretrain", "finetune", "data"))
+    corpus = f"the corpus {recipe['corpus']}" if recipe["corpus"] else "no further text"
+    read = "once" if pretrain["passes"] == 1 else f"{pretrain['passes']} times"
+    yield (
+        f"Models were pre-trained on {corpus} by masked language modelling with a mask rate of"
+        f" {pretrain['mask_rate']:g}, each size being a prefix of one shuffle of segments of at most"
+        f" {data['segment_words']} words, in rows of {data['row_length']} tokens that were read {read}. Updates were of"
+        f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g}, weight decay"
+        f" {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of {pretrain['warmup_tokens']}"
+        f" tokens and a {pretrain['decay_shape']} decay over the last {pretrain['decay_ratio']:.0%} of a run; single"
+        " models may differ, as the records say."
+    )
+    yield (
+        f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']} words, that were set"
+        f" aside first. Each model was fine-tuned on {listed(recipe['tasks'])} for {finetune['epochs']} epochs with"
+        f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. There are"
+        f" {len(seeds['pretrain'])} seeds of pre-training and {len(seeds['finetune'])} of fine-tuning."
+    )
+    yield (
+        "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of the larger"
+        " cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law, and the errors"
+        " of those forecasts. Models were compared by Welch's t test, all pairs corrected together (Holm 1979)."
+    )
+
+
+def provenance(laws: dict) -> str:
+    """Where the numbers come from."""
+    environment = laws["environment"]
+    packages = [f"{name} {environment[name]}" for name in ("torch", "transformers", "datasets") if name in environment]
+    return (
+        f"Laws were fitted {laws['started']} on {laws['host']} with Python {environment['python']},"
+        f" {', '.join(packages)}. Beside every result lies its record: recipe, digests of code and inputs, environment,"
+        " hardware, time and attempts."
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
