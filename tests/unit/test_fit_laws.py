@@ -89,8 +89,8 @@ def test_replicates_of_a_cell_differ_in_loss_or_in_seed(fit):
         (HEADER, "there are no points"),
         (HEADER + "1e6,1e7,3\n", "1 value of params and 1 value of tokens are too few"),
         (HEADER + "1e6,1e7,3,\n", "1 value of params and 1 value of tokens are too few"),
-        (HEADER + "\n".join(f"{n},{d},3" for n, d in CELLS[:12]), "the loss is the same everywhere"),
-        (HEADER + "\n".join(f"{n},{d},{n * d}" for n, d in CELLS[:12]), "the loss does not fall"),
+        (HEADER + "\n".join(f"{n},{d},3" for n, d in CELLS[:12] if d < 2e8), "the loss is the same everywhere"),
+        (HEADER + "\n".join(f"{n},{d},{n * d}" for n, d in CELLS[:12] if d < 2e8), "the loss does not fall"),
     ],
     ids=["header", "one row", "comma at the end", "constant", "rising"],
 )
