@@ -13,7 +13,9 @@ from gridlaw.steps import WILDCARDS
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run; all others are rules'.
 PEOPLES = {"explain", "accept", "adopt", "obsolete"}
-SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES)
+# Programs for anybody's tables, without a grid.
+TABLES = {"fit_laws"}
+SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES | TABLES)
 
 
 def pins(lines):
