@@ -33,8 +33,8 @@ CAPTIONS = {
     "laws": (
         "Laws of held-out loss",
         "Each model's law through its cells and four times beyond, where its forecasts of known cells were good"
-        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 % interval of a"
-        " new run.",
+        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 % interval"
+        " of a new run.",
     ),
     "front": (
         "Held-out loss against compute",
@@ -52,6 +52,8 @@ RUNS = [
     "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
+# Of more models than these the page does not compare every two in words.
+FEW_MODELS = 4
 SUMMARY = ["model", "size", "gpus", "task", "train_set", "split", "metric", "mean", "low", "high", "sd", "n", "note"]
 FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "verdict"]
 
@@ -108,14 +110,36 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
     ranks += [f"{one['name']}: {one['verdict']}" for one in laws["equivalence"] if one["verdict"]]
     for group in decisions["groups"]:
         of = f" ({group['group']})" if group["group"] else ""
-        model += [one["verdict"] + of for one in (*group["comparisons"], *group["crossovers"], *group["budgets"])]
+        model += [words + of for words in compared(group["comparisons"])]
+        model += [one["verdict"] + of for one in (*group["crossovers"], *group["budgets"])]
         hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
-    model += [f"{one['verdict']}, by the average over tasks" for one in decisions["averages"]]
+    model += [f"By the average over tasks: {words}" for words in compared(decisions["averages"])]
     unsaid += [f"{listed(names)}: {reason}" for reason, names in reasons.items()]
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
     unsaid += [f"Left out of every law, because {why}: {listed(names)}." for why, names in by_reason.items()]
     return found
+
+
+def compared(pairs: list[dict]) -> Iterator[str]:
+    """What comparisons of models at single sizes say together; of many models, at the largest size and in numbers."""
+    if len({pair[side] for pair in pairs for side in ("a", "b")}) > FEW_MODELS:
+        largest = max((pair["size"] for pair in pairs), key=grid.size_order)
+        pairs = [pair for pair in pairs if pair["size"] == largest]
+        told = [pair["verdict"] for pair in pairs if pair["better"]]
+        yield from told
+        yield f"{len(pairs) - len(told)} of {len(pairs)} pairs of models at {largest} are not separable."
+        return
+    sizes: dict[tuple, list[str]] = {}
+    for pair in pairs:
+        sizes.setdefault((pair["a"], pair["b"], pair["better"], pair["seeds"] < 2), []).append(pair["size"])
+    for (a, b, better, alone), at in sizes.items():
+        if better:
+            yield f"{better} is better than {b if better == a else a} at {listed(at)}."
+        elif alone:
+            yield f"{a} and {b}: with one seed nothing can be said at {listed(at)}."
+        else:
+            yield f"{a} and {b} are not separable at {listed(at)}: seeds differ as much."
 
 
 def figure(file: Path) -> dict[str, str]:
@@ -167,8 +191,8 @@ def methods(recipe: dict) -> Iterator[str]:
         f"Models were pre-trained on {corpus} by masked language modelling with a mask rate of"
         f" {pretrain['mask_rate']:g}, each size being a prefix of one shuffle of segments of at most"
         f" {data['segment_words']} words, in rows of {data['row_length']} tokens that were read {read}. Updates were of"
-        f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g}, weight decay"
-        f" {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of {pretrain['warmup_tokens']}"
+        f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g}, weight"
+        f" decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of {pretrain['warmup_tokens']}"
         f" tokens and a {pretrain['decay_shape']} decay over the last {pretrain['decay_ratio']:.0%} of a run; single"
         " models may differ, as the records say."
     )
@@ -179,8 +203,8 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {len(seeds['pretrain'])} seeds of pre-training and {len(seeds['finetune'])} of fine-tuning."
     )
     yield (
-        "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of the larger"
-        " cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law, and the errors"
+        "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of the"
+        " larger cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law, and the errors"
         " of those forecasts. Models were compared by Welch's t test, all pairs corrected together (Holm 1979)."
     )
 

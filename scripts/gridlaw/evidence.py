@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gridlaw import holdout
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
@@ -80,12 +81,11 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
 def laws_by_tokens(group: Group) -> dict[str, Law]:
     """The law of each model, of loss by different tokens; forecasts of the other models are evidence as well."""
     models = {model: Points.of(runs, ["tokens"]) for model, runs in group.runs.groupby("model", sort=False)}
-    alone = {model: Law(_named(f"{model}: loss by tokens", group), of, ["tokens"]) for model, of in models.items()}
-    tests = {model: law.forecaster.back_test for model, law in alone.items() if law.forecaster}
+    tests = {model: holdout.back_test(of) for model, of in models.items()}
     found = {}
-    for model, law in alone.items():
+    for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]
-        found[model] = Law(law.name, models[model], ["tokens"], others) if law.forecaster and others else law
+        found[model] = Law(_named(f"{model}: loss by tokens", group), points, ["tokens"], others)
     return found
 
 

@@ -7,6 +7,7 @@ guessing the most frequent class scores. A task whose seeds differ as much as th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -113,13 +114,15 @@ class ScoreLaw:
             losses: shape (resamples, places).
         """
         random = np.random.default_rng(seed)
-        curves = [
-            fit(self.loss, self.score + random.normal(0, self._error(), len(self.score)), self.floor)
-            for _ in range(RESAMPLES)
-        ]
-        chosen = np.stack([curves[i % RESAMPLES](row) for i, row in enumerate(losses)])
+        chosen = np.stack([self._curves[i % RESAMPLES](row) for i, row in enumerate(losses)])
         items = random.normal(0, self.item_se, (len(losses), 1))
         return chosen + random.normal(0, self._error(), chosen.shape) + items
+
+    @cached_property
+    def _curves(self) -> list[Curve]:
+        """The curve of each resample."""
+        moved = np.random.default_rng(1).normal(0, self._error(), (RESAMPLES, len(self.score)))
+        return [fit(self.loss, self.score + by, self.floor) for by in moved]
 
     def _error(self) -> float:
         """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""

@@ -311,11 +311,10 @@ def test_the_next_cells_are_on_ranks_that_are_fine_tuned():
 
 @pytest.mark.parametrize(
     ("hours", "most", "words"),
-    [(20.0, 32e6, "Stop, or get more text: the corpus has 32M tokens"), (1e-3, 1e9, "Stop, or spend more")],
+    [(20.0, 1.5e6, "Stop, or get more text: the corpus has 1.5M tokens"), (1e-3, 1e9, "Stop, or spend more")],
 )
 def test_when_to_stop(hours, most, words):
-    runs = table({"early": better_early, "late": better_late})
-    found = next_cells.plan(laws_of(runs), cells_of(runs), hours, most)
+    found = next_cells.plan({"early": LAWS["early"]}, cells_of(TWO), hours, most)
     assert found["stop"]
     assert found["cells"] == []
     assert found["verdict"].startswith(words)

@@ -30,7 +30,10 @@ def fit(program, tmp_path, capsys):
 
 
 def test_a_good_table_has_its_law_and_forecasts(fit):
-    found, said = fit(GOOD, "--at", "3e8,1e9", "--at", "1e12,1e5")
+    # How large a run is the flops say, and so those of a place have to be in their unit.
+    flops = ["flops", *(6 * n * d for n, d in CELLS)]
+    rows = [f"{line},{of}" for line, of in zip(GOOD.splitlines(), flops, strict=True)]
+    found, said = fit("\n".join(rows), "--at", "2e8,1e9", "--at", "1e12,1e5")
     assert found["runs"] == 16
     assert found["left_out"] == []
     law, *others = found["laws"]
@@ -38,17 +41,12 @@ def test_a_good_table_has_its_law_and_forecasts(fit):
     assert law["parameters"]["E"]["value"] == pytest.approx(1.8172, rel=1e-3)
     assert len(others) == 8
     near, far = found["forecasts"]
+    assert near["verdict"] == "forecast"
     assert near["low"] <= near["loss"] <= near["high"]
-    assert near["loss"] == pytest.approx(1.8172 + 477.8 / 3e8**0.3473 + 2143 / 1e9**0.3672, rel=1e-3)
+    assert near["loss"] == pytest.approx(1.8172 + 477.8 / 2e8**0.3473 + 2143 / 1e9**0.3672, rel=1e-3)
     assert far["loss"] is None
     assert far["verdict"].startswith("none")
-    assert "300M params, 1B tokens: " in said.out
-
-
-def test_a_place_is_as_large_as_the_flops_say(fit):
-    rows = [f"{line},{'flops' if i == 0 else 6 * np.prod(CELLS[i - 1])}" for i, line in enumerate(GOOD.splitlines())]
-    found, _ = fit("\n".join(rows), "--at", "1e8,3e8", "--at", "1.5e8,1.2e9")
-    assert [one["verdict"] for one in found["forecasts"]] == ["forecast", "forecast"]
+    assert "200M params, 1B tokens: " in said.out
 
 
 BAD = {
@@ -89,8 +87,8 @@ def test_replicates_of_a_cell_differ_in_loss_or_in_seed(fit):
         (HEADER, "there are no points"),
         (HEADER + "1e6,1e7,3\n", "1 value of params and 1 value of tokens are too few"),
         (HEADER + "1e6,1e7,3,\n", "1 value of params and 1 value of tokens are too few"),
-        (HEADER + "\n".join(f"{n},{d},3" for n, d in CELLS[:12]), "the loss is the same everywhere"),
-        (HEADER + "\n".join(f"{n},{d},{n * d}" for n, d in CELLS[:12]), "the loss does not fall"),
+        (HEADER + "\n".join(f"{n},{d},3" for n, d in CELLS[:12] if d < 2e8), "the loss is the same everywhere"),
+        (HEADER + "\n".join(f"{n},{d},{n * d}" for n, d in CELLS[:12] if d < 2e8), "the loss does not fall"),
     ],
     ids=["header", "one row", "comma at the end", "constant", "rising"],
 )
