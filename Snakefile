@@ -33,7 +33,7 @@ include: "rules/analyse.smk"
 
 
 rule all:
-    """The whole grid: tables, figures, laws, forecasts and decisions."""
+    """The whole grid: tables, figures, laws, forecasts, decisions and the report of them."""
     default_target: True
     input:
         rules.aggregate.output,
@@ -42,7 +42,10 @@ rule all:
         rules.decisions.output,
         rules.figure_scores.output,
         rules.figure_loss.output,
+        rules.figure_laws.output,
+        rules.figure_front.output,
         rules.figure_throughput.output,
+        rules.report.output,
     localrule: True
 
 

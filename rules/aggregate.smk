@@ -88,6 +88,52 @@ rule figure_loss:
         " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 
+rule figure_laws:
+    """Draw the law of each model's held-out loss by tokens."""
+    input:
+        runs="results/runs.csv",
+    output:
+        figure="results/figures/laws.png",
+        svg="results/figures/laws.svg",
+        pdf="results/figures/laws.pdf",
+        data="results/figures/laws.csv",
+        record="results/figures/laws.json",
+    log:
+        "logs/figure_laws.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("figure_laws"),
+        code=digest("figure_laws"),
+    shell:
+        'python "$scripts/figure_laws.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule figure_front:
+    """Draw held-out loss against rank-hours, and the cells that nothing cheaper beats."""
+    input:
+        runs="results/runs.csv",
+    output:
+        figure="results/figures/front.png",
+        svg="results/figures/front.svg",
+        pdf="results/figures/front.pdf",
+        data="results/figures/front.csv",
+        record="results/figures/front.json",
+    log:
+        "logs/figure_front.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("figure_front"),
+        code=digest("figure_front"),
+    shell:
+        'python "$scripts/figure_front.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
+
+
 rule figure_throughput:
     """Draw throughput and parallel efficiency against gpus."""
     input:

@@ -65,3 +65,29 @@ rule decisions:
     shell:
         'python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q} --scores {input.scores:q}'
         " --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"
+
+
+rule report:
+    """Write the page with answers, figures, tables, methods and provenance."""
+    input:
+        runs="results/runs.csv",
+        summary="results/summary.csv",
+        laws="results/laws.json",
+        forecasts="results/forecasts.csv",
+        decisions="results/decisions.json",
+        figures=expand("results/figures/{name}.svg", name=FIGURES),
+    output:
+        report="results/report.html",
+        record="results/report.json",
+    log:
+        "logs/report.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        recipe=recipe("report"),
+        code=digest("report"),
+    shell:
+        'python "$scripts/report.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
+        " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
+        " --figures {input.figures:q} --report {output.report:q} --record {output.record:q} > {log:q} 2>&1"

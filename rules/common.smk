@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, demands, files, grid, layout, preview, recipes, site
+from gridlaw import code, demands, files, grid, layout, preview, recipes, site, steps
 from gridlaw.config import complete
 
 # Jobs are submitted to a cluster, or run on one.
@@ -47,6 +47,7 @@ CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
 PACKS = sorted({f"{layout.pack_folder(config, model)}/manifest.json" for model in config["models"]}) if CORPUS else []
+FIGURES = steps.FIGURES
 COMPARED = recipes.aggregate(config)["compared"]
 
 

@@ -33,8 +33,8 @@ CAPTIONS = {
     "laws": (
         "Laws of held-out loss",
         "Each model's law through its cells and four times beyond, where its forecasts of known cells were good"
-        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 % interval"
-        " of a new run.",
+        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 %"
+        " interval of a new run.",
     ),
     "front": (
         "Held-out loss against compute",
@@ -191,9 +191,9 @@ def methods(recipe: dict) -> Iterator[str]:
         f"Models were pre-trained on {corpus} by masked language modelling with a mask rate of"
         f" {pretrain['mask_rate']:g}, each size being a prefix of one shuffle of segments of at most"
         f" {data['segment_words']} words, in rows of {data['row_length']} tokens that were read {read}. Updates were of"
-        f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g}, weight"
-        f" decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of {pretrain['warmup_tokens']}"
-        f" tokens and a {pretrain['decay_shape']} decay over the last {pretrain['decay_ratio']:.0%} of a run; single"
+        f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g},"
+        f" weight decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of"
+        f" {pretrain['warmup_tokens']} tokens and a {pretrain['decay_shape']} decay over the last {pretrain['decay_ratio']:.0%} of a run; single"
         " models may differ, as the records say."
     )
     yield (
@@ -203,9 +203,9 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {len(seeds['pretrain'])} seeds of pre-training and {len(seeds['finetune'])} of fine-tuning."
     )
     yield (
-        "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of the"
-        " larger cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law, and the errors"
-        " of those forecasts. Models were compared by Welch's t test, all pairs corrected together (Holm 1979)."
+        "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of"
+        " the larger cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law,"
+        " and the errors of those forecasts. Models were compared by Welch's t test, all pairs corrected together (Holm 1979)."
     )
 
 

@@ -147,7 +147,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "catalogue", "models", path[-1], "tokenizer"
         case "score":
             parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
-        case "laws" | "forecasts" | "decisions" if name == "scaling":
+        case "laws" | "forecasts" | "decisions" | "figure_laws" | "figure_front" if name == "scaling":
             parts = "pretrain", name
         case "laws" | "forecasts" if name == "tasks":
             parts = ("tasks",)

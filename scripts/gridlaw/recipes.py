@@ -212,5 +212,20 @@ def figure_loss(config: dict) -> dict:
     return {"models": config["models"]}
 
 
+def figure_laws(config: dict) -> dict:
+    return {"models": config["models"], "scaling": config["pretrain"]["scaling"]}
+
+
+def figure_front(config: dict) -> dict:
+    return figure_laws(config)
+
+
 def figure_throughput(config: dict) -> dict:
     return {"models": config["models"]}
+
+
+def report(config: dict) -> dict:
+    """What its paragraph on methods tells."""
+    sections = {"pretrain": {"per_model", "evaluations"}, "finetune": {"per_model", "per_task"}, "data": set()}
+    told = {name: _without(config[name], *others) for name, others in sections.items()}
+    return {name: config[name] for name in ("models", "tasks", "seeds", "corpus")} | told

@@ -21,7 +21,7 @@ OF_A_CELL = (*TRAININGS, "score")
 RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
 TABLES = ("runs", "scores", "summary", "baselines")
-FIGURES = ("scores", "loss", "throughput")
+FIGURES = ("scores", "loss", "laws", "front", "throughput")
 FILES = {
     "aggregate": [
         *(f"results/{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
@@ -30,13 +30,14 @@ FILES = {
     "laws": ["results/laws.csv", "results/laws.json"],
     "forecasts": ["results/forecasts.csv", "results/forecasts.json"],
     "decisions": ["results/next.yaml", "results/decisions.json"],
+    "report": ["results/report.html", "results/report.json"],
     **{
         f"figure_{name}": [f"results/figures/{name}.{kind}" for kind in ("png", "svg", "pdf", "csv", "json")]
         for name in FIGURES
     },
 }
 # Steps that nothing is made from.
-TARGETS = ("laws", "forecasts", "decisions", *(f"figure_{name}" for name in FIGURES))
+TARGETS = ("report",)
 RULES = {file: rule for rule, files in FILES.items() for file in files}
 
 
@@ -248,8 +249,18 @@ class _Inputs:
     def figure_loss(self) -> list[str]:
         return ["results/runs.csv"]
 
+    def figure_laws(self) -> list[str]:
+        return ["results/runs.csv"]
+
+    def figure_front(self) -> list[str]:
+        return ["results/runs.csv"]
+
     def figure_throughput(self) -> list[str]:
         return ["results/runs.csv"]
+
+    def report(self) -> list[str]:
+        tables = [f"results/{name}" for name in ("runs.csv", "summary.csv", "laws.json", "forecasts.csv")]
+        return [*tables, "results/decisions.json", *(f"results/figures/{name}.svg" for name in FIGURES)]
 
 
 @cache

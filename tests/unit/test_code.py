@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gridlaw import code
+from gridlaw import code, steps
 
 SCRIPTS = Path(code.__file__).parents[1]
 RULES = "".join(path.read_text() for path in SCRIPTS.parent.glob("rules/*.smk"))
@@ -299,7 +299,7 @@ def changed(tmp_path):
 
 
 ALL = {path.stem for path in PROGRAMS}
-FIGURES = {"figure_loss", "figure_scores", "figure_throughput"}
+FIGURES = {f"figure_{name}" for name in steps.FIGURES}
 TRAININGS = {"pretrain", "trunk", "finetune"}
 
 

@@ -22,7 +22,7 @@ from conftest import ROOT, configuration, finish
 from filelock import SoftFileLease
 
 from gridlaw import cli, code, record, work
-from gridlaw.steps import Steps
+from gridlaw.steps import FIGURES, Steps
 from gridlaw.verdicts import DONE, STALE, Verdicts, to_run
 
 GRID = {
@@ -72,7 +72,7 @@ def due(**change):
 
 
 # What reads the records that a mark is written to.
-TABLES = {"aggregate", "laws", "forecasts", "decisions", "figure_scores", "figure_loss", "figure_throughput"}
+TABLES = {"aggregate", "laws", "forecasts", "decisions", "report", *(f"figure_{name}" for name in FIGURES)}
 
 
 class TestExplain:

@@ -10,7 +10,7 @@ from filelock import SoftFileLease
 from snakemake.utils import update_config
 
 from gridlaw import code, layout, reasons, recipes, record, work
-from gridlaw.steps import WILDCARDS, Steps
+from gridlaw.steps import FIGURES, WILDCARDS, Steps
 from gridlaw.verdicts import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE, Verdict, Verdicts, causes, to_run
 
 GRID = {
@@ -254,8 +254,8 @@ def test_a_new_size_has_no_reasons(finished):
     found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
     assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
     assert {name for name, why in found.items() if why} == {
-        *("laws", "forecasts", "decisions"),
-        *("figure_loss", "figure_scores", "figure_throughput"),
+        *("laws", "forecasts", "decisions", "report"),
+        *(f"figure_{name}" for name in FIGURES),
     }
     assert "pretrain tiny 9k 1 1" in found
     assert "pretrain tiny 8k 1 1" not in found

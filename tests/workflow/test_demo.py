@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import configuration
 
-from gridlaw.steps import Steps
+from gridlaw.steps import FIGURES, Steps
 
 GRID = {
     "models": ["tiny"],
@@ -161,7 +161,7 @@ def test_a_new_size_plans_only_its_cells(finished):
     grid = copy.deepcopy(GRID)
     grid["sizes"] += ["6k"]
     grid["exclude"] = [{"gpus": 2, "size": ["2k", "6k"]}]
-    figures = {"figure_loss": 1, "figure_scores": 1, "figure_throughput": 1, "laws": 1, "forecasts": 1, "decisions": 1}
+    figures = dict.fromkeys(["laws", "forecasts", "decisions", "report", *(f"figure_{one}" for one in FIGURES)], 1)
     assert finished.planned(overlay=grid) == {
         "slice": 1,
         "pretrain": 1,

@@ -26,6 +26,7 @@ from snakemake.utils import update_config
 
 from gridlaw import code, language, record
 from gridlaw.grid import size_name
+from gridlaw.steps import FIGURES
 
 OVERLAY = {
     "models": ["alpha", "beta"],
@@ -120,11 +121,12 @@ def grid(config: dict) -> dict[str, set[str]]:
                         made[run] = {f"pretrain {cell} {seed}", f"task {task}"}
                     made[f"score {cell}"] = runs
                     made["aggregate"].add(f"score {cell}")
-    figures = {f"figure_{name}" for name in ("scores", "loss", "throughput")}
+    figures = {f"figure_{name}" for name in FIGURES}
     made |= {figure: {"aggregate"} for figure in figures}
     made |= {"laws": {"aggregate"}, "forecasts": {"aggregate"}, "decisions": {"aggregate"}}
     made["decisions"] |= {job for job in made if job.startswith("pack ")}
-    made["all"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
+    made["report"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
+    made["all"] = {"report", *made["report"]}
     return made
 
 

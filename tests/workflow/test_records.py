@@ -15,7 +15,7 @@ import yaml
 from conftest import configuration, finish
 from snakemake.persistence.file import FilePersistence
 
-from gridlaw import record
+from gridlaw import record, steps
 from gridlaw.steps import FILES, Steps
 from gridlaw.verdicts import Verdicts, to_run
 
@@ -29,7 +29,7 @@ GRID = {
     "corpus": "mine",
     "catalogue": {"corpora": {"mine": {"source": "files", "files": ["data/*.txt"]}}},
 }
-RULES = ("aggregate", "laws", "forecasts", "decisions", "figure_loss", "figure_scores", "figure_throughput", "all")
+RULES = ("aggregate", "laws", "forecasts", "decisions", "report", *(f"figure_{name}" for name in steps.FIGURES), "all")
 FIGURES = dict.fromkeys(RULES, 1)
 CELL = {"pretrain": 1, "finetune": 2, "score": 1}
 

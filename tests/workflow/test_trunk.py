@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from gridlaw import steps
+
 GRID = {
     "models": ["tiny"],
     "sizes": ["3k", "6k"],
@@ -30,7 +32,7 @@ GRID = {
         "tasks": {"sentiment": {"train_size": 40, "validation_size": 40}},
     },
 }
-RULES = ("aggregate", "laws", "forecasts", "decisions", "figure_loss", "figure_scores", "figure_throughput", "all")
+RULES = ("aggregate", "laws", "forecasts", "decisions", "report", *(f"figure_{name}" for name in steps.FIGURES), "all")
 FIGURES = dict.fromkeys(RULES, 1)
 
 
