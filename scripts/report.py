@@ -193,8 +193,8 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {data['segment_words']} words, in rows of {data['row_length']} tokens that were read {read}. Updates were of"
         f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g},"
         f" weight decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of"
-        f" {pretrain['warmup_tokens']} tokens and a {pretrain['decay_shape']} decay over the last {pretrain['decay_ratio']:.0%} of a run; single"
-        " models may differ, as the records say."
+        f" {pretrain['warmup_tokens']} tokens and a {pretrain['decay_shape']} decay over the last"
+        f" {pretrain['decay_ratio']:.0%} of a run; single models may differ, as the records say."
     )
     yield (
         f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']} words, that were set"
@@ -205,7 +205,8 @@ def methods(recipe: dict) -> Iterator[str]:
     yield (
         "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of"
         " the larger cells from the smaller ones; intervals take in the scatter of seeds, other forms of the law,"
-        " and the errors of those forecasts. Models were compared by Welch's t test, all pairs corrected together (Holm 1979)."
+        " and the errors of those forecasts. Models were compared by Welch's t test, all pairs corrected together"
+        " (Holm 1979)."
     )
 
 
