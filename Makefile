@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help setup demo test lint clean
 
 help:
-	@echo "make demo   set up and run the default grid to its tables and figures"
+	@echo "make demo   set up and run the default grid to its report"
 	@echo "make test   set up and pass the tests"
 	@echo "make lint   set up and check the style of everything"
 	@echo "make clean  remove what runs have made (results/, resources/, work/, logs/)"
@@ -25,6 +25,7 @@ setup: .venv/.done
 demo: setup
 	flock --nonblock .venv/.lock sh -c 'snakemake --unlock > /dev/null 2>&1; snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs all'
 	@echo
+	@echo "Report:  results/report.html"
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
 	@echo "Figures: results/figures/scores.png  loss.png  throughput.png  (each also as .svg, .pdf and .csv)"
 

@@ -40,7 +40,7 @@ def main() -> None:
         for group in groups
         for model, law in evidence.laws_by_tokens(group).items()
     ]
-    table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
     columns = max(1, len(groups))
     width = plotting.COLUMN * 1.4 if columns == 1 else plotting.PAGE

@@ -1,5 +1,9 @@
 """Figures are drawn of the smallest grid, too."""
 
+import json
+
+import figure_front
+import figure_laws
 import figure_loss
 import figure_scores
 import figure_throughput
@@ -44,6 +48,38 @@ def test_runs_of_one_cell(draw, module):
         "tokens_per_second_high": 110.0,
     }  # fmt: skip
     assert draw(module, '{"models": ["tiny"]}', runs=[run]).stat().st_size > 200
+
+
+def grid_of_runs(models, sizes, seeds=(1, 2)):
+    """Runs by a power law of their tokens, whose seeds differ."""
+    return [
+        {
+            **CELL, "model": model, "size": f"{size}k", "tokens": size * 1000, "pretrain_seed": seed, "status": "done",
+            "tokenizer": "wordpiece", "schedule": "independent", "decay_shape": "linear", "decay_ratio": 1, "warmup_tokens": 0,
+            "passes": 1, "ranks": 1, "device": "cpu", "unique_tokens": size * 1000, "parameters": 10**number, "trained": True,
+            "parameters_without_embeddings": 10**number, "held_out_loss": number * size**-0.3 * (1 + seed / 100),
+            "held_out_loss_se": 0.01, "train_seconds": size, "wall_seconds": size, "peak_memory_mb": 500.0,
+        }
+        for number, model in enumerate(models, 5) for size in sizes for seed in seeds
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [figure_laws, figure_front])
+@pytest.mark.parametrize(
+    ("models", "sizes"),
+    [(["tiny"], [2]), (["tiny", "small"], [2, 8, 16, 64, 256]), ([f"m{n}" for n in range(20)], [2, 9])],
+)
+def test_laws_and_front(draw, module, models, sizes):
+    recipe = json.dumps({"models": models, "scaling": "strong"})
+    figure = draw(module, recipe, runs=grid_of_runs(models, sizes))
+    assert figure.stat().st_size > 200
+    data = pd.read_csv(figure.with_suffix(".csv"))
+    assert set(data["model"]) == set(models)
+    if module is figure_laws:
+        assert ("forecast" in set(data["kind"])) == (len(sizes) == 5), "a law takes four sizes"
+        assert data.loc[data["kind"] == "forecast", "tokens"].gt(max(sizes) * 1000).all()
+    else:
+        assert data["on_front"].any()
 
 
 def test_scatter_of_replicates_is_pooled_over_cells():

@@ -2,10 +2,12 @@
 
 import copy
 import json
+import re
 import shutil
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import configuration
 
 from gridlaw.steps import FIGURES, Steps
@@ -109,6 +111,30 @@ def test_records_repeat_recipe_and_inputs(finished):
     assert record["recipe"]["learning_rate"] > 0
     assert any(name.endswith("slice/toy/wordpiece/4k/manifest.json") for name in record["inputs"])
     assert record["environment"]["torch"]
+
+
+def test_report(finished):
+    page = (finished.folder / "results/report.html").read_text()
+    assert "<title>How tiny scale</title>" in page
+    assert page.count('src="data:image/svg+xml;base64,') == len(FIGURES)
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "it asks nothing of the network"
+    assert not re.search(r">\s*(nan|None|inf)\s*<", page)
+    assert "2 values of tokens are too few" in page, "what cannot be said is told"
+    for section in ("answers", "figures", "tables", "grid", "methods", "provenance"):
+        assert f'id="{section}"' in page
+
+
+def test_analysis(finished):
+    laws, decisions = (
+        json.loads((finished.folder / f"results/{name}.json").read_text()) for name in ("laws", "decisions")
+    )
+    assert {law["state"] for law in laws["laws"]} == {"refused"}
+    assert decisions["spent_rank_hours"] > 0
+    assert pd.read_csv(finished.folder / "results/forecasts.csv")["forecast"].isna().all()
+    overlay = yaml.safe_load((finished.folder / "results/next.yaml").read_text())
+    chosen = [cell for group in decisions["groups"] for cell in group["next"]["cells"]]
+    planned = finished.planned(overlay={**GRID, **overlay})
+    assert planned.get("pretrain", 0) == len(chosen), "the overlay adds the chosen cells and nothing else"
 
 
 def test_slices_are_nested(finished):
