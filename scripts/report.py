@@ -16,7 +16,7 @@ import pandas as pd
 
 from gridlaw import cli, grid, page, record
 from gridlaw.laws import LAW
-from gridlaw.words import duration, listed, rank_time
+from gridlaw.words import duration, listed, rank_time, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Methods", "Provenance"]
 CAPTIONS = {
@@ -193,7 +193,7 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {data['segment_words']} words, in rows of {data['row_length']} tokens that were read {read}. Updates were of"
         f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g},"
         f" weight decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of"
-        f" {pretrain['warmup_tokens']} tokens and a {pretrain['decay_shape']} decay over the last"
+        f" {short(pretrain['warmup_tokens'])} tokens and a {pretrain['decay_shape']} decay over the last"
         f" {pretrain['decay_ratio']:.0%} of a run; single models may differ, as the records say."
     )
     yield (

@@ -73,9 +73,16 @@ def cells(config: dict) -> Iterator[Cell]:
 
 
 def exclusions(config: dict) -> list[dict[str, list]]:
-    """The exclusions in one spelling: of each axis that one names the values, sorted."""
-    entries = [{axis: sorted(values) for axis, values in sorted(_chosen(entry).items())} for entry in config["exclude"]]
-    return sorted(entries, key=str)
+    """Entries that exclude what those of the configuration do, however they are written: one for each model and each
+    set of gpus values that some of its sizes go without."""
+    kept = set(cells(config))
+    sizes = sorted(map(size_name, config["sizes"]), key=size_order)
+    entries: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for model, size in product(sorted(config["models"]), sizes):
+        without = tuple(gpus for gpus in sorted(config["gpus"]) if Cell(model, size, gpus) not in kept)
+        if without:
+            entries.setdefault((model, without), []).append(size)
+    return [{"model": model, "size": names, "gpus": list(gpus)} for (model, gpus), names in entries.items()]
 
 
 def _chosen(entry: dict) -> dict[str, set]:

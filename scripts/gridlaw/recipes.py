@@ -225,7 +225,14 @@ def figure_throughput(config: dict) -> dict:
 
 
 def report(config: dict) -> dict:
-    """What its paragraph on methods tells."""
-    sections = {"pretrain": {"per_model", "evaluations"}, "finetune": {"per_model", "per_task"}, "data": set()}
-    told = {name: _without(config[name], *others) for name, others in sections.items()}
-    return {name: config[name] for name in ("models", "tasks", "seeds", "corpus")} | told
+    """What its paragraphs on methods tell."""
+    told = {
+        "pretrain": ("passes", "mask_rate", "batch_size", "learning_rate", "weight_decay", "adam_beta2", "decay_shape",
+                     "decay_ratio"),
+        "finetune": ("epochs", "batch_size", "learning_rate"),
+        "data": ("segment_words", "row_length", "held_out_words"),
+    }  # fmt: skip
+    sections = {name: {key: config[name][key] for key in keys} for name, keys in told.items()}
+    sections["pretrain"]["warmup_tokens"] = grid.parse_size(config["pretrain"]["warmup_tokens"])
+    seeds = {name: sorted(values) for name, values in config["seeds"].items()}
+    return {name: config[name] for name in ("models", "tasks", "corpus")} | {"seeds": seeds} | sections

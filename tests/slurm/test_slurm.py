@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import hub
@@ -69,8 +70,9 @@ class Clone:
         """Start Snakemake, as one would type it."""
         (self.folder / "overlay.json").write_text(json.dumps(overlay))
         typed = ["snakemake", "--profile", "slurm", *arguments, "--configfile", "overlay.json"]
-        # It must not go on without the tests, and ask the next cluster for jobs of this one.
-        command = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", *typed]
+        # It must not go on without the tests, and ask the next cluster for jobs of this one. In the background of a shell,
+        # where tests may run, Ctrl-C would be ignored.
+        command = ["env", "--default-signal=INT", "setpriv", "--pdeathsig", "KILL", sys.executable, "-m", *typed]
         with open(self.folder / "said", "wb") as said:
             path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             environment = {**os.environ, "PATH": path, **(environment or {})}
@@ -159,12 +161,17 @@ def killed_rank(clone):
     clone.pretrain("--retries", "0", gpus=2)
     clone.training()
     assert clone.jobs("%D") == ["1"]
-    processes = [process for process in psutil.process_iter() if process.name().startswith("python")]
-    ranks = [process for process in processes if process.cwd() == str(clone.folder) and "RANK" in process.environ()]
+    ranks = [process for process in psutil.process_iter() if _is_rank(process, clone.folder)]
     assert len(ranks) == 2
     ranks[-1].kill()
     assert clone.end() == 1
     assert "error: Signal 9 (SIGKILL) received" in clone.failed()
+
+
+def _is_rank(process, folder):
+    # Others come and go.
+    with suppress(psutil.Error, OSError):
+        return process.name().startswith("python") and process.cwd() == str(folder) and "RANK" in process.environ()
 
 
 def memory(clone):

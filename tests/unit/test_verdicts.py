@@ -113,7 +113,7 @@ def test_what_follows_has_the_root_cause_once(finished):
 
 
 # Their entries are not the configuration's.
-UNNAMED = ("aggregate", "ranks", "score", "slice", "figure_scores", "laws", "forecasts", "decisions")
+UNNAMED = ("aggregate", "ranks", "score", "slice", "figure_scores", "laws", "forecasts", "decisions", "report")
 
 
 def test_every_entry_of_every_recipe_has_its_key(finished):

@@ -384,7 +384,13 @@ row(
 )
 METRICS = ["score *", "figure_scores"]
 row("mine.metrics", setting("catalogue.tasks.mine.metrics", ["accuracy"]), "baseline mine", *METRICS)
-row("mine.metrics, reordered", setting("catalogue.tasks.mine.metrics", ["accuracy", "f1"]), "figure_scores")
+row(
+    "mine.metrics, reordered",
+    setting("catalogue.tasks.mine.metrics", ["accuracy", "f1"]),
+    "figure_scores",
+    "laws",
+    "forecasts",
+)
 row("mine.glue", setting("catalogue.tasks.mine.glue", False), "aggregate")
 row("a file of a split that is not used", setting("catalogue.tasks.mine.files.test", "data/dev.csv"))
 for file in ("train.csv", "dev.csv"):
@@ -407,7 +413,7 @@ row("gpus: reordered", setting("gpus", [2, 1]))
 row("tasks: one more", setting("tasks", ["sentiment", "mine", "acceptability"]), *METRICS)
 row("tasks: one less", setting("tasks", ["sentiment"]), *METRICS)
 # Panels stand in the order of the tasks.
-row("tasks: reordered", setting("tasks", ["mine", "sentiment"]), "figure_scores")
+row("tasks: reordered", setting("tasks", ["mine", "sentiment"]), "figure_scores", "laws", "forecasts", "report")
 row("seeds.pretrain: one more", setting("seeds.pretrain", [1, 2, 3]))
 row("seeds.pretrain: one less", setting("seeds.pretrain", [1]))
 row("seeds.pretrain: reordered", setting("seeds.pretrain", [2, 1]))

@@ -99,7 +99,7 @@ def test_the_grid_is_shown_before_the_job_list(kept):
         "~ finetune.per_task.similarity.epochs 5 → 2: tiny 2k, 4k",
     ]
     heads = {line.split("  ")[0]: line for line in lines}
-    assert heads["to run"] == "to run   1 pre-training, 4 fine-tunings, 8 other jobs"
+    assert heads["to run"] == "to run   1 pre-training, 4 fine-tunings, 14 other jobs"
     assert heads["time"].endswith(" on 1 core")
     assert "rough estimate" in heads["compute"]
     assert "\033" not in done.stderr
@@ -118,7 +118,7 @@ def test_what_was_asked_for_in_particular(kept):
     done = kept.snakemake("-n", "--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
     lines = done.stderr.splitlines()
     assert "~ asked for on the command line: all cells" in lines
-    assert "to run  6 other jobs" in lines
+    assert "to run  12 other jobs" in lines
     assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
     # One target: the grid is as it is, what would run is what was asked for.
     grid = but(finetune={"epochs": 2})
@@ -196,15 +196,16 @@ def test_a_result_replaced_by_hand(kept):
 
 def test_tables_of_more_than_a_megabyte(kept):
     with chdir(kept.folder):
-        steps = {step.name: step for step in Steps(configuration(GRID))}
+        of = {step.name: step for step in Steps(configuration(GRID))}
         Path("results/summary.csv").write_bytes(b"0" * (2 << 20))
         made = record.read_json("results/aggregate.json")
         summary = {"results/summary.csv": record.sha256("results/summary.csv")}
         record.write_json("results/aggregate.json", made | {"outputs": made["outputs"] | summary})
-        finish(steps["figure_scores"])
-        # Older than its inputs.
-        for output in FILES["figure_scores"]:
-            os.utime(output, (1, 1))
+        for name in ("figure_scores", "laws", "forecasts", "report"):
+            finish(of[name])
+            # Older than its inputs.
+            for output in FILES[name]:
+                os.utime(output, (1, 1))
     assert kept.planned(overlay=GRID) == {}
 
 
