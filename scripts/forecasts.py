@@ -68,8 +68,8 @@ def forecasts(law: Law, scores: list[ScoreLaw], tokens: float) -> Iterator[dict]
     state = verdict.partition(":")[0] or "forecast"
     values = {"forecast": found.value[0], "low": found.low[0], "high": found.high[0]}
     spread = {"sd_sampling": found.sampling[0], "sd_forms": found.forms[0], "sd_back_test": found.back_test[0]}
-    verdict = verdict or law.why
-    yield far | {"quantity": LOSS, "state": state, **({} if state == "none" else values | spread), "verdict": verdict}
+    told = {} if state == "none" else values | spread
+    yield far | {"quantity": LOSS, "state": state, **told, "verdict": verdict or law.why}
     losses = found.draws(DRAWS)
     for score in scores:
         if state == "none" or score.state != LAW:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from gridlaw import cli, grid, page, record
 from gridlaw.laws import LAW
-from gridlaw.words import duration, listed, rank_time, short
+from gridlaw.words import duration, listed, percent, rank_time, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Methods", "Provenance"]
 CAPTIONS = {
@@ -194,7 +194,7 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {pretrain['batch_size']} rows by AdamW with a peak learning rate of {pretrain['learning_rate']:g},"
         f" weight decay {pretrain['weight_decay']:g} and beta2 {pretrain['adam_beta2']:g}, a warm-up of"
         f" {short(pretrain['warmup_tokens'])} tokens and a {pretrain['decay_shape']} decay over the last"
-        f" {pretrain['decay_ratio']:.0%} of a run; single models may differ, as the records say."
+        f" {percent(pretrain['decay_ratio'])} of a run; single models may differ, as the records say."
     )
     yield (
         f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']} words, that were set"

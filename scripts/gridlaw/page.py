@@ -35,7 +35,9 @@ figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; max-height: 32rem; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number { text-align: right; white-space: nowrap; }
+td { white-space: nowrap; }
+td.long { white-space: normal; min-width: 20rem; }
+td.number { text-align: right; }
 th { position: sticky; top: 0; background: var(--raised); cursor: pointer; white-space: nowrap; user-select: none; }
 th[aria-sort=ascending]::after { content: " \\2191"; }
 th[aria-sort=descending]::after { content: " \\2193"; }
@@ -76,7 +78,7 @@ pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overfl
 <div class="scroll"><table class="sortable">
 <thead><tr>{% for column in table.columns %}<th scope="col" tabindex="0">{{ column }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td{% if cell.number is not none %} class="number"
- data-value="{{ cell.number }}"{% endif %}>{{ cell.text }}</td>{% endfor %}</tr>
+ data-value="{{ cell.number }}"{% elif cell.text | length > 40 %} class="long"{% endif %}>{{ cell.text }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% endfor %}
 
