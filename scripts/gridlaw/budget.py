@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridlaw.laws import LAW, REFUSED, SPECULATIVE, WITHDRAWN, Law
+from gridlaw.laws import LAW, REFUSED, WITHDRAWN, Law
 from gridlaw.powerlaw import Array
 from gridlaw.quality import DRAWS, Cells
 from gridlaw.words import percent, rank_time, short
@@ -51,7 +51,7 @@ def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice
         law = laws.get(model)
         if law and law.state == LAW:
             largest = law.points.scale.max()
-            tokens = min(hours / pace, SPECULATIVE * largest)
+            tokens = min(hours / pace, law.reach * largest)
             if tokens > largest:
                 forecast, _ = law.at(np.array([[tokens]]))
                 # What one model turns out to be says nothing of another.
@@ -130,7 +130,7 @@ def crossover(a: str, b: str, laws: dict[str, Law]) -> dict:
     if None in draws:
         return facts | {"verdict": f"{a} and {b}: no crossover can be told, for nothing says how runs scatter."}
     least = max(law.points.scale.min() for law in (one, other))
-    most = SPECULATIVE * min(law.points.scale.max() for law in (one, other))
+    most = min(law.reach * law.points.scale.max() for law in (one, other))
     tokens = np.geomspace(least, most, 200)
     # Both were resampled with the same random numbers; a row farther on they are independent.
     ahead = draws[0](tokens[:, None]) < np.roll(draws[1](tokens[:, None]), 1, axis=0)

@@ -64,6 +64,11 @@ class Law:
         floor = self.forecaster is None or self.forecaster.fit.has_floor
         return "L = " + "E + " * floor + " + ".join(f"{a} / {SYMBOLS[axis]}^{b}" for axis, (a, b) in self._symbols())
 
+    @property
+    def reach(self) -> float:
+        """How many times beyond what was measured its forecasts are no speculation."""
+        return min(SPECULATIVE, self.forecaster.farthest)
+
     def record(self) -> dict:
         """All of it, for a JSON file."""
         facts = {

@@ -78,7 +78,8 @@ pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overfl
 <div class="scroll"><table class="sortable">
 <thead><tr>{% for column in table.columns %}<th scope="col" tabindex="0">{{ column }}</th>{% endfor %}</tr></thead>
 <tbody>{% for row in table.rows %}<tr>{% for cell in row %}<td{% if cell.number is not none %} class="number"
- data-value="{{ cell.number }}"{% elif cell.text | length > 40 %} class="long"{% endif %}>{{ cell.text }}</td>{% endfor %}</tr>
+ data-value="{{ cell.number }}"{% elif cell.text | length > 40 %} class="long"{% endif
+ %}>{{ cell.text }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% endfor %}
 

@@ -256,14 +256,14 @@ def test_a_crossover_is_found_where_it_is():
     assert found["share_of_draws"] > 0.95
     assert found["low"] <= found["tokens"] <= found["high"]
     assert found["tokens"] == pytest.approx(CROSSING, rel=0.2)
-    assert "cross from 1M to 320M tokens" in found["verdict"]
+    assert "cross from 1M to 128M tokens" in found["verdict"]
 
 
 def test_no_crossover_where_there_is_none():
     laws = laws_of(table({"worse": lambda tokens: 1.2 * better_late(tokens), "good": better_late}))
     assert {law.state for law in laws.values()} == {LAW}
     found = budget.crossover("worse", "good", laws)
-    assert found["verdict"].startswith("good is ahead from 1M to 320M tokens, and no crossover")
+    assert found["verdict"].startswith("good is ahead from 1M to 256M tokens, and no crossover")
     short = laws_of(table({"a": better_early, "b": better_late}, sizes={"1M": 1e6, "2M": 2e6}))
     assert "there is no law of both" in budget.crossover("a", "b", short)["verdict"]
 
