@@ -9,6 +9,7 @@ It opens from disk, asks nothing of the network, and says what cannot be said as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,8 @@ RUNS = [
     "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
+# A crossover that so many resamples have is told.
+LIKELY = 0.5
 # Of more models than these the page does not compare every two in words.
 FEW_MODELS = 4
 SUMMARY = ["model", "size", "gpus", "task", "train_set", "split", "metric", "mean", "low", "high", "sd", "n", "note"]
@@ -111,7 +114,8 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
     for group in decisions["groups"]:
         of = f" ({group['group']})" if group["group"] else ""
         model += [words + of for words in compared(group["comparisons"])]
-        model += [one["verdict"] + of for one in (*group["crossovers"], *group["budgets"])]
+        crossing = [one for one in group["crossovers"] if one.get("share_of_draws", 0) >= LIKELY]
+        model += [one["verdict"] + of for one in (*crossing, *group["budgets"])]
         hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
     model += [f"By the average over tasks: {words}" for words in compared(decisions["averages"])]
     unsaid += [f"{listed(names)}: {reason}" for reason, names in reasons.items()]
@@ -126,9 +130,13 @@ def compared(pairs: list[dict]) -> Iterator[str]:
     if len({pair[side] for pair in pairs for side in ("a", "b")}) > FEW_MODELS:
         largest = max((pair["size"] for pair in pairs), key=grid.size_order)
         pairs = [pair for pair in pairs if pair["size"] == largest]
-        told = [pair["verdict"] for pair in pairs if pair["better"]]
-        yield from told
-        yield f"{len(pairs) - len(told)} of {len(pairs)} pairs of models at {largest} are not separable."
+        wins = Counter(pair["better"] for pair in pairs if pair["better"])
+        for best, number in wins.most_common(1):
+            even = [{pair["a"], pair["b"]} for pair in pairs if not pair["better"]]
+            alike = sorted(model for pair in even if best in pair for model in pair - {best})
+            others = f"; not separable from it: {listed(alike)}" if alike else ""
+            yield f"{best} is better than {number} others at {largest}{others}."
+        yield f"{len(pairs) - wins.total()} of {len(pairs)} pairs of models at {largest} are not separable."
         return
     sizes: dict[tuple, list[str]] = {}
     for pair in pairs:
