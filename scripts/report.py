@@ -168,8 +168,10 @@ def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, l
 
 def cost(runs: pd.DataFrame, decisions: dict) -> str:
     """What the grid took."""
-    words = f"Pre-training took {rank_time(decisions['spent_rank_hours'])}"
-    words += f" within {duration(runs['wall_seconds'].sum())} of jobs, start-up and evaluation included."
+    spent, jobs = rank_time(decisions["spent_rank_hours"]), duration(runs["wall_seconds"].sum())
+    words = f"Pre-training took {spent} within {jobs} of jobs, start-up and evaluation included."
+    if runs["schedule"].eq("trunk").any():
+        words = f"Each on its own, the runs would take {spent}; sizes of a model share a trunk, and took less."
     again = runs["attempts"] > 1
     if again.any():
         words += (

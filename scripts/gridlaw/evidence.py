@@ -43,13 +43,16 @@ class Group:
 def read_runs(file: str | Path) -> pd.DataFrame:
     """The table of runs, with the columns that laws want."""
     runs = pd.read_csv(file, dtype={"model": str, "size": str})
+    # Of a run that went on from a trunk or a checkpoint only the rest was timed; it counts as if it had run on its own.
+    whole = (runs["trained_tokens"] / runs["tokens_here"].where(runs["tokens_here"] > 0)).fillna(1.0)
     return runs.assign(
         tokens=runs["unique_tokens"],
         params=runs["parameters"],
         params_without_embeddings=runs["parameters_without_embeddings"],
         loss=runs["held_out_loss"],
         seed=runs["pretrain_seed"],
-        hours=runs["train_seconds"] * runs["ranks"] / 3600,
+        train_seconds=runs["train_seconds"] * whole,
+        hours=runs["train_seconds"] * whole * runs["ranks"] / 3600,
     )
 
 

@@ -41,7 +41,8 @@ def grid_of(models=("tiny", "small"), sizes=SIZES, gpus=(1,), seeds=(1, 2), **ch
         decay_ratio=1.0, warmup_tokens=5000.0, passes=1.0, ranks=runs["gpus"], parameters=parameters,
         parameters_without_embeddings=parameters / 2, unique_tokens=tokens.where(trained), held_out_loss=loss * np.exp(moved),
         held_out_loss_se=0.01, trained=trained.astype(object).where(trained), train_seconds=seconds,
-        tokens_per_second=(tokens / seconds).where(trained), peak_memory_mb=500.0,
+        tokens_per_second=(tokens / seconds).where(trained), peak_memory_mb=500.0, trained_tokens=tokens,
+        tokens_here=tokens,
     )  # fmt: skip
     untrained = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
     runs[untrained] = runs[untrained].where(trained)
@@ -270,3 +271,15 @@ def test_grids_that_say_little(analyse, change, words):
 def test_names_of_runs():
     runs = grid_of(["tiny"], ["1M"])
     assert [evidence.run_name(run) for run in runs.itertuples()] == ["tiny 1M 1 1", "tiny 1M 1 2"]
+
+
+def test_a_run_that_went_on_from_a_trunk_counts_whole(tmp_path):
+    """A tenth of it was done here; on its own it would have taken ten times as long."""
+    runs = grid_of()
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    runs.assign(tokens_here=runs["tokens"] / 10, train_seconds=runs["train_seconds"] / 10).to_csv(
+        tmp_path / "branches.csv", index=False
+    )
+    whole, branches = (evidence.read_runs(tmp_path / f"{name}.csv") for name in ("runs", "branches"))
+    pd.testing.assert_series_equal(whole["hours"], branches["hours"])
+    assert whole.loc[whole["tokens"] > 0, "hours"].gt(0).all()
