@@ -704,7 +704,7 @@ def home(origin, clone, tmp_path):
 
 def test_a_figures_style_changes_figures_alone(clone, home, origin):
     home.edit("scripts/gridlaw/plotting.py", ('MARKERS = "os', 'MARKERS = "so'))
-    assert {Path(name).suffix for name in changed(clone, home)} == {".png", ".svg", ".pdf"}
+    assert {Path(name).suffix for name in changed(clone, home)} == {".png", ".svg", ".pdf", ".html"}
 
 
 def test_a_metric_changes_scores_and_what_comes_of_them(clone, home):
