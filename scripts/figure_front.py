@@ -18,11 +18,7 @@ COLUMNS = ["group", "model", "size", "gpus", "hours", "loss", "on_front", "proba
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
-    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
-    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
-    args = parser.parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
 
     runs, strong = evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"
     groups = list(evidence.groups(runs, strong))
@@ -32,16 +28,10 @@ def main() -> None:
     ]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    columns = max(1, len(groups))
-    width = plotting.COLUMN * 1.4 if columns == 1 else plotting.PAGE
-    with plotting.figure(args.figure, 1, columns, width, 3.2, table) as (figure, axes):
-        if table.empty:
-            axes[0].text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=axes[0].transAxes)
-        for group, ax in zip(groups, axes, strict=False):
-            draw(ax, table[table["group"] == group.name], models, table["gpus"])
-            if group.name:
-                ax.set_title(group.name)
-        if not table.empty:
+    with plotting.panels(args.figure, [group.name for group in groups], table) as (figure, axes):
+        for name, ax in axes.items():
+            draw(ax, table[table["group"] == name], models, table["gpus"])
+        if axes:
             front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="front")
             note = "numbers: probability to be on the front" if table["probability"].notna().any() else ""
             plotting.legend(figure, models, table["gpus"], note, [front])

@@ -27,11 +27,7 @@ FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
-    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
-    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
-    args = parser.parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
 
     runs = evidence.read_runs(args.runs)
     groups = list(evidence.groups(runs, args.recipe["scaling"] == "strong"))
@@ -42,23 +38,15 @@ def main() -> None:
     ]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    columns = max(1, len(groups))
-    width = plotting.COLUMN * 1.4 if columns == 1 else plotting.PAGE
-    with plotting.figure(args.figure, 1, columns, width, 3.2, table) as (figure, axes):
-        if table.empty:
-            axes[0].text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=axes[0].transAxes)
-        for group, ax in zip(groups, axes, strict=False):
-            for model, own in table[table["group"] == group.name].groupby("model", sort=False):
+    with plotting.panels(args.figure, [group.name for group in groups], table) as (figure, axes):
+        for name, ax in axes.items():
+            shown = table[table["group"] == name]
+            for model, own in shown.groupby("model", sort=False):
                 draw(ax, own, models[model])
-            label(ax, table[table["group"] == group.name])
-            if group.name:
-                ax.set_title(group.name)
-        if not table.empty:
-            shown = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
-            kinds = [
-                Line2D([], [], label="measured", **shown),
-                Line2D([], [], label="forecast", markerfacecolor="none", **shown),
-            ]
+            label(ax, shown)
+        if axes:
+            dot = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
+            kinds = [Line2D([], [], label="measured", **dot), Line2D([], [], label="forecast", mfc="none", **dot)]
             plotting.legend(figure, models, [], "line: law; band: 95 % interval of a new run", kinds)
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 

@@ -25,12 +25,8 @@ AVERAGE = ("all tasks", "macro_average", "validation")
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--summary", required=True, help="means and intervals, CSV")
-    parser.add_argument("--baselines", required=True, help="the majority class's scores, CSV")
-    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
-    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
-    args = parser.parse_args()
+    tables = {"summary": "means and intervals", "baselines": "the majority class's scores"}
+    args = cli.figure_parser(__doc__, **tables).parse_args()
 
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
     panels += [AVERAGE] if len(panels) > 1 else []

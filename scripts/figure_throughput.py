@@ -16,11 +16,7 @@ from gridlaw import cli, plotting, record
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--runs", required=True, help="pre-training runs, CSV")
-    parser.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
-    parser.add_argument("--record", required=True, help="how it was drawn, JSON to write")
-    args = parser.parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
     table = throughput(runs)

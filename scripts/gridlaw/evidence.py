@@ -32,12 +32,10 @@ class Group:
     Args:
         name: what they have in common, where the grid has several such groups; else empty.
         runs: with the columns of the runs table, and `params`, `loss`, `seed`; `tokens` are different tokens read.
-        passes: times that each run has read its text.
     """
 
     name: str
     runs: pd.DataFrame
-    passes: float
 
 
 def read_runs(file: str | Path) -> pd.DataFrame:
@@ -78,7 +76,7 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
     for _, group in used.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
         name = ", ".join(f"{key} {_said(first[key])}" for key in apart)
-        yield Group(name, group, float(first["passes"]))
+        yield Group(name, group)
 
 
 def laws_by_tokens(group: Group) -> dict[str, Law]:

@@ -54,11 +54,6 @@ class Law:
         self.state, self.why = self._judge()
 
     @property
-    def forecasts(self) -> bool:
-        """Whether its forecasts may be shown."""
-        return self.state == LAW
-
-    @property
     def form(self) -> str:
         """The equation."""
         floor = self.forecaster is None or self.forecaster.fit.has_floor
@@ -84,7 +79,7 @@ class Law:
                 axis: [float(column.min()), float(column.max())] if len(column) else None
                 for axis, column in zip(self.axes, self.points.x.T, strict=True)
             },
-            "run_sd": _number(self.points.noise),
+            "run_sd": number(self.points.noise),
         }
         if self.forecaster is None:
             return facts
@@ -92,14 +87,14 @@ class Law:
         return facts | {
             "parameters": self.parameters(),
             "objective": float(self.forecaster.fit.objective[0]),
-            "residual_sd": _number(self.forecaster.residual),
+            "residual_sd": number(self.forecaster.residual),
             "at_bound": self._bounds(),
             "back_test": {
                 "cuts": int(table["cut"].nunique()),
                 "forecasts": len(table),
-                "rms_error": {name: _number(_rms(table[name])) for name in (*holdout.FORMS, *holdout.BASELINES)},
+                "rms_error": {name: number(rms(table[name])) for name in (*holdout.FORMS, *holdout.BASELINES)},
                 "nominal_coverage": LEVEL,
-                "achieved_coverage": _number(self.coverage),
+                "achieved_coverage": number(self.coverage),
                 "intervals_tried": self.tried,
             },
             "hold_out": self.hold_out,
@@ -180,9 +175,9 @@ class Law:
         if not len(self.points):
             return REFUSED, "No law: there are no points."
         few = [
-            f"{number} value{'s' * (number != 1)} of {axis}"
-            for axis, number in zip(self.axes, self.points.distinct(), strict=True)
-            if number < holdout.LEAST_VALUES
+            f"{values} value{'s' * (values != 1)} of {axis}"
+            for axis, values in zip(self.axes, self.points.distinct(), strict=True)
+            if values < holdout.LEAST_VALUES
         ]
         if few:
             are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
@@ -216,9 +211,9 @@ class Law:
         if short:
             return TREND, f"Not a forecast: {listed(short)}, and it takes {amount(FORECAST_RANGE)}. {self._describe()}"
         few = [
-            f"{number} different values of {axis}"
-            for axis, number in zip(self.axes, self.points.distinct(), strict=True)
-            if number < FORECAST_VALUES
+            f"{values} different values of {axis}"
+            for axis, values in zip(self.axes, self.points.distinct(), strict=True)
+            if values < FORECAST_VALUES
         ]
         table = self.forecaster.back_test
         if few or not len(table):
@@ -274,13 +269,14 @@ class Law:
 def _described(value: float, over: Array | None) -> dict[str, float | None]:
     low, high = np.quantile(over, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if over is not None else (None, None)
     sd = over.std() if over is not None else None
-    return {"value": float(value), "low": _number(low), "high": _number(high), "sd": _number(sd)}
+    return {"value": float(value), "low": number(low), "high": number(high), "sd": number(sd)}
 
 
-def _rms(errors: pd.Series) -> float:
+def rms(errors: pd.Series) -> float:
+    """Root mean square; NaN of nothing."""
     return float(np.sqrt(np.mean(errors.to_numpy(float) ** 2))) if len(errors) else np.nan
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """A number that JSON has."""
     return None if value is None or not np.isfinite(value) else float(value)

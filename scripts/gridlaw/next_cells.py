@@ -83,7 +83,7 @@ def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: 
     lacking = [model for model, law in laws.items() if not _knows(law)]
     rows = list(_surer(laws, affordable, budget))
     left = budget - sum(row["cost_rank_hours"] for row in rows)
-    rows += [row for model in lacking for row in _first(laws[model], affordable, left)]
+    rows += [row for model in lacking for row in _first(model, laws[model], affordable, left)]
     facts = {"budget_rank_hours": budget, "cells": rows, "corpus_tokens": most}
     return facts | {
         "stop": not rows,
@@ -137,10 +137,9 @@ def _gain(measured: Array, target: Array, law: Law) -> float:
     return float(covariance**2 / (measured.var() + law.forecaster.noise**2) / max(target.var(), 1e-300))
 
 
-def _first(law: Law, affordable: list[Candidate], budget: float) -> Iterator[dict]:
+def _first(model: str, law: Law, affordable: list[Candidate], budget: float) -> Iterator[dict]:
     """The cheapest cells that a model lacks for a forecast, as far as the budget goes."""
     sizes = set(law.points.x[:, 0])
-    model = law.name.partition(":")[0]
     for one in sorted((one for one in affordable if one.model == model), key=lambda one: one.hours):
         wide = len(sizes) > 1 and max(sizes) / min(sizes) >= FORECAST_RANGE
         if len(sizes) > FORECAST_VALUES and wide:

@@ -59,6 +59,18 @@ def figure(
     plt.close(drawn)
 
 
+@contextmanager
+def panels(file: str | Path, names: list[str], data: pd.DataFrame) -> Iterator[tuple[Figure, dict[str, Axes]]]:
+    """A figure with a panel side by side for each group of runs that compare, by name; saved as `figure` does."""
+    width = COLUMN * 1.4 if len(names) < 2 else PAGE
+    with figure(file, 1, max(1, len(names)), width, 3.2, data) as (drawn, axes):
+        if not names:
+            axes[0].text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=axes[0].transAxes)
+        for name, ax in zip(names, axes, strict=False):
+            ax.set_title(name)
+        yield drawn, dict(zip(names, axes, strict=False))
+
+
 def files(file: str | Path) -> list[Path]:
     """What `figure` writes for one of its files: the picture in three formats, and its data."""
     return [Path(file).with_suffix(suffix) for suffix in (".png", ".svg", ".pdf", ".csv")]

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, number, rms
 from gridlaw.powerlaw import Array
 
 # Cells that three parameters need to be tried on one more.
@@ -89,7 +89,7 @@ class ScoreLaw:
 
     def record(self) -> dict:
         """All of it, for a JSON file."""
-        trials = {name: _rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last")}
+        trials = {name: rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last")}
         return {
             "name": f"{self.task}: {self.metric} by held-out loss",
             "task": self.task,
@@ -99,12 +99,12 @@ class ScoreLaw:
             "state": self.state,
             "verdict": self.why,
             "points": len(self.cells),
-            "seed_sd": _number(self.seed_sd),
+            "seed_sd": number(self.seed_sd),
             "item_se": self.item_se,
             "parameters": self.curve and {
                 "floor": self.curve.floor, "ceiling": self.curve.ceiling, "k": self.curve.slope, "L0": self.curve.middle
             },
-            "back_test": {"forecasts": len(self.trials), "rms_error": {k: _number(v) for k, v in trials.items()}},
+            "back_test": {"forecasts": len(self.trials), "rms_error": {k: number(v) for k, v in trials.items()}},
         }  # fmt: skip
 
     def at(self, losses: Array, seed: int = 0) -> Array:
@@ -127,7 +127,7 @@ class ScoreLaw:
     def _error(self) -> float:
         """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""
         seeds = self.seed_sd / np.sqrt(self.cells["n"].mean()) if np.isfinite(self.seed_sd) else 0.0
-        return max(seeds, _rms(self.trials["law"] - self.trials["actual"]) if len(self.trials) else 0.0)
+        return max(seeds, rms(self.trials["law"] - self.trials["actual"]) if len(self.trials) else 0.0)
 
     def _trials(self) -> pd.DataFrame:
         """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead.
@@ -157,7 +157,7 @@ class ScoreLaw:
             return REFUSED, "No law: scores do not rise as the loss falls."
         if len(self.trials) < 2:
             return TREND, f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."
-        ours, last = (_rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last"))
+        ours, last = (rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last"))
         if ours >= last:
             return WITHDRAWN, (
                 f"No forecast: tried on cells of lower loss that are known, the curve was {ours:.3f} off, and the score"
@@ -167,11 +167,3 @@ class ScoreLaw:
             f"Tried on {len(self.trials)} cells of lower loss, the curve was {ours:.3f} off, the score of the next"
             f" worse cell {last:.3f}; seeds of one cell differ by {self.seed_sd:.3f}."
         )
-
-
-def _rms(errors: pd.Series) -> float:
-    return float(np.sqrt(np.mean(errors.to_numpy(float) ** 2))) if len(errors) else np.nan
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

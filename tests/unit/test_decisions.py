@@ -30,11 +30,11 @@ def table(curves, noise=0.002, seeds=SEEDS, hours=1e-7, sizes=SIZES, gpus=1):
 
 
 def laws_of(runs):
-    return evidence.laws_by_tokens(evidence.Group("", runs, 1.0))
+    return evidence.laws_by_tokens(evidence.Group("", runs))
 
 
 def cells_of(runs):
-    return quality.Cells.of(evidence.Group("", runs, 1.0), runs)
+    return quality.Cells.of(evidence.Group("", runs), runs)
 
 
 def better_late(tokens):
@@ -304,7 +304,7 @@ def test_the_next_cells_are_worth_it_and_within_the_budget():
 
 def test_the_next_cells_are_on_ranks_that_are_fine_tuned():
     runs = pd.concat([TWO, TWO.assign(gpus=2, hours=TWO["hours"] / 2)])
-    cells = quality.Cells.of(evidence.Group("", TWO, 1.0), runs)
+    cells = quality.Cells.of(evidence.Group("", TWO), runs)
     for ranks, gpus in (("all", {2}), ([1], {1}), ([4], set())):
         assert {row["gpus"] for row in next_cells.plan(LAWS, cells, 20.0, 1e8, ranks)["cells"]} == gpus
 
