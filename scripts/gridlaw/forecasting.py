@@ -74,6 +74,9 @@ class Forecaster:
         self._tests = [table for table in (self.back_test, *others) if len(table)]
         self.form = self._best_form()
         self.fit = powerlaw.fit(points.x, points.y, floor=self.form == WITH_FLOOR)
+        # A floor at the end of what is allowed is none.
+        if "E" in self.fit.at_bound(points.y):
+            self.form, self.fit = FLOORLESS, powerlaw.fit(points.x, points.y, floor=False)
 
     def _best_form(self) -> str:
         """The form whose past forecasts were better; untried, that with a floor if points are more than parameters."""

@@ -22,7 +22,7 @@ if sys.modules["transformers"] is None:
     del sys.modules["transformers"]
 
 # Groups of examples that are left out in turn.
-JACKKNIFE_GROUPS = 20
+JACKKNIFE_GROUPS = 10
 MODULES = {"classification": classification, "regression": regression}
 
 
