@@ -230,7 +230,8 @@ def test_ranks_see_what_their_launcher_took(tmp_path, job):
     held = other.taken()
     program = tmp_path / "program.py"
     program.write_text(
-        "import os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+        # In one piece: the ranks share the pipe.
+        "import os, time\nos.write(1, os.environ['CUDA_VISIBLE_DEVICES'].encode() + b'\\n')\n"
         "from gridlaw import launch\nlaunch.join()\ntime.sleep(600)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
