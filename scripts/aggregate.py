@@ -55,8 +55,7 @@ def main() -> None:
     scores = pd.concat([scores, averages], ignore_index=True)
     keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
     # Seeds of a cell are scored on the same examples: their mean is no surer of these.
-    item_se = scores.groupby(keys, sort=False, dropna=False)["item_se"].mean()
-    summary = intervals.summarise(scores, keys, "value").assign(item_se=item_se.to_numpy())
+    summary = intervals.summarise(scores, keys, "value", averaged=("item_se",))
     tables = {
         "runs": runs,
         "scores": scores,

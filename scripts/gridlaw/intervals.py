@@ -20,10 +20,17 @@ def mean_interval(values: pd.Series, level: float = 0.95) -> pd.Series:
     return pd.Series({"mean": mean, "low": mean - reach, "high": mean + reach, "sd": sd, "n": n})
 
 
-def summarise(table: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
-    """`mean_interval` of `value` in each group of `keys`, one group a row, in order of appearance."""
-    groups = table.groupby(keys, sort=False, dropna=False)[value]
-    return groups.apply(mean_interval).unstack().reset_index()
+def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[str, ...] = ()) -> pd.DataFrame:
+    """`mean_interval` of `value` in each group of `keys`, and plain means of further columns.
+
+    Returns:
+        the keys, mean, low, high, sd, n, and the further columns: a row for each group, in order of appearance.
+    """
+    rows = [
+        dict(zip(keys, names, strict=True)) | mean_interval(group[value]).to_dict() | group[[*averaged]].mean().to_dict()
+        for names, group in table.groupby(keys, sort=False, dropna=False)
+    ]
+    return pd.DataFrame(rows)
 
 
 def summarise_pooled(table: pd.DataFrame, keys: list[str], value: str, level: float = 0.95) -> pd.DataFrame:
