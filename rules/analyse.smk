@@ -7,6 +7,7 @@ rule laws:
         runs="results/runs.csv",
         summary="results/summary.csv",
         baselines="results/baselines.csv",
+        packs=PACKS,
     output:
         table="results/laws.csv",
         record="results/laws.json",
@@ -20,7 +21,8 @@ rule laws:
         code=digest("laws"),
     shell:
         'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --table {output.table:q} --record {output.record:q} > {log:q} 2>&1"
+        " --baselines {input.baselines:q} --packs {input.packs:q} --table {output.table:q}"
+        " --record {output.record:q} > {log:q} 2>&1"
 
 
 rule forecasts:
@@ -29,6 +31,7 @@ rule forecasts:
         runs="results/runs.csv",
         summary="results/summary.csv",
         baselines="results/baselines.csv",
+        packs=PACKS,
     output:
         forecasts="results/forecasts.csv",
         record="results/forecasts.json",
@@ -42,7 +45,8 @@ rule forecasts:
         code=digest("forecasts"),
     shell:
         'python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --forecasts {output.forecasts:q} --record {output.record:q} > {log:q} 2>&1"
+        " --baselines {input.baselines:q} --packs {input.packs:q} --forecasts {output.forecasts:q}"
+        " --record {output.record:q} > {log:q} 2>&1"
 
 
 rule decisions:

@@ -34,7 +34,7 @@ def main() -> None:
     recipe = args.recipe
 
     runs = evidence.read_runs(args.runs)
-    most = min((record.read_json(pack)["train"]["tokens"] for pack in args.packs), default=0)
+    most = evidence.corpus_tokens(args.packs) if args.packs else 0
     groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, holdout, record, repetition
+from gridlaw import cli, holdout, needs, record, repetition
 from gridlaw.holdout import LEAST_VALUES
 from gridlaw.laws import LAW, Law
 from gridlaw.points import Points
@@ -43,19 +43,24 @@ def main() -> None:
 
     runs, left_out = usable(read(args.runs))
     laws = list(fitted(runs))
-    forecasts = forecast(laws[0], args.at)
+    lacks = [needs.of_law(law, needs.Prices.by_flops()) for law in laws]
+    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(laws, lacks, strict=True)]
+    forecasts = forecast(laws[0], verdicts[0], args.at)
     if args.output:
         found = {
             "runs": len(runs),
             "left_out": left_out,
-            "laws": [law.record() for law in laws],
+            "laws": [
+                law.record() | {"verdict": verdict, "needs": lack}
+                for law, verdict, lack in zip(laws, verdicts, lacks, strict=True)
+            ],
             "forecasts": forecasts,
         }
         record.write_json(args.output, found)
     for line in left_out:
         print(f"line {line['line']} left out: {line['why']}", file=sys.stderr)
-    for law in laws:
-        print(f"{law.name} [{law.state}]: {law.why}")
+    for law, verdict in zip(laws, verdicts, strict=True):
+        print(f"{law.name} [{law.state}]: {verdict}")
     for one in forecasts:
         print(f"{short(one['params'])} params, {short(one['tokens'])} tokens: {said(one)}")
 
@@ -113,7 +118,12 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
         laws += [
-            Law(f"loss by {axis} at {short(value)} {other}", Points.of(group, [axis], scale=scale), [axis])
+            Law(
+                f"loss by {axis} at {short(value)} {other}",
+                Points.of(group, [axis], scale=scale),
+                [axis],
+                fixed={other: float(value)},
+            )
             for value, group in groups
         ]
     if len(everything) > len(runs):
@@ -131,10 +141,10 @@ def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     return Law(f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), AXES, scale=scale), AXES)
 
 
-def forecast(law: Law, places: list[tuple[float, float]]) -> list[dict]:
-    """What the joint law says of some places, or why it says nothing."""
+def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[dict]:
+    """What the joint law says of some places, or its verdict where it says nothing."""
     if not places or law.state != LAW:
-        return [{**dict(zip(AXES, place, strict=True)), "loss": None, "verdict": law.why} for place in places]
+        return [{**dict(zip(AXES, place, strict=True)), "loss": None, "verdict": verdict} for place in places]
     found, verdicts = law.at(np.array(places))
     rows = []
     for i, (params, tokens) in enumerate(places):

@@ -19,7 +19,7 @@ import pandas as pd
 
 from gridlaw import cli, curves
 from gridlaw.cli import Failure
-from gridlaw.curves import counted
+from gridlaw.words import counted
 
 NUMBERS = ["forecast", "low", "high"]
 REFUSED = "refused"

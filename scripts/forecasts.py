@@ -1,7 +1,7 @@
 """Forecast loss and scores of larger cells, where the grid's laws have shown that they can.
 
     python scripts/forecasts.py --recipe forecasts.json --runs runs.csv --summary summary.csv \
-        --baselines baselines.csv --forecasts forecasts.csv --record forecasts.json
+        --baselines baselines.csv --packs pack.json ... --forecasts forecasts.csv --record forecasts.json
 
 A row is a quantity of a model at a size: held-out loss, or a task's metric. Its 95 % interval is the wider of two: what
 resampling and another form of the law leave open, and how far past forecasts of the grid were off at that distance. A
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, evidence, grid, record
+from gridlaw import cli, evidence, grid, needs, record
 from gridlaw.forecasting import LEVEL
 from gridlaw.laws import LAW, Law
 from gridlaw.sigmoid import ScoreLaw
@@ -34,19 +34,26 @@ def main() -> None:
     parser = cli.parser(__doc__)
     for table in ("runs", "summary", "baselines"):
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--forecasts", required=True, help="forecasts to write, CSV")
     parser.add_argument("--record", required=True, help="how they were made, JSON to write")
     args = parser.parse_args()
 
-    rows = []
+    rows, most = [], evidence.corpus_tokens(args.packs)
     for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        prices = needs.Prices.measured(group.runs, "params", most)
+        why_not = {
+            score.quantity: needs.verdict(score.why, needs.of_scores(score, group.runs, prices)) for score in scores
+        }
         for model, law in evidence.laws_by_tokens(group).items():
+            why_not[LOSS] = needs.verdict(law.why, needs.of_law(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
                 about = {"model": model, "size": size, "tokens": tokens}
-                rows += [about | row for row in forecasts(law, scores, tokens)]
+                rows += [about | row for row in forecasts(law, scores, tokens, why_not)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
-    record.write(args.record, args.recipe, [args.runs, args.summary, args.baselines], [args.forecasts])
+    inputs = [args.runs, args.summary, args.baselines, *args.packs]
+    record.write(args.record, args.recipe, inputs, [args.forecasts])
 
 
 def sizes(largest: float, asked: list[str]) -> Iterator[tuple[str, int]]:
@@ -57,12 +64,16 @@ def sizes(largest: float, asked: list[str]) -> Iterator[tuple[str, int]]:
             yield grid.size_name(size), tokens
 
 
-def forecasts(law: Law, scores: list[ScoreLaw], tokens: float) -> Iterator[dict]:
-    """Rows of one model at one size."""
+def forecasts(law: Law, scores: list[ScoreLaw], tokens: float, why_not: dict[str, str]) -> Iterator[dict]:
+    """Rows of one model at one size.
+
+    Args:
+        why_not: of each quantity, its law's verdict with what it lacks.
+    """
     far = {"times_largest": tokens / law.points.scale.max()}
     if law.state != LAW:
         for quantity in (LOSS, *(score.quantity for score in scores)):
-            yield far | {"quantity": quantity, "state": law.state, "verdict": law.why}
+            yield far | {"quantity": quantity, "state": law.state, "verdict": why_not[LOSS]}
         return
     found, (verdict,) = law.at(np.array([[tokens]]))
     state = verdict.partition(":")[0] or "forecast"
@@ -73,7 +84,7 @@ def forecasts(law: Law, scores: list[ScoreLaw], tokens: float) -> Iterator[dict]
     losses = found.draws(DRAWS)
     for score in scores:
         if state == "none" or score.state != LAW:
-            reason = (state, verdict) if state == "none" else (score.state, score.why)
+            reason = (state, verdict) if state == "none" else (score.state, why_not[score.quantity])
             yield far | {"quantity": score.quantity, "state": reason[0], "verdict": reason[1]}
             continue
         low, middle, high = np.quantile(score.at(losses)[:, 0], [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])

@@ -1,11 +1,11 @@
 """Fit the grid's scaling laws, and say of each what it is good for.
 
     python scripts/laws.py --recipe laws.json --runs runs.csv --summary summary.csv --baselines baselines.csv \
-        --table laws.csv --record laws.json
+        --packs pack.json ... --table laws.csv --record laws.json
 
 Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
-the loss; of throughput by ranks. The record holds them all, with parameters, intervals, back-tests, hold-outs and a
-verdict; the table has a line for each.
+the loss; of throughput by ranks. The record holds them all, with parameters, intervals, back-tests, hold-outs, a
+verdict, and the cells that one lacks with their cost; the table has a line for each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gridlaw import cli, evidence, record, speedup
+from gridlaw import cli, evidence, needs, record, speedup
+from gridlaw.laws import Law
+from gridlaw.sigmoid import ScoreLaw
 
 COLUMNS = ["name", "state", "verdict", "points", "form"]
 
@@ -23,17 +25,20 @@ def main() -> None:
     parser = cli.parser(__doc__)
     for table in ("runs", "summary", "baselines"):
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--table", required=True, help="the laws and their verdicts, CSV to write")
     parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
     args = parser.parse_args()
 
-    runs = evidence.read_runs(args.runs)
+    runs, most = evidence.read_runs(args.runs), evidence.corpus_tokens(args.packs)
     laws = []
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
-        laws += [law.record() for law in evidence.laws_by_tokens(group).values()]
-        laws += [law.record() for law in evidence.laws_of_models(group)]
-        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
-        laws += [law.record() for law in scores]
+        prices = {of: needs.Prices.measured(group.runs, of, most) for of in evidence.PARAMETERS.values()}
+        by_tokens = [(law, "params") for law in evidence.laws_by_tokens(group).values()]
+        of_loss = (*by_tokens, *evidence.laws_of_models(group))
+        laws += [told(law, needs.of_law(law, prices[params])) for law, params in of_loss]
+        of_scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        laws += [told(law, needs.of_scores(law, group.runs, prices["params"])) for law in of_scores]
     laws += throughput(runs)
     ranks = list(equivalences(runs)) if args.recipe["scaling"] == "strong" else []
     parameters = [
@@ -44,7 +49,7 @@ def main() -> None:
     record.write(
         args.record,
         args.recipe,
-        [args.runs, args.summary, args.baselines],
+        [args.runs, args.summary, args.baselines, *args.packs],
         [args.table],
         laws=laws,
         equivalence=ranks,
@@ -52,11 +57,19 @@ def main() -> None:
     )
 
 
+def told(law: Law | ScoreLaw, lacks: dict | None) -> dict:
+    """A law with what it lacks."""
+    return law.record() | {"verdict": needs.verdict(law.why, lacks), "needs": lacks}
+
+
 def throughput(runs: pd.DataFrame) -> Iterator[dict]:
     """Of each model and size that was trained on several numbers of ranks."""
     for (model, size), group in runs[runs["tokens"] > 0].groupby(["model", "size"], sort=False):
         if group["ranks"].nunique() > 1:
-            yield speedup.judge(f"{model} {size}", group)
+            law = speedup.judge(f"{model} {size}", group)
+            most = group[group["ranks"] == group["ranks"].max()]
+            lacks = needs.of_speedup([one["ranks"] for one in law["measured"]], most["hours"].sum())
+            yield law | {"verdict": needs.verdict(law["verdict"], lacks), "needs": lacks}
 
 
 def equivalences(runs: pd.DataFrame) -> Iterator[dict]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, t
 
 from gridlaw import powerlaw
+from gridlaw.words import counted
 
 Array = NDArray[np.float64]
 
@@ -69,11 +70,6 @@ class Forecast:
     points: int
     speculative: NDArray[np.bool_]
     notes: tuple[str, ...]
-
-
-def counted(number: int, thing: str) -> str:
-    """A number of things."""
-    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def forecast(x: Array, y: Array, targets: Array) -> Forecast:

@@ -7,13 +7,13 @@ learnt more than how frequent each word is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import holdout
+from gridlaw import holdout, record
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
@@ -54,6 +54,11 @@ def read_runs(file: str | Path) -> pd.DataFrame:
     )
 
 
+def corpus_tokens(packs: Iterable[str | Path]) -> float:
+    """Tokens that the corpus has, in the tokenizer that makes the fewest of it; without a corpus there is no end."""
+    return min((record.read_json(pack)["train"]["tokens"] for pack in packs), default=float("inf"))
+
+
 def left_out(runs: pd.DataFrame) -> dict[str, str]:
     """Runs that enter no law, by name, and why."""
     why = pd.Series("", index=runs.index)
@@ -86,20 +91,24 @@ def laws_by_tokens(group: Group) -> dict[str, Law]:
     found = {}
     for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]
-        found[model] = Law(_named(f"{model}: loss by tokens", group), points, ["tokens"], others)
+        params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
+        name = _named(f"{model}: loss by tokens", group)
+        found[model] = Law(name, points, ["tokens"], others, fixed={"params": params})
     return found
 
 
-def laws_of_models(group: Group) -> Iterator[Law]:
-    """Laws over models: loss by parameters at each size, and by both axes, with embeddings and without."""
+def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
+    """Laws over models: loss by parameters at each size, and by both axes, with embeddings and without; of each the
+    column that it counts parameters in."""
     for _, runs in group.runs.groupby("size", sort=False):
         if runs["model"].nunique() > 1:
-            tokens = short(runs["tokens"].median())
-            yield Law(_named(f"loss by parameters at {tokens} tokens", group), _points(runs, ["params"]), ["params"])
+            tokens = float(runs["tokens"].median())
+            name = _named(f"loss by parameters at {short(tokens)} tokens", group)
+            yield Law(name, _points(runs, ["params"]), ["params"], fixed={"tokens": tokens}), PARAMETERS["with"]
     if group.runs["model"].nunique() > 1:
         for embeddings, column in PARAMETERS.items():
             name = _named(f"loss by parameters and tokens, {embeddings} embeddings", group)
-            yield Law(name, _points(group.runs, [column, "tokens"]), ["params", "tokens"])
+            yield Law(name, _points(group.runs, [column, "tokens"]), ["params", "tokens"]), column
 
 
 def _said(value: object) -> str:

@@ -27,7 +27,9 @@ def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[
         the keys, mean, low, high, sd, n, and the further columns: a row for each group, in order of appearance.
     """
     rows = [
-        dict(zip(keys, names, strict=True)) | mean_interval(group[value]).to_dict() | group[[*averaged]].mean().to_dict()
+        dict(zip(keys, names, strict=True))
+        | mean_interval(group[value]).to_dict()
+        | group[[*averaged]].mean().to_dict()
         for names, group in table.groupby(keys, sort=False, dropna=False)
     ]
     return pd.DataFrame(rows)

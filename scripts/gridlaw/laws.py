@@ -15,9 +15,11 @@ from gridlaw import holdout
 from gridlaw.forecasting import LEVEL, Forecast, Forecaster
 from gridlaw.points import Points
 from gridlaw.powerlaw import Array, Fit
-from gridlaw.words import amount, listed, percent
+from gridlaw.words import amount, counted, listed, percent
 
 REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
+# What would help: more different values, cells that tell the axes apart, more cells of any kind, or nothing.
+VALUES, CORNERS, MORE, NOTHING = "values", "corners", "more", ""
 # Distinct values on each axis that a forecast needs, and how far apart the ends have to be.
 FORECAST_VALUES, FORECAST_RANGE = 4, 10.0
 # Axes that go together more closely cannot be told apart.
@@ -44,14 +46,22 @@ class Law:
         name: what it is a law of.
         axes: names of the points' axes, among `params` and `tokens`.
         others: back-tests of like curves.
+        fixed: what is the same for all points: the parameters of a law by tokens, for example.
     """
 
-    def __init__(self, name: str, points: Points, axes: list[str], others: Sequence[pd.DataFrame] = ()):
-        self.name, self.points, self.axes = name, points, axes
+    def __init__(
+        self,
+        name: str,
+        points: Points,
+        axes: list[str],
+        others: Sequence[pd.DataFrame] = (),
+        fixed: dict[str, float] | None = None,
+    ):
+        self.name, self.points, self.axes, self.fixed = name, points, axes, fixed or {}
         self.forecaster = Forecaster(points, others) if holdout.carries(points) else None
         self.hold_out = list(self._hold_out()) if self.forecaster else []
         self.coverage, self.tried = self._coverage() if self.forecaster else (np.nan, 0)
-        self.state, self.why = self._judge()
+        self.state, self.why, self.cure = self._judge()
 
     @property
     def form(self) -> str:
@@ -171,80 +181,90 @@ class Law:
                 inside += list((forecast.low <= beyond.y) & (beyond.y <= forecast.high))
         return (float(np.mean(inside)), len(inside)) if inside else (np.nan, 0)
 
-    def _judge(self) -> tuple[str, str]:
+    def _judge(self) -> tuple[str, str, str]:
+        """The state, why, and what would help."""
         if not len(self.points):
-            return REFUSED, "No law: there are no points."
+            return REFUSED, "No law: there are no points.", NOTHING
         few = [
-            f"{values} value{'s' * (values != 1)} of {axis}"
+            f"{counted(values, 'value')} of {axis}"
             for axis, values in zip(self.axes, self.points.distinct(), strict=True)
             if values < holdout.LEAST_VALUES
         ]
         if few:
             are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
-            return REFUSED, (
+            why = (
                 f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
                 f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
             )
-        least = holdout.LEAST[len(self.axes)]
+            return REFUSED, why, VALUES
         if self.forecaster is None:
-            return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}."
+            least = holdout.LEAST[len(self.axes)]
+            return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}.", VALUES
         together = np.corrcoef(np.log(self.points.x.T))[0, 1] if len(self.axes) > 1 else 0.0
         if abs(together) > COLLINEAR:
             more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
-            return REFUSED, (
+            why = (
                 f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
                 f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
             )
+            return REFUSED, why, CORNERS
         if np.ptp(np.log(self.points.y)) == 0:
-            return REFUSED, "No law: the loss is the same everywhere."
+            return REFUSED, "No law: the loss is the same everywhere.", NOTHING
         rises = [axis for k, axis in enumerate(self.axes) if not self._falls(k)]
         if rises:
-            return REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}."
-        return self._judge_forecasts()
+            return REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}.", NOTHING
+        return self._judge_trend() or self._judge_forecasts()
 
-    def _judge_forecasts(self) -> tuple[str, str]:
+    def _judge_trend(self) -> tuple[str, str, str] | None:
+        """Likewise where the points carry a curve and no forecast; None where they may."""
         short = [
             f"{axis} span {amount(values.max() / values.min())} times"
             for axis, values in zip(self.axes, self.points.x.T, strict=True)
             if values.max() / values.min() < FORECAST_RANGE
         ]
-        if short:
-            return TREND, f"Not a forecast: {listed(short)}, and it takes {amount(FORECAST_RANGE)}. {self._describe()}"
         few = [
             f"{values} different values of {axis}"
             for axis, values in zip(self.axes, self.points.distinct(), strict=True)
             if values < FORECAST_VALUES
         ]
-        table = self.forecaster.back_test
-        if few or not len(table):
-            lack = (
-                f"there are {listed(few)}, and it takes {FORECAST_VALUES}" if few else "too few points are left to try"
+        if short:
+            lack, cure = f"{listed(short)}, and it takes {amount(FORECAST_RANGE)}", VALUES
+        elif few:
+            lack, cure = f"there are {listed(few)}, and it takes {FORECAST_VALUES}", VALUES
+        elif not len(self.forecaster.back_test):
+            lack, cure = "too few points are left to try", MORE
+        elif self._bounds():
+            lack, cure = (
+                f"the points do not determine {listed(self._bounds())}, for the curve is too straight or too short",
+                MORE,
             )
-            return TREND, f"Not a forecast: {lack}. {self._describe()}"
-        if self._bounds():
-            return TREND, (
-                f"Not a forecast: the points do not determine {listed(self._bounds())}, for the curve is too straight"
-                f" or too short. {self._describe()}"
-            )
+        else:
+            return None
+        return TREND, f"Not a forecast: {lack}. {self._describe()}", cure
+
+    def _judge_forecasts(self) -> tuple[str, str, str]:
+        """Likewise by forecasts of what is known."""
         ours = self.forecaster.error(self.forecaster.form)
         baselines = {name: self.forecaster.error(name) for name in holdout.baselines(self.points)}
         best = min(baselines, key=baselines.get)
         if baselines[best] <= ours:
-            return WITHDRAWN, (
+            why = (
                 f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the {best}"
                 f" baseline {percent(baselines[best])}."
             )
+            return WITHDRAWN, why, MORE
         if self.tried and self.coverage < LEAST_COVERAGE:
-            return WITHDRAWN, (
+            why = (
                 f"No forecast: of {self.tried} intervals for cells that are known only {percent(self.coverage)} held"
                 f" what was measured, and it should have been {percent(LEVEL)}."
             )
+            return WITHDRAWN, why, MORE
         held = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
-        tried = self.forecaster.trials
-        return LAW, (
-            f"{self._describe()} Tried on {tried} forecast{'s' * (tried != 1)} of larger cells from smaller ones, it"
-            f" was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{held}."
+        why = (
+            f"{self._describe()} Tried on {counted(self.forecaster.trials, 'forecast')} of larger cells from smaller"
+            f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{held}."
         )
+        return LAW, why, NOTHING
 
     def _falls(self, k: int) -> bool:
         """Whether larger values of an axis go with smaller losses, what the other axis does left out."""

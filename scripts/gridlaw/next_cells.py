@@ -35,7 +35,7 @@ class Candidate:
     """A cell that could be run.
 
     Args:
-        hours: rank-hours that it takes, at the pace of the model's others.
+        hours: rank-hours that all its pre-training seeds take, at the pace of the model's others.
     """
 
     model: str
@@ -62,12 +62,13 @@ def candidates(model: str, law: Law, cells: Cells, most: float, ranks: list[int]
     if not rates:
         return
     gpus = min(rates, key=rates.get)
+    seeds = int(cells.table["seeds"].max())
     sizes = np.unique(law.points.x[:, 0])
     between = [math.sqrt(a * b) for a, b in pairwise(sizes) if b / a > APART**2]
     for tokens in [sizes[-1] * 2, sizes[-1] * 4, *between]:
         size = grid.rounded(tokens)
         if 0 < grid.parse_size(size) <= most:
-            yield Candidate(model, size, gpus, grid.parse_size(size) * rates[gpus])
+            yield Candidate(model, size, gpus, grid.parse_size(size) * rates[gpus] * seeds)
 
 
 def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: list[int] | str = "all") -> dict:

@@ -14,9 +14,11 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, number, rms
+from gridlaw.laws import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, number, rms
 from gridlaw.powerlaw import Array
 
+# What would help where each cell has one seed.
+SEEDS = "seeds"
 # Cells that three parameters need to be tried on one more.
 LEAST = 4
 RESAMPLES = 200
@@ -80,7 +82,7 @@ class ScoreLaw:
         self.item_se = float(np.nan_to_num(self.cells["item_se"].mean()))
         self.curve = fit(self.loss, self.score, floor) if len(self.cells) >= LEAST else None
         self.trials = self._trials() if self.curve else pd.DataFrame(columns=["actual", "law", "last"], dtype=float)
-        self.state, self.why = self._judge()
+        self.state, self.why, self.cure = self._judge()
 
     @property
     def quantity(self) -> str:
@@ -141,29 +143,36 @@ class ScoreLaw:
                 rows.append((self.score[n], float(curve(self.loss[n])), self.score[n - 1]))
         return pd.DataFrame(rows, columns=["actual", "law", "last"], dtype=float)
 
-    def _judge(self) -> tuple[str, str]:
+    def _judge(self) -> tuple[str, str, str]:
+        """The state, why, and what would help."""
         if self.curve is None:
-            return REFUSED, f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(self.cells)}."
+            why = f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(self.cells)}."
+            return REFUSED, why, MORE
         rise = self.score.max() - self.floor
         if not np.isfinite(self.seed_sd):
-            return REFUSED, "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
+            why = "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
+            return REFUSED, why, SEEDS
         if rise <= SIGNAL * self.seed_sd:
             best = f"{rise:.3f} above" if rise > 0 else "no better than"
-            return REFUSED, (
+            why = (
                 f"No law: the best cell is {best} guessing, and seeds of one cell differ by {self.seed_sd:.3f}"
                 " (standard deviation). Longer pre-training or more training examples might lift it."
             )
+            return REFUSED, why, MORE
         if not np.cov(self.loss, self.score)[0, 1] < 0:
-            return REFUSED, "No law: scores do not rise as the loss falls."
+            return REFUSED, "No law: scores do not rise as the loss falls.", NOTHING
         if len(self.trials) < 2:
-            return TREND, f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."
+            why = f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."
+            return TREND, why, MORE
         ours, last = (rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last"))
         if ours >= last:
-            return WITHDRAWN, (
+            why = (
                 f"No forecast: tried on cells of lower loss that are known, the curve was {ours:.3f} off, and the score"
                 f" of the next worse cell {last:.3f}."
             )
-        return LAW, (
+            return WITHDRAWN, why, MORE
+        why = (
             f"Tried on {len(self.trials)} cells of lower loss, the curve was {ours:.3f} off, the score of the next"
             f" worse cell {last:.3f}; seeds of one cell differ by {self.seed_sd:.3f}."
         )
+        return LAW, why, NOTHING

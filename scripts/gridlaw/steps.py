@@ -233,15 +233,17 @@ class _Inputs:
         ]
 
     def laws(self) -> list[str]:
-        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv"]
+        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv", *self._packs()]
 
     def forecasts(self) -> list[str]:
         return self.laws()
 
     def decisions(self) -> list[str]:
+        return ["results/runs.csv", "results/scores.csv", *self._packs()]
+
+    def _packs(self) -> list[str]:
         packs = {layout.pack_folder(self._config, model) for model in self._config["models"]}
-        manifests = [f"{pack}/manifest.json" for pack in sorted(packs)] if self._config["corpus"] else []
-        return ["results/runs.csv", "results/scores.csv", *manifests]
+        return [f"{pack}/manifest.json" for pack in sorted(packs)] if self._config["corpus"] else []
 
     def figure_scores(self) -> list[str]:
         return ["results/summary.csv", "results/baselines.csv"]

@@ -55,3 +55,8 @@ def listed(items: Sequence[object]) -> str:
     """Items as a sentence lists them."""
     *first, last = map(str, items)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things."""
+    return f"{number} {thing}{'s' * (number != 1)}"

@@ -322,8 +322,10 @@ def test_when_to_stop(hours, most, words):
 
 def test_a_model_without_a_law_gets_the_sizes_it_lacks():
     runs = table({"a": better_late}, sizes={"1M": 1e6, "2M": 2e6})
-    found = next_cells.plan(laws_of(runs), cells_of(runs), 1.0, 1e9)
+    found = next_cells.plan(laws_of(runs), cells_of(runs), 1.5, 1e9)
     assert [row["size"] for row in found["cells"]] == ["4M"]
+    # A token takes 1e-7 rank-hours, and there are three seeds.
+    assert found["cells"][0]["cost_rank_hours"] == pytest.approx(1.2)
     assert found["cells"][0]["why"] == "a forecast needs more sizes"
     assert found["cells"][0]["variance_reduction"] is None
 
