@@ -19,6 +19,8 @@ rule aggregate:
     output:
         runs="results/runs.csv",
         runs_parquet="results/runs.parquet",
+        curves="results/curves.csv",
+        curves_parquet="results/curves.parquet",
         scores="results/scores.csv",
         scores_parquet="results/scores.parquet",
         summary="results/summary.csv",
@@ -37,7 +39,7 @@ rule aggregate:
     shell:
         'python "$scripts/aggregate.py" --recipe {params.recipe:q} --pretrain results/pretrain'
         " --ranks results/ranks --score results/score --baseline results/baseline --runs {output.runs:q}"
-        " --scores {output.scores:q} --summary {output.summary:q} --baselines {output.baselines:q}"
+        " --curves {output.curves:q} --scores {output.scores:q} --summary {output.summary:q} --baselines {output.baselines:q}"
         " --record {output.record:q} > {log:q} 2>&1"
 
 

@@ -5,6 +5,7 @@ rule laws:
     """Fit the grid's scaling laws, and say of each what it is good for."""
     input:
         runs="results/runs.csv",
+        curves="results/curves.csv",
         summary="results/summary.csv",
         baselines="results/baselines.csv",
         packs=PACKS,
@@ -20,8 +21,8 @@ rule laws:
         recipe=recipe("laws"),
         code=digest("laws"),
     shell:
-        'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --packs {input.packs:q} --table {output.table:q}"
+        'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --curves {input.curves:q}'
+        " --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --table {output.table:q}"
         " --record {output.record:q} > {log:q} 2>&1"
 
 

@@ -1,12 +1,12 @@
 """Gather the grid's records and scores into tidy tables.
 
     python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --ranks results/ranks \
-        --score results/score --baseline results/baseline --runs runs.csv --scores scores.csv \
-        --summary summary.csv --baselines baselines.csv --record record.json
+        --score results/score --baseline results/baseline --runs runs.csv --curves curves.csv \
+        --scores scores.csv --summary summary.csv --baselines baselines.csv --record record.json
 
-runs has a row for each pre-training, scores one for each metric of each fine-tuning with its standard error over
-examples, summary the mean over seeds with its 95 % interval. Every table is also written as Parquet. Cells of the grid
-without a result stay in `runs`, with the status missing.
+runs has a row for each pre-training, curves one for each loss that it logged, scores one for each metric of each
+fine-tuning with its standard error over examples, summary the mean over seeds with its 95 % interval. Every table is
+also written as Parquet. Cells of the grid without a result stay in `runs`, with the status missing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ RANKS = [
     "held_out_loss_from_one_rank", "final_loss_from_one_rank", "weights_from_one_rank_max",
     "weights_from_one_rank_relative", "weights_identical_to_one_rank",
 ]  # fmt: skip
+CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
 # What points must have in common to be one curve's.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     for folder in ("pretrain", "ranks", "score", "baseline"):
         parser.add_argument(f"--{folder}", type=Path, required=True, help=f"folder of the {folder} results")
-    for table in ("runs", "scores", "summary", "baselines"):
+    for table in ("runs", "curves", "scores", "summary", "baselines"):
         parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
     parser.add_argument("--record", required=True, help="how they were gathered, JSON to write")
     args = parser.parse_args()
@@ -58,6 +59,7 @@ def main() -> None:
     summary = intervals.summarise(scores, keys, "value", averaged=("item_se",))
     tables = {
         "runs": runs,
+        "curves": pd.DataFrame(curve_rows(recipe, args.pretrain), columns=CURVE),
         "scores": scores,
         "summary": within_range(summary),
         "baselines": baselines(recipe["tasks"], args.baseline),
@@ -125,6 +127,27 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["mark"] = "; ".join(record.marks(facts))
             rows.append(row)
     return rows
+
+
+def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
+    """A row for each loss that a pre-training logged, at the middle of the updates that it is the mean of."""
+    for model, size, gpus, _ in cells(recipe):
+        for seed in recipe["seeds"]:
+            facts = record.found(folder / model / size / str(gpus) / str(seed) / "record.json") or {}
+            # Nothing is trained at size 0; nor was this kept by a result that a person has accepted since.
+            logged = facts.get("curve", {"step": [], "loss": []})
+            before = 0
+            for step, loss in zip(logged["step"], logged["loss"], strict=True):
+                tokens = (before + step) / 2 / facts["steps"] * facts["tokens"]
+                yield model, size, gpus, seed, tokens, loss, phase(facts, before, step)
+                before = step
+
+
+def phase(facts: dict, before: int, step: int) -> str:
+    """What the rate did between two updates: part of a warm-up, constant throughout, or part of a decay."""
+    if before < facts["warmup_steps"]:
+        return "warmup"
+    return "constant" if step <= facts["decay_from"] else "decay"
 
 
 def differences(recipe: dict, folder: Path) -> pd.DataFrame:

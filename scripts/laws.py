@@ -1,11 +1,12 @@
 """Fit the grid's scaling laws, and say of each what it is good for.
 
-    python scripts/laws.py --recipe laws.json --runs runs.csv --summary summary.csv --baselines baselines.csv \
-        --packs pack.json ... --table laws.csv --record laws.json
+    python scripts/laws.py --recipe laws.json --runs runs.csv --curves curves.csv --summary summary.csv \
+        --baselines baselines.csv --packs pack.json ... --table laws.csv --record laws.json
 
 Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
-the loss; of throughput by ranks. The record holds them all, with parameters, intervals, back-tests, hold-outs, a
-verdict, and the cells that one lacks with their cost; the table has a line for each.
+the loss; of throughput by ranks; and of what a run's own curve says of a longer one. The record holds them all, with
+parameters, intervals, back-tests, hold-outs, a verdict, and the cells that one lacks with their cost; the table has a
+line for each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gridlaw import cli, evidence, needs, record, speedup
+from gridlaw import cli, evidence, in_run, needs, record, speedup
 from gridlaw.laws import Law
 from gridlaw.sigmoid import ScoreLaw
 
@@ -23,7 +24,7 @@ COLUMNS = ["name", "state", "verdict", "points", "form"]
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for table in ("runs", "summary", "baselines"):
+    for table in ("runs", "curves", "summary", "baselines"):
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--table", required=True, help="the laws and their verdicts, CSV to write")
@@ -40,18 +41,22 @@ def main() -> None:
         of_scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         laws += [told(law, needs.of_scores(law, group.runs, prices["params"])) for law in of_scores]
     laws += throughput(runs)
+    losses = pd.read_csv(args.curves, dtype={"model": str, "size": str})
+    longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
     ranks = list(equivalences(runs)) if args.recipe["scaling"] == "strong" else []
     parameters = [
         {name: p["value"] if isinstance(p, dict) else p for name, p in (law.get("parameters") or {}).items()}
         for law in laws
     ]
-    pd.DataFrame(laws).reindex(columns=COLUMNS).join(pd.DataFrame(parameters)).to_csv(args.table, index=False)
+    table = pd.DataFrame([*laws, *longer]).reindex(columns=COLUMNS)
+    table.join(pd.DataFrame(parameters)).to_csv(args.table, index=False)
     record.write(
         args.record,
         args.recipe,
-        [args.runs, args.summary, args.baselines, *args.packs],
+        [args.runs, args.curves, args.summary, args.baselines, *args.packs],
         [args.table],
         laws=laws,
+        in_run=longer,
         equivalence=ranks,
         left_out=evidence.left_out(runs),
     )

@@ -143,7 +143,8 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
     recipe, size = args.recipe, record.read_json(args.slice)
     steps = trainer.state.global_step
     per_step = recipe["passes"] * size["tokens"] / (recipe["passes"] * size["rows"]) * plan.batch
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    losses = [loss for _, loss in logged]
     done = steps - trainer.first_step
     return {
         "size_tokens": size["size_tokens"],
@@ -155,6 +156,8 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
         "warmup_steps": plan.rate.warmup,
         "decay_from": plan.rate.decay_from,
         "final_loss": sum(losses[-5:]) / len(losses[-5:]) if losses else None,
+        # Each loss is the mean since the update before.
+        "curve": {"step": [step for step, _ in logged], "loss": losses},
         **training.throughput(trainer.times.seconds, per_step),
         "train_seconds": round(trainer.seconds, 3),
         "tokens_here": round(done * per_step),

@@ -20,7 +20,7 @@ OF_A_CELL = (*TRAININGS, "score")
 # Steps whose results are in resources/.
 RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
-TABLES = ("runs", "scores", "summary", "baselines")
+TABLES = ("runs", "curves", "scores", "summary", "baselines")
 FIGURES = ("scores", "loss", "laws", "front", "throughput")
 FILES = {
     "aggregate": [
@@ -233,10 +233,10 @@ class _Inputs:
         ]
 
     def laws(self) -> list[str]:
-        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv", *self._packs()]
+        return ["results/curves.csv", *self.forecasts()]
 
     def forecasts(self) -> list[str]:
-        return self.laws()
+        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv", *self._packs()]
 
     def decisions(self) -> list[str]:
         return ["results/runs.csv", "results/scores.csv", *self._packs()]

@@ -57,6 +57,6 @@ def listed(items: Sequence[object]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def counted(number: int, thing: str) -> str:
-    """A number of things."""
-    return f"{number} {thing}{'s' * (number != 1)}"
+def counted(number: int, thing: str, things: str | None = None) -> str:
+    """A number of things; `things` is their plural, where it is not regular."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"

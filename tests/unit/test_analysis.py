@@ -60,7 +60,7 @@ class Analysis:
     """The three programs, run on a table of runs in a folder."""
 
     def __init__(self, program, folder):
-        self.program, self.folder = program, folder
+        self.program, self.folder, self.curves = program, folder, None
 
     def __call__(self, runs, strong=True, corpus=10**9, budget=None, sizes=()):
         present = runs[runs["held_out_loss"].notna()]
@@ -74,7 +74,10 @@ class Analysis:
         cells = scores.groupby(["model", "size", "gpus", *TASK], sort=False)["value"]
         summary = cells.agg(mean="mean", sd="std", n="size").reset_index().assign(item_se=0.01)
         baselines = pd.DataFrame([{**TASK, "value": 0.5}]).drop(columns="train_set")
-        tables = {"runs": runs, "scores": scores, "summary": summary, "baselines": baselines}
+        curves = (
+            self.curves if self.curves is not None else pd.DataFrame(columns=[*KEYS, "trained_tokens", "loss", "phase"])
+        )
+        tables = {"runs": runs, "curves": curves, "scores": scores, "summary": summary, "baselines": baselines}
         for name, table in tables.items():
             table.to_csv(self.folder / f"{name}.csv", index=False)
         axes = {axis: runs[axis].drop_duplicates().to_list() for axis in ("model", "size", "gpus")}
@@ -82,7 +85,7 @@ class Analysis:
             "scaling": "strong" if strong else "weak", "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
             "budget_rank_hours": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
         }  # fmt: skip
-        self.run(laws, recipe, "runs", "summary", "baselines", table="laws.csv", record="laws.json")
+        self.run(laws, recipe, "runs", "curves", "summary", "baselines", table="laws.csv", record="laws.json")
         self.run(
             forecasts,
             recipe | {"forecast_sizes": list(sizes)},
@@ -160,7 +163,7 @@ def test_a_good_grid(analyse):
 def test_four_models_have_a_joint_law(tmp_path):
     grid_of(PARAMETERS, [*SIZES[::2], "32M"]).to_csv(tmp_path / "runs.csv", index=False)
     (group,) = evidence.groups(evidence.read_runs(tmp_path / "runs.csv"), strong=True)
-    *at_sizes, with_embeddings, without = evidence.laws_of_models(group)
+    *at_sizes, with_embeddings, without = (law for law, _ in evidence.laws_of_models(group))
     assert [law.axes for law in at_sizes] == [["params"]] * 4
     assert [law.state for law in (with_embeddings, without)] == ["law", "law"]
     assert with_embeddings.record()["range"]["params"] == [1e6, 64e6]
