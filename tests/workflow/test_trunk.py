@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from gridlaw import steps
@@ -111,3 +112,19 @@ def test_the_decay_is_the_branches_own(finished):
     planned = finished.planned(overlay=grid)
     assert planned["pretrain"] == 3
     assert "trunk" not in planned
+
+
+def test_a_branch_has_the_curve_of_its_trunk(finished):
+    trunk, branch = record(finished, "trunk", "6k"), record(finished, "pretrain", "6k")
+    steps = branch["curve"]["step"]
+    assert steps == sorted(set(steps))
+    assert steps[0] < record(finished, "trunk", "3k")["steps"]
+    assert steps[-1] == branch["steps"]
+    assert len(branch["curve"]["loss"]) == len(steps)
+    curve = pd.read_csv(finished.folder / "results/curves.csv", dtype={"size": str})
+    phases = curve[curve["size"] == "6k"].groupby("phase")["trained_tokens"].agg(["min", "max"])
+    assert phases.loc["warmup", "max"] < phases.loc["constant", "min"]
+    end = trunk["steps"] / branch["steps"] * branch["tokens"]
+    assert phases.loc["constant", "max"] < end < phases.loc["decay", "min"]
+    (told,) = json.loads((finished.folder / "results/laws.json").read_text())["in_run"]
+    assert told["points"] == len(steps)
