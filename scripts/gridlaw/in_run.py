@@ -40,10 +40,11 @@ def judge(name: str, curve: pd.DataFrame) -> dict:
     """The curve of one model's trainings at one size, judged, for a JSON file.
 
     Args:
-        curve: a row for each logged loss of each run: `trained_tokens` at the middle of what it is the mean of, `loss`,
-            `phase` of the rate (warmup, constant or decay), and `passes` over the text.
+        curve: a row for each logged loss of each run of a cell: `model`, `size`, `gpus`, `trained_tokens` at the middle
+            of what it is the mean of, `loss`, `phase` of the rate (warmup, constant or decay), and `passes` over the text.
     """
-    facts = {"name": name, "form": "L = E + A / t^a, by its tails", "points": len(curve)}
+    cell = curve[["model", "size", "gpus"]].iloc[0].to_dict()
+    facts = {"name": name, **cell, "form": "L = E + A / t^a, by its tails", "points": len(curve)}
     constant = curve[curve["phase"] == CONSTANT]
     tokens, loss = (constant[column].to_numpy(float) for column in ("trained_tokens", "loss"))
     passes, logged = curve["passes"].max(), len(np.unique(tokens))
