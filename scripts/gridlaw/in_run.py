@@ -41,7 +41,7 @@ def judge(name: str, curve: pd.DataFrame) -> dict:
 
     Args:
         curve: a row for each logged loss of each run of a cell: `model`, `size`, `gpus`, `trained_tokens` at the middle
-            of what it is the mean of, `loss`, `phase` of the rate (warmup, constant or decay), and `passes` over the text.
+            of what it is the mean of, `loss`, the rate's `phase` (warmup, constant or decay), and the text's `passes`.
     """
     cell = curve[["model", "size", "gpus"]].iloc[0].to_dict()
     facts = {"name": name, **cell, "form": "L = E + A / t^a, by its tails", "points": len(curve)}

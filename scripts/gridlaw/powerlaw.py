@@ -10,6 +10,7 @@ before).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,14 @@ def fit(x: Array, y: Array, delta: float = DELTA, floor: bool = True) -> Fit:
         delta: of the Huber loss; infinity is least squares.
         floor: whether to fit E; the form has none otherwise.
     """
+    x, y = np.ascontiguousarray(x, float), np.ascontiguousarray(y, float)
+    return _remembered(x.tobytes(), y.tobytes(), x.shape, delta, floor)
+
+
+# Back-tests of back-tests ask for the same fits again and again.
+@lru_cache(maxsize=4096)
+def _remembered(x_bytes: bytes, y_bytes: bytes, shape: tuple[int, int], delta: float, floor: bool) -> Fit:
+    x, y = np.frombuffer(x_bytes).reshape(shape), np.frombuffer(y_bytes)
     z, centre = _centred(x)
     starts = _starts(z, y)
     if not floor:
