@@ -62,5 +62,14 @@ if CLUSTER and workflow.is_main_process:
     onstart:
         slurm.check(SITE)
 
+
+if workflow.is_main_process:
+
     onerror:
-        print("", *WATCH.summary(), sep="\n", file=sys.stderr)
+        if CLUSTER:
+            print("", *WATCH.summary(), sep="\n", file=sys.stderr)
+        # Of a run that was stopped nothing has failed.
+        if workflow.scheduler.failed:
+            from gridlaw import so_far
+
+            so_far.after_failure(config, COMMAND)

@@ -27,6 +27,8 @@ rule aggregate:
         summary_parquet="results/summary.parquet",
         baselines="results/baselines.csv",
         baselines_parquet="results/baselines.parquet",
+        attempts="results/attempts.csv",
+        attempts_parquet="results/attempts.parquet",
         record="results/aggregate.json",
     log:
         "logs/aggregate.log",
@@ -37,10 +39,9 @@ rule aggregate:
         recipe=recipe("aggregate"),
         code=digest("aggregate"),
     shell:
-        'python "$scripts/aggregate.py" --recipe {params.recipe:q} --pretrain results/pretrain'
-        " --ranks results/ranks --score results/score --baseline results/baseline --runs {output.runs:q}"
-        " --curves {output.curves:q} --scores {output.scores:q} --summary {output.summary:q} --baselines {output.baselines:q}"
-        " --record {output.record:q} > {log:q} 2>&1"
+        'python "$scripts/aggregate.py" --recipe {params.recipe:q} --results results --work work'
+        " --runs {output.runs:q} --curves {output.curves:q} --scores {output.scores:q} --summary {output.summary:q}"
+        " --baselines {output.baselines:q} --attempts {output.attempts:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule figure_scores:

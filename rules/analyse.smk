@@ -10,7 +10,7 @@ rule laws:
         baselines="results/baselines.csv",
         packs=PACKS,
     output:
-        table="results/laws.csv",
+        laws="results/laws.csv",
         record="results/laws.json",
     log:
         "logs/laws.log",
@@ -22,7 +22,7 @@ rule laws:
         code=digest("laws"),
     shell:
         'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --curves {input.curves:q}'
-        " --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --table {output.table:q}"
+        " --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --laws {output.laws:q}"
         " --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -77,6 +77,7 @@ rule report:
     input:
         runs="results/runs.csv",
         summary="results/summary.csv",
+        attempts="results/attempts.csv",
         laws="results/laws.json",
         forecasts="results/forecasts.csv",
         decisions="results/decisions.json",
@@ -95,4 +96,5 @@ rule report:
     shell:
         'python "$scripts/report.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
         " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
-        " --figures {input.figures:q} --report {output.report:q} --record {output.record:q} > {log:q} 2>&1"
+        " --attempts {input.attempts:q} --predictions logs/predictions.jsonl --figures {input.figures:q}"
+        ' --command "$command" --report {output.report:q} --record {output.record:q} > {log:q} 2>&1'

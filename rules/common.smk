@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, demands, files, grid, layout, preview, recipes, site, steps
+from gridlaw import code, console, demands, files, grid, layout, preview, recipes, site, steps
 from gridlaw.config import complete
 
 # Jobs are submitted to a cluster, or run on one.
@@ -22,12 +22,19 @@ except ValueError as mistakes:
 if workflow.is_main_process:
     preview.announce(workflow, config)
 
+# What made the results, for the report.
+COMMAND = console.command(
+    workflow.overwrite_configfiles,
+    Path.cwd(),
+    [f"{key}={value}" for key, value in workflow.config_settings.config.items()],
+)
 # Logs are there to read while they run. What no result depends on is a variable of the shell's: where the programs are,
 # whatever the working directory, how often a checkpoint is written. A change of a parameter would re-run.
 # Slurm tells all processes of a job that its time is over, the shell too: it is to wait for the program to save.
 PREFIX = (
     f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
-    f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']}; "
+    f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']};"
+    f" command={shlex.quote(COMMAND)}; "
     + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
 )
 # Snakemake would look for its own variables in braces.

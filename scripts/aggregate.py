@@ -1,23 +1,26 @@
 """Gather the grid's records and scores into tidy tables.
 
-    python scripts/aggregate.py --recipe aggregate.json --pretrain results/pretrain --ranks results/ranks \
-        --score results/score --baseline results/baseline --runs runs.csv --curves curves.csv \
-        --scores scores.csv --summary summary.csv --baselines baselines.csv --record record.json
+    python scripts/aggregate.py --recipe aggregate.json --results results --work work --runs runs.csv \
+        --curves curves.csv --scores scores.csv --summary summary.csv --baselines baselines.csv \
+        --attempts attempts.csv --record record.json
 
 runs has a row for each pre-training, curves one for each loss that it logged, scores one for each metric of each
-fine-tuning with its standard error over examples, summary the mean over seeds with its 95 % interval. Every table is
-also written as Parquet. Cells of the grid without a result stay in `runs`, with the status missing.
+fine-tuning with its standard error over examples, summary the mean over seeds with its 95 % interval, attempts one for
+each attempt at a training, also one that failed, with the time that it held its ranks. Every table is also written as
+Parquet. Cells of the grid without a result stay in `runs`, with the status missing, and leave no row elsewhere.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, intervals, record
+from gridlaw import cli, grid, intervals, record, work
+from gridlaw.verdicts import RUNNING
 
 CELL = ["model", "size", "tokens", "gpus"]
 # What the average over tasks is called, in the columns `task` and `metric`.
@@ -33,6 +36,16 @@ RANKS = [
     "held_out_loss_from_one_rank", "final_loss_from_one_rank", "weights_from_one_rank_max",
     "weights_from_one_rank_relative", "weights_identical_to_one_rank",
 ]  # fmt: skip
+# Of a score, beside its cell.
+SCORE = [
+    "pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "value",
+    "item_se", "note", "mark",
+]  # fmt: skip
+BASELINE = ["split", "examples", "metric", "value", "task"]
+ATTEMPT = [
+    "step", "model", "size", "gpus", "pretrain_seed", "task", "ranks", "device", "started", "ended", "cause", "seconds",
+    "joules", "host",
+]  # fmt: skip
 CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
 # What points must have in common to be one curve's.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
@@ -40,18 +53,20 @@ SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for folder in ("pretrain", "ranks", "score", "baseline"):
-        parser.add_argument(f"--{folder}", type=Path, required=True, help=f"folder of the {folder} results")
-    for table in ("runs", "curves", "scores", "summary", "baselines"):
+    parser.add_argument("--results", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--work", type=Path, required=True, help="folder of what is not finished")
+    for table in ("runs", "curves", "scores", "summary", "baselines", "attempts"):
         parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
     parser.add_argument("--record", required=True, help="how they were gathered, JSON to write")
     args = parser.parse_args()
     recipe = args.recipe
 
-    runs = pd.DataFrame(run_rows(recipe, args.pretrain))
-    runs = runs.merge(differences(recipe, args.ranks), how="left")
+    runs = pd.DataFrame(run_rows(recipe, args.results / "pretrain"))
+    if not runs["status"].eq("done").any():
+        raise cli.Failure(f"{args.results}: nothing is pre-trained yet")
+    runs = runs.merge(differences(recipe, args.results / "ranks"), how="left")
     tokens = runs.groupby(["model", "size"])["tokens"].first()
-    scores = score_rows(recipe, args.score, tokens)
+    scores = score_rows(recipe, args.results / "score", tokens)
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
     keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
@@ -59,10 +74,11 @@ def main() -> None:
     summary = intervals.summarise(scores, keys, "value", averaged=("item_se",))
     tables = {
         "runs": runs,
-        "curves": pd.DataFrame(curve_rows(recipe, args.pretrain), columns=CURVE),
+        "curves": pd.DataFrame(curve_rows(recipe, args.results / "pretrain"), columns=CURVE),
         "scores": scores,
         "summary": within_range(summary),
-        "baselines": baselines(recipe["tasks"], args.baseline),
+        "baselines": baselines(recipe["tasks"], args.results / "baseline"),
+        "attempts": pd.DataFrame(attempt_rows(recipe, args.results, args.work), columns=ATTEMPT),
     }
     outputs = []
     for name, table in tables.items():
@@ -70,7 +86,7 @@ def main() -> None:
         table.to_csv(file, index=False)
         table.to_parquet(file.with_suffix(".parquet"), index=False)
         outputs += [file, file.with_suffix(".parquet")]
-    record.write(args.record, recipe, gathered(recipe, args.pretrain, args.ranks, args.score, args.baseline), outputs)
+    record.write(args.record, recipe, gathered(recipe, args.results), outputs)
 
 
 def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
@@ -82,14 +98,14 @@ def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
                 yield model, size, int(gpus), sizes[size][gpus]
 
 
-def gathered(recipe: dict, pretrain: Path, ranks: Path, score: Path, baseline: Path) -> list[Path]:
-    """The files that the tables come from, those that are there."""
+def gathered(recipe: dict, results: Path) -> list[Path]:
+    """The files that the tables come from, those that are there; scores stand for the fine-tunings behind them."""
     trained = [Path(model, size, str(gpus)) for model, size, gpus, _ in cells(recipe)]
     scored = {Path(model, size, str(gpus)) for model, size, _, gpus in cells(recipe)}
-    files = [pretrain / cell / str(seed) / "record.json" for cell in trained for seed in recipe["seeds"]]
-    files += [ranks / model / size / "ranks.csv" for model, size in recipe["compared"]]
-    files += [score / cell / file for cell in sorted(scored) for file in ("scores.csv", "record.json")]
-    files += [baseline / task / "scores.csv" for task in recipe["tasks"]]
+    files = [results / "pretrain" / cell / str(seed) / "record.json" for cell in trained for seed in recipe["seeds"]]
+    files += [results / "ranks" / model / size / "ranks.csv" for model, size in recipe["compared"]]
+    files += [results / "score" / cell / file for cell in sorted(scored) for file in ("scores.csv", "record.json")]
+    files += [results / "baseline" / task / "scores.csv" for task in recipe["tasks"]]
     return [file for file in files if file.is_file()]
 
 
@@ -177,9 +193,7 @@ def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
         for position, (name, value) in enumerate(cell.items()):
             table.insert(position, name, value)
         tables.append(table)
-    if not tables:
-        raise cli.Failure(f"{folder}: no cell of the grid has scores")
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*CELL, *SCORE])
 
 
 def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
@@ -204,7 +218,42 @@ def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
 def baselines(tasks: dict, folder: Path) -> pd.DataFrame:
     """The majority class's scores of all tasks."""
     files = {task: folder / task / "scores.csv" for task in tasks}
-    return pd.concat([pd.read_csv(file).assign(task=task) for task, file in files.items() if file.is_file()])
+    tables = [pd.read_csv(file).assign(task=task) for task, file in files.items() if file.is_file()]
+    return pd.concat(tables) if tables else pd.DataFrame(columns=BASELINE)
+
+
+def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict]:
+    """A row for each attempt at a training, from the records of those that are done and the work folders of others."""
+    for model, size, gpus, scored_at in cells(recipe):
+        for seed in recipe["seeds"]:
+            run = Path(model, size, str(gpus), str(seed))
+            of = {"model": model, "size": size, "gpus": gpus, "pretrain_seed": seed}
+            steps = [("trunk", run, {}), ("pretrain", run, {})]
+            if gpus == scored_at:
+                steps += [("finetune", run / task, {"task": task}) for task in recipe["tasks"]]
+            for step, place, more in steps:
+                made = record.found(results / step / place / "record.json")
+                # Without text there is nothing to share.
+                ranks = 1 if step == "finetune" or size == "0" else gpus
+                about = {"step": step, **of, **more, "ranks": ranks}
+                if made:
+                    *failed, last = made["attempts"]
+                    yield from (about | attempt | {"seconds": seconds(attempt)} for attempt in failed)
+                    # Energy is that of the last attempt, start-up included.
+                    measured = {"seconds": made["wall_seconds"], "joules": made["energy"]["joules"]}
+                    yield about | last | measured | {"device": made["device"]}
+                begun = work.begun(unfinished / step / place)
+                if begun and work.is_held(unfinished / step / place):
+                    begun[-1]["cause"] = RUNNING
+                yield from (about | attempt | {"seconds": seconds(attempt)} for attempt in begun)
+
+
+def seconds(attempt: dict) -> float | None:
+    """How long an attempt took; None for one that was killed and could not say when."""
+    if attempt["ended"] is None:
+        return None
+    began, ended = (datetime.fromisoformat(attempt[name]) for name in ("started", "ended"))
+    return (ended - began).total_seconds()
 
 
 if __name__ == "__main__":

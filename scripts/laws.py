@@ -1,7 +1,7 @@
 """Fit the grid's scaling laws, and say of each what it is good for.
 
     python scripts/laws.py --recipe laws.json --runs runs.csv --curves curves.csv --summary summary.csv \
-        --baselines baselines.csv --packs pack.json ... --table laws.csv --record laws.json
+        --baselines baselines.csv --packs pack.json ... --laws laws.csv --record laws.json
 
 Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
 the loss; of throughput by ranks; and of what a run's own curve says of a longer one. The record holds them all, with
@@ -27,7 +27,7 @@ def main() -> None:
     for table in ("runs", "curves", "summary", "baselines"):
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
-    parser.add_argument("--table", required=True, help="the laws and their verdicts, CSV to write")
+    parser.add_argument("--laws", required=True, help="the laws and their verdicts, CSV to write")
     parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
     args = parser.parse_args()
 
@@ -49,12 +49,12 @@ def main() -> None:
         for law in laws
     ]
     table = pd.DataFrame([*laws, *longer]).reindex(columns=COLUMNS)
-    table.join(pd.DataFrame(parameters)).to_csv(args.table, index=False)
+    table.join(pd.DataFrame(parameters)).to_csv(args.laws, index=False)
     record.write(
         args.record,
         args.recipe,
         [args.runs, args.curves, args.summary, args.baselines, *args.packs],
-        [args.table],
+        [args.laws],
         laws=laws,
         in_run=longer,
         equivalence=ranks,

@@ -1,10 +1,11 @@
 """Write the report: one page with answers, figures, tables, methods and provenance.
 
-    python scripts/report.py --recipe report.json --runs runs.csv --summary summary.csv --laws laws.json \
-        --forecasts forecasts.csv --decisions decisions.json --figures scores.svg loss.svg ... --report report.html \
-        --record report-record.json
+    python scripts/report.py --recipe report.json --runs runs.csv --summary summary.csv --attempts attempts.csv \
+        --laws laws.json --forecasts forecasts.csv --decisions decisions.json --figures scores.svg loss.svg ... \
+        --report report.html --record report-record.json
 
-It opens from disk, asks nothing of the network, and says what cannot be said as well as what can.
+It opens from disk, asks nothing of the network, and says what cannot be said as well as what can. Of a grid that is not
+finished, --states tells which cells are not done and why.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, page, record
+from gridlaw import cli, grid, page, record, spending
 from gridlaw.laws import LAW
-from gridlaw.words import duration, listed, percent, rank_time, short
+from gridlaw.spending import Spending
+from gridlaw.verdicts import DONE
+from gridlaw.words import listed, percent, short
 
-SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Methods", "Provenance"]
+SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 CAPTIONS = {
     "scores": (
         "Task scores against corpus tokens",
@@ -53,43 +56,74 @@ RUNS = [
     "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
+UNKNOWN = "In the folder of the grid, with its configuration files, this makes it again:"
 # A crossover that so many resamples have is told.
 LIKELY = 0.5
 # Of more models than these the page does not compare every two in words.
 FEW_MODELS = 4
+# Names that a sentence lists.
+NAMED = 6
 SUMMARY = ["model", "size", "gpus", "task", "train_set", "split", "metric", "mean", "low", "high", "sd", "n", "note"]
 FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "verdict"]
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for name in ("runs", "summary", "laws", "forecasts", "decisions"):
+    for name in ("runs", "summary", "attempts", "laws", "forecasts", "decisions"):
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}, CSV or JSON")
     parser.add_argument("--figures", type=Path, nargs="+", required=True, help="figures, SVG, in their order")
+    parser.add_argument("--predictions", type=Path, help="what runs of the workflow were predicted to take, JSON lines")
+    parser.add_argument("--states", type=Path, help="states of the cells, JSON; by default all are done")
+    parser.add_argument("--command", help="what makes the page again; by default it is not known")
     parser.add_argument("--report", type=Path, required=True, help="page to write, HTML")
     parser.add_argument("--record", required=True, help="how it was written, JSON to write")
     args = parser.parse_args()
 
     text = {"model": str, "size": str, "train_set": str}
-    runs, summary, forecasts = (pd.read_csv(file, dtype=text) for file in (args.runs, args.summary, args.forecasts))
+    files = args.runs, args.summary, args.attempts, args.forecasts
+    runs, summary, attempts, forecasts = (pd.read_csv(file, dtype=text) for file in files)
     laws, decisions = record.read_json(args.laws), record.read_json(args.decisions)
-    done = runs["status"] == "done"
+    states = record.read_json(args.states) if args.states else finished(runs)
+    matrix = page.matrix(states["cells"])
     html = page.render(
-        title=f"How {listed(args.recipe['models'])} scale",
-        state=f"{done.sum()} of {len(runs)} pre-training runs are done. Written by gridlaw.",
+        title=title(args.recipe["models"]),
+        state=state(matrix["states"]),
         sections=SECTIONS,
         answers={heading: list(dict.fromkeys(said)) for heading, said in answers(laws, decisions).items()},
         figures=[figure(file) for file in args.figures],
         tables=list(tables(runs, summary, forecasts, laws)),
-        cost=cost(runs[done], decisions),
-        grid=state(runs),
+        matrix=matrix,
+        notes=states["notes"],
+        cost=cost(Spending(attempts, args.recipe["cost"]), spending.predictions(args.predictions), states["to_do"]),
         methods=list(methods(args.recipe)),
         provenance=provenance(laws),
-        command="snakemake --cores all results/report.html",
+        again="Where gridlaw is, this makes it again:" if args.command else UNKNOWN,
+        command=args.command or "snakemake --cores all",
     )
     args.report.write_text(html, encoding="utf-8")
-    inputs = [args.runs, args.summary, args.laws, args.forecasts, args.decisions, *args.figures]
+    inputs = [args.runs, args.summary, args.attempts, args.laws, args.forecasts, args.decisions, *args.figures]
     record.write(args.record, args.recipe, inputs, [args.report])
+
+
+def title(models: list[str]) -> str:
+    """What the page is of."""
+    of = listed(models) if len(models) <= FEW_MODELS else f"{len(models)} models"
+    return f"How {of} scale{'s' if len(models) == 1 else ''}"
+
+
+def finished(runs: pd.DataFrame) -> dict:
+    """States of a grid whose cells are all done."""
+    cells = runs[["model", "size", "gpus"]].drop_duplicates().assign(state=DONE)
+    return {"cells": cells.to_dict("records"), "notes": [], "to_do": {}}
+
+
+def state(states: dict[str, int]) -> str:
+    """How far the grid is, by the number of cells in each state."""
+    number = sum(states.values())
+    if states.get(DONE, 0) == number:
+        return "The one cell of the grid is done." if number == 1 else f"All {number} cells of the grid are done."
+    counts = listed([f"{count} {name}" for name, count in states.items()])
+    return f"This grid is not finished. Its {number} cells: {counts}. What follows is said from what is there."
 
 
 def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
@@ -118,11 +152,16 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
         model += [one["verdict"] + of for one in (*crossing, *group["budgets"])]
         hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
     model += [f"By the average over tasks: {words}" for words in compared(decisions["averages"])]
-    unsaid += [f"{listed(names)}: {reason}" for reason, names in reasons.items()]
+    unsaid += [f"{few(names)}: {reason}" for reason, names in reasons.items()]
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
-    unsaid += [f"Left out of every law, because {why}: {listed(names)}." for why, names in by_reason.items()]
+    unsaid += [f"Left out of every law, because {why}: {few(names)}." for why, names in by_reason.items()]
     return found
+
+
+def few(names: list[str]) -> str:
+    """Names as a sentence lists them, the first of many."""
+    return listed(names if len(names) <= NAMED else [*names[:NAMED], f"{len(names) - NAMED} more"])
 
 
 def compared(pairs: list[dict]) -> Iterator[str]:
@@ -153,7 +192,8 @@ def compared(pairs: list[dict]) -> Iterator[str]:
 def figure(file: Path) -> dict[str, str]:
     """A figure of the page."""
     title, caption = CAPTIONS[file.stem]
-    return {"title": title, "caption": caption, "source": page.source(file.read_bytes(), "image/svg+xml")}
+    source = page.source(file.read_bytes(), "image/svg+xml")
+    return {"name": file.stem, "title": title, "caption": caption, "source": source}
 
 
 def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict) -> Iterator[dict]:
@@ -166,30 +206,15 @@ def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, l
     yield page.table("runs", "Pre-training runs", "One a row.", runs[RUNS].dropna(axis=1, how="all"))
 
 
-def cost(runs: pd.DataFrame, decisions: dict) -> str:
-    """What the grid took."""
-    spent, jobs = rank_time(decisions["spent_rank_hours"]), duration(runs["wall_seconds"].sum())
-    words = f"Pre-training took {spent} within {jobs} of jobs, start-up and evaluation included."
-    if runs["schedule"].eq("trunk").any():
-        words = f"Each on its own, the runs would take {spent}; sizes of a model share a trunk, and took less."
-    again = runs["attempts"] > 1
-    if again.any():
-        words += (
-            f" {again.sum()} of {len(runs)} runs took more than one attempt, {int(runs['attempts'].max())} at most."
-        )
-    joules = runs["joules"].sum()
-    return words + (f" It used {joules / 3.6e6:.2g} kWh." if joules else "")
-
-
-def state(runs: pd.DataFrame) -> dict:
-    """Which runs are done: a row a model, a column a size and a number of gpus."""
-    places = runs[["size", "gpus"]].drop_duplicates()
-    places = sorted(places.itertuples(index=False), key=lambda place: (grid.size_order(place.size), place.gpus))
-    rows = {}
-    for model, own in runs.groupby("model", sort=False):
-        cells = [own[(own["size"] == place.size) & (own["gpus"] == place.gpus)]["status"] for place in places]
-        rows[model] = [f"{(cell == 'done').sum()} of {len(cell)}" if len(cell) else "" for cell in cells]
-    return {"columns": [f"{place.size}, {place.gpus}" for place in places], "rows": rows}
+def cost(spent: Spending, predictions: list[dict], to_do: dict[str, str]) -> dict:
+    """What the grid took, what it was predicted to take, and what would finish it."""
+    compared = spent.compared(predictions)
+    tables = [page.table("spent", "What trainings took", "Failed and interrupted attempts are in it.", spent.table())]
+    if len(compared):
+        caption = "A row for each run of the workflow that trained something; it was predicted when the run began."
+        tables.append(page.table("predicted", "Predicted and taken", caption, compared))
+    ahead = [f"To finish the grid: {'; '.join(to_do.values())}."] if to_do else []
+    return {"sentences": [*spent.words(), *ahead], "tables": tables}
 
 
 def methods(recipe: dict) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from gridlaw import cost
-from gridlaw.steps import Step
+from gridlaw.steps import TRAININGS, Step
 from gridlaw.words import amount, duration, size
 
 
@@ -53,6 +53,19 @@ def counted(rates: cost.Rates, steps: Collection[Step]) -> str:
 def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
     """What running some steps takes: texts, by what they are of."""
     return dict(_bill(rates, rates.of(steps), limits))
+
+
+def predicted(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict:
+    """The same in numbers, for whoever compares them with what it took: `trainings`, and low, middle and high of
+    `rank_seconds`, `seconds` and `joules`."""
+    estimate = rates.of(steps)
+    return {
+        "trainings": sum(step.rule in TRAININGS for step in steps),
+        "measured": rates.measured,
+        "rank_seconds": estimate.rank_seconds,
+        "seconds": limits.makespan(estimate),
+        "joules": estimate.joules,
+    }
 
 
 def _bill(rates: cost.Rates, estimate: cost.Cost, limits: Limits) -> Iterator[tuple[str, str]]:

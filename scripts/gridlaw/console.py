@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from gridlaw import config, grid
 from gridlaw.cli import Failure
 from gridlaw.grid import Cell
+from gridlaw.steps import SCRIPTS
 
 # Stands for every value of an axis.
 ANY = "all"
@@ -49,6 +52,31 @@ def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
         return config.load(overlays, absent)
     except ValueError as mistakes:
         sys.exit(str(mistakes))
+
+
+def command(overlays: Iterable[str | Path], directory: str | Path, settings: Iterable[str] = ()) -> str:
+    """The command that runs a grid, typed where gridlaw is.
+
+    Args:
+        overlays: files given with `--configfile`.
+        directory: the grid's folder.
+        settings: given with `--config`, as they were.
+    """
+    home = SCRIPTS.parent
+
+    def named(path: str | Path) -> str:
+        path = Path(path).absolute()
+        return str(path.relative_to(home) if path.is_relative_to(home) else path)
+
+    parts = ["snakemake", "--cores", "all"]
+    options = {
+        "--configfile": [named(file) for file in overlays],
+        "--directory": [] if Path(directory).resolve() == home else [named(directory)],
+        "--config": list(settings),
+    }
+    for option, values in options.items():
+        parts += [option, *values] if values else []
+    return shlex.join(parts)
 
 
 def cells(args: argparse.Namespace, whole: dict) -> list[Cell]:

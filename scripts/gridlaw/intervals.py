@@ -32,7 +32,7 @@ def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[
         | group[[*averaged]].mean().to_dict()
         for names, group in table.groupby(keys, sort=False, dropna=False)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "sd", "n", *averaged])
 
 
 def summarise_pooled(table: pd.DataFrame, keys: list[str], value: str, level: float = 0.95) -> pd.DataFrame:

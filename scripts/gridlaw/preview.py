@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -13,7 +16,7 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridlaw import provenance
-from gridlaw.bill import Limits, bill, counted
+from gridlaw.bill import Limits, bill, counted, predicted
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
 from gridlaw.steps import Step
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from snakemake.jobs import Reason
     from snakemake.workflow import Workflow
 
+# A line for each run of the workflow that trains something.
+PREDICTIONS = Path("logs/predictions.jsonl")
 # What Snakemake advises where a change did no harm, which helps against that of a command only.
 ADVICE = "wipe its metadata"
 OURS = (
@@ -84,6 +89,7 @@ class Preview(logging.Handler):
             rates = self._rates()
             about = bill(rates, planned, self._limits())
             yield f"{counted(rates, planned)}: {about['time']}; snakemake -n shows the grid"
+            _note(predicted(rates, planned, self._limits()))
 
     def _rates(self) -> Rates:
         return Rates(self._verdicts, remote=self._workflow.nodes is not None)
@@ -100,6 +106,14 @@ class Preview(logging.Handler):
         if self._workflow.nodes is not None:
             return Limits(jobs=self._workflow.nodes, gpus=gpus)
         return Limits(cores=self._workflow._cores, gpus=gpus)
+
+
+def _note(prediction: dict) -> None:
+    """Keep what a run was predicted to take, for the report to compare with what it took."""
+    if prediction["trainings"]:
+        PREDICTIONS.parent.mkdir(exist_ok=True)
+        with PREDICTIONS.open("a") as stream:
+            stream.write(json.dumps({"begun": datetime.now(UTC).isoformat(timespec="seconds"), **prediction}) + "\n")
 
 
 def _words(step: Step, reason: Reason) -> str:

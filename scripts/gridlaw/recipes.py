@@ -225,7 +225,7 @@ def figure_throughput(config: dict) -> dict:
 
 
 def report(config: dict) -> dict:
-    """What its paragraphs on methods tell."""
+    """What its paragraphs on methods tell, and prices."""
     told = {
         "pretrain": ("passes", "mask_rate", "batch_size", "learning_rate", "weight_decay", "adam_beta2", "decay_shape",
                      "decay_ratio"),
@@ -235,4 +235,7 @@ def report(config: dict) -> dict:
     sections = {name: {key: config[name][key] for key in keys} for name, keys in told.items()}
     sections["pretrain"]["warmup_tokens"] = grid.parse_size(config["pretrain"]["warmup_tokens"])
     seeds = {name: sorted(values) for name, values in config["seeds"].items()}
-    return {name: config[name] for name in ("models", "tasks", "corpus")} | {"seeds": seeds} | sections
+    known = ("price_per_gpu_hour", "price_per_kwh", "watts_per_gpu")
+    prices = {name: config["cost"].get(name, 0) for name in known} | {"currency": config["cost"]["currency"]}
+    whole = {name: config[name] for name in ("models", "tasks", "corpus")}
+    return whole | {"seeds": seeds, "cost": prices} | sections

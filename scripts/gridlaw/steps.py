@@ -20,7 +20,7 @@ OF_A_CELL = (*TRAININGS, "score")
 # Steps whose results are in resources/.
 RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
-TABLES = ("runs", "curves", "scores", "summary", "baselines")
+TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
 FIGURES = ("scores", "loss", "laws", "front", "throughput")
 FILES = {
     "aggregate": [
@@ -261,8 +261,8 @@ class _Inputs:
         return ["results/runs.csv"]
 
     def report(self) -> list[str]:
-        tables = [f"results/{name}" for name in ("runs.csv", "summary.csv", "laws.json", "forecasts.csv")]
-        return [*tables, "results/decisions.json", *(f"results/figures/{name}.svg" for name in FIGURES)]
+        names = ("runs.csv", "summary.csv", "attempts.csv", "laws.json", "forecasts.csv", "decisions.json")
+        return [*(f"results/{name}" for name in names), *(f"results/figures/{name}.svg" for name in FIGURES)]
 
 
 @cache
