@@ -85,6 +85,8 @@ def main() -> None:
     laws, decisions = record.read_json(args.laws), record.read_json(args.decisions)
     states = record.read_json(args.states) if args.states else finished(runs)
     matrix = page.matrix(states["cells"])
+    # Where the report alone is to be made, cells are not what it waits for.
+    ahead = states["to_do"] if matrix["states"].keys() - {DONE} else {}
     html = page.render(
         title=title(args.recipe["models"]),
         state=state(matrix["states"]),
@@ -94,7 +96,7 @@ def main() -> None:
         tables=list(tables(runs, summary, forecasts, laws)),
         matrix=matrix,
         notes=states["notes"],
-        cost=cost(Spending(attempts, args.recipe["cost"]), spending.predictions(args.predictions), states["to_do"]),
+        cost=cost(Spending(attempts, args.recipe["cost"]), spending.predictions(args.predictions), ahead),
         methods=list(methods(args.recipe)),
         provenance=provenance(laws),
         again="Where gridlaw is, this makes it again:" if args.command else UNKNOWN,
@@ -232,10 +234,10 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {percent(pretrain['decay_ratio'])} of a run; single models may differ, as the records say."
     )
     yield (
-        f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']} words, that were set"
+        f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']:,} words, that were set"
         f" aside first. Each model was fine-tuned on {listed(recipe['tasks'])} for {finetune['epochs']} epochs with"
-        f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. There are"
-        f" {len(seeds['pretrain'])} seeds of pre-training and {len(seeds['finetune'])} of fine-tuning."
+        f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
+        f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."
     )
     yield (
         "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and judged by forecasts of"
@@ -249,8 +251,9 @@ def provenance(laws: dict) -> str:
     """Where the numbers come from."""
     environment = laws["environment"]
     packages = [f"{name} {environment[name]}" for name in ("torch", "transformers", "datasets") if name in environment]
+    when = laws["started"].replace("T", " ").replace("+00:00", " UTC")
     return (
-        f"Laws were fitted {laws['started']} on {laws['host']} with Python {environment['python']},"
+        f"Laws were fitted {when} on {laws['host']} with Python {environment['python']},"
         f" {', '.join(packages)}. Beside every result lies its record: recipe, digests of code and inputs, environment,"
         " hardware, time and attempts."
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from gridlaw import cost
 from gridlaw.steps import TRAININGS, Step
 from gridlaw.words import amount, duration, size
+
+# What runs of the workflow were predicted to take: a line of JSON for each that trains something.
+PREDICTIONS = Path("logs/predictions.jsonl")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from gridlaw import grid
 from gridlaw.terminal import PARTLY
@@ -59,12 +60,12 @@ table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .8
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { white-space: nowrap; }
 td.l { white-space: normal; min-width: 20rem; }
-td.n { text-align: right; }
+.n { text-align: right; }
 thead th { position: sticky; top: 0; background: var(--raised); white-space: nowrap; z-index: 1; }
 th button { all: unset; cursor: pointer; font-weight: 600; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
-pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; white-space: pre-wrap; }
+pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overflow-x: auto; }
 .grid { width: auto; }
 .grid th { position: sticky; background: var(--raised); font-weight: 600; }
 .grid tbody th { left: 0; }
@@ -81,9 +82,11 @@ pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; white-
 @media print { @page { margin: 12mm; } body { max-width: none; padding: 0; font-size: 10pt; }
   :root { color-scheme: light; } nav, .download, .screen { display: none; } .paper { display: block; }
   .scroll { max-height: none; overflow: visible; border: 0; } thead th, .grid th { position: static; }
-  table { font-size: 7pt; } td, thead th, td.l { white-space: normal; min-width: 0; padding: .15rem .3rem;
+  pre { white-space: pre-wrap; } table { font-size: 7pt; }
+  td, thead th, td.l { white-space: normal; min-width: 0; padding: .15rem .3rem;
   overflow-wrap: anywhere; } tbody tr:nth-child(n+31) { display: none; } .grid tbody tr { display: table-row; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .grid { font-size: 6pt; } .grid td, .grid th { padding: .1rem; min-width: 0; }
   .grid td, .legend b { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 </style>
 </head>
@@ -106,7 +109,7 @@ table.count }} rows; the CSV has all.</span>{% endif %}
 {% if table.count > 30 %}<span class="paper">Printed are the first 30 of {{ table.count }} rows.</span>{% endif %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="{{ table.title }}"><table class="sortable">
 <thead><tr>{% for column in table.columns
-%}<th scope="col"><button type="button">{{ column }}</button>{% endfor %}</thead>
+%}<th scope="col"{{ column.attributes }}><button type="button">{{ column.text }}</button>{% endfor %}</thead>
 <tbody>
 {% for row in table.rows %}<tr>{% for cell in row %}<td{{ cell.attributes }}>{{ cell.text }}{% endfor %}
 
@@ -198,7 +201,7 @@ def table(name: str, title: str, caption: str, data: pd.DataFrame) -> dict:
         "name": name,
         "title": title,
         "caption": caption,
-        "columns": [str(column).replace("_", " ") for column in data],
+        "columns": [_head(column, data[column]) for column in data],
         "rows": [list(map(_cell, data, row)) for row in data.head(SHOWN).itertuples(index=False)],
         "count": len(data),
         "source": source(data.to_csv(index=False).encode(), "text/csv;charset=utf-8"),
@@ -233,6 +236,12 @@ def _mark(cell: dict | None) -> dict | None:
         return None
     whole = cell["state"] in (DONE, NEW)
     return {"state": cell["state"], "part": "" if whole else f"{cell['done']}/{cell['total']}"}
+
+
+def _head(column: object, values: pd.Series) -> dict:
+    """A column's head, which stands over its numbers."""
+    numbers = is_numeric_dtype(values) and not is_bool_dtype(values)
+    return {"text": str(column).replace("_", " "), "attributes": Markup(" class=n" * numbers)}
 
 
 def _cell(column: str, value: object) -> dict:

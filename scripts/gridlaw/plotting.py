@@ -122,6 +122,10 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
     axes.set_xscale("log")
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.minorticks_off()
+    if len(ticks) == 1:
+        # Of one place there is no range that limits could come from.
+        (place,) = ticks
+        axes.set_xlim(place / 2, place * 2)
     axes.set_xlabel("corpus tokens")
     return zero
 

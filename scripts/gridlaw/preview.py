@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
@@ -16,7 +15,7 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridlaw import provenance
-from gridlaw.bill import Limits, bill, counted, predicted
+from gridlaw.bill import PREDICTIONS, Limits, bill, counted, predicted
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
 from gridlaw.steps import Step
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from snakemake.jobs import Reason
     from snakemake.workflow import Workflow
 
-# A line for each run of the workflow that trains something.
-PREDICTIONS = Path("logs/predictions.jsonl")
 # What Snakemake advises where a change did no harm, which helps against that of a command only.
 ADVICE = "wipe its metadata"
 OURS = (

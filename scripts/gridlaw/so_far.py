@@ -6,30 +6,34 @@ none of it is a result of the workflow, so that the next run which comes to its 
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from gridlaw import recipes, record
-from gridlaw.bill import Limits, bill, counted
+from gridlaw.bill import PREDICTIONS, Limits, bill, counted
 from gridlaw.cli import Failure
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
 from gridlaw.steps import FILES, RULES, Step
 from gridlaw.terminal import Terminal
-from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw.verdicts import DONE, Verdicts, causes, to_run
 
 FOLDER = Path("results/so_far")
 STATES = FOLDER / "states.json"
 REPORT, RECORD = map(Path, FILES["report"])
+PROCESSES = 4
 # After a failure nobody is to wait for longer.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def write(config: dict, command: str, patience: float | None = None, publish: bool = True) -> Path:
@@ -48,20 +52,12 @@ def write(config: dict, command: str, patience: float | None = None, publish: bo
         Failure: nothing can be reported yet, it took too long, or one of the programs failed.
     """
     verdicts = Verdicts(config)
-    due = to_run(verdicts)
     report = verdicts.steps.of(str(RECORD))
-    if report not in due:
+    if report not in to_run(verdicts):
         return REPORT
     FOLDER.mkdir(parents=True, exist_ok=True)
-    record.write_json(STATES, states(Overview(verdicts, due, causes(verdicts, due, {})), Rates(verdicts)))
-    end = None if patience is None else time.monotonic() + patience
-    done: set[Step] = set()
-    waiting = dict.fromkeys(_needed(report))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while waiting:
-            ready = [step for step in waiting if done.issuperset(_analysis(step))]
-            done.update(pool.map(lambda step: _run(step, command, end), ready))
-            waiting = dict.fromkeys(step for step in waiting if step not in done)
+    record.write_json(STATES, describe(verdicts))
+    _analyse(report, command, patience)
     page = place(str(REPORT))
     if not publish:
         return page
@@ -76,28 +72,30 @@ def after_failure(config: dict, command: str) -> None:
     """Write the report of what is there when a run has failed; whatever goes wrong here is a line, and no more."""
     print("\nwriting a report of what is there (Ctrl-C leaves it)", file=sys.stderr, flush=True)
     try:
-        said = f"report of what is there: {write(config, command, PATIENCE_SECONDS)}"
+        said = f"report: {write(config, command, PATIENCE_SECONDS)}"
     except KeyboardInterrupt:
-        said = "no report of what is there: interrupted"
+        said = "no report: interrupted"
     except Exception as error:
         why = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
-        said = f"no report of what is there: {why}; python scripts/so_far.py tries again"
+        said = f"no report: {why}; python scripts/so_far.py tries again"
     print(said, file=sys.stderr, flush=True)
 
 
-def states(overview: Overview, rates: Rates) -> dict:
+def describe(verdicts: Verdicts) -> dict:
     """What is true of each cell, what is known of those that are not done, and what would finish them.
 
     Returns:
         `cells`, `notes` in the words of the preview, and `to_do`: texts by what they are of.
     """
+    due, rates = to_run(verdicts), Rates(verdicts)
+    overview = Overview(verdicts, due, causes(verdicts, due, {}))
     cells = [
-        {**cell._asdict(), "state": tally.state, "done": tally.states["done"], "total": tally.total}
+        {**cell._asdict(), "state": tally.state, "done": tally.states[DONE], "total": tally.total}
         for cell, tally in overview.tallies.items()
     ]
     line = Terminal(width=10**6)
     notes = [*overview.reasons(line), *overview.unfinished(line)]
-    to_do = {"to run": counted(rates, overview.due), **bill(rates, overview.due, Limits())}
+    to_do = {"to run": counted(rates, due), **bill(rates, due, Limits())}
     return {"cells": cells, "notes": notes, "to_do": to_do}
 
 
@@ -142,19 +140,50 @@ def _needed(step: Step) -> Iterator[Step]:
     yield step
 
 
-def _run(step: Step, command: str, end: float | None) -> Step:
-    """Run a step's program on what is there; gives the step."""
-    more = {"states": [str(STATES)], "command": [command]} if step.rule == "report" else {}
+def _analyse(report: Step, command: str, patience: float | None) -> None:
+    """Run the programs that the report comes of, each when those before it have ended."""
+    end = None if patience is None else time.monotonic() + patience
+    waiting = dict.fromkeys(_needed(report))
+    # A process takes several programs, for to import what they need takes longer than most of them.
+    with multiprocessing.get_context("spawn").Pool(min(PROCESSES, os.cpu_count()), _let_parent_end) as pool:
+        while waiting:
+            ready = [step for step in waiting if waiting.keys().isdisjoint(_analysis(step))]
+            running = [pool.apply_async(run, (step.rule, line(step, command))) for step in ready]
+            for one in running:
+                try:
+                    failure = one.get(None if end is None else max(0.0, end - time.monotonic()))
+                except multiprocessing.TimeoutError as error:
+                    raise Failure("it takes too long") from error
+                if failure:
+                    raise Failure(failure)
+            for step in ready:
+                del waiting[step]
+
+
+def line(step: Step, command: str) -> list[str]:
+    """The command line of a step's program."""
+    of_report = {"states": [str(STATES)], "predictions": [str(PREDICTIONS)], "command": [command]}
+    more = of_report if step.rule == "report" else {}
     options = [part for name, values in (arguments(step) | more).items() for part in (f"--{name}", *values)]
-    line = [sys.executable, str(step.program), "--recipe", recipes.canonical(step.recipe), *options]
-    log = FOLDER / f"{step.rule}.log"
-    patience = None if end is None else max(0.0, end - time.monotonic())
+    return [str(step.program), "--recipe", recipes.canonical(step.recipe), *options]
+
+
+def _let_parent_end() -> None:
+    """At Ctrl-C the parent ends its processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run(rule: str, line: list[str]) -> str | None:
+    """Run a rule's program in this process; gives why it failed, if it did."""
+    log = FOLDER / f"{rule}.log"
+    sys.argv = line
     try:
-        with log.open("w") as stream:
-            subprocess.run(line, check=True, stdout=stream, stderr=stream, timeout=patience)
-    except subprocess.TimeoutExpired as error:
-        raise Failure("it takes too long") from error
-    except subprocess.CalledProcessError as error:
-        *_, said = log.read_text().splitlines() or [f"exit status {error.returncode}"]
-        raise Failure(said.removeprefix("error: ") if said.startswith("error: ") else f"{said}; see {log}") from error
-    return step
+        with log.open("w") as stream, redirect_stdout(stream), redirect_stderr(stream):
+            importlib.import_module(rule).main()
+    except Failure as failure:
+        return str(failure)
+    except Exception as error:
+        with log.open("a") as stream:
+            traceback.print_exc(file=stream)
+        return f"{rule}: {type(error).__name__}: {error}; see {log}"
+    return None

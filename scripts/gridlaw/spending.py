@@ -47,7 +47,7 @@ class Spending:
         kwh, money = tried["kwh"].sum(), self._money(tried)
         if kwh:
             known = "" if tried["kwh"].notna().all() else ", as far as it was measured"
-            yield f"They used {amount(kwh)} kWh{known}."
+            yield f"They used {f'{amount(kwh)} kWh' if kwh >= 0.1 else f'{amount(1000 * kwh)} Wh'}{known}."
         if money:
             yield f"At the prices of the configuration that is {amount(money)} {self._prices['currency']}."
         failed = tried[tried["failed"]]

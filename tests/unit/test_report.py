@@ -1,13 +1,15 @@
 """What the report says, and how its page holds it."""
 
 import base64
+import json
 import re
 
 import numpy as np
 import pandas as pd
 import report
 
-from gridlaw import page
+from gridlaw import page, spending
+from gridlaw.spending import Spending
 
 
 def pair(a, b, size, better=None, seeds=2):
@@ -58,14 +60,119 @@ def test_each_reason_is_told_once():
 def test_a_table_is_whole_and_its_text_is_escaped():
     data = pd.DataFrame({"name": ["<b>&", None], "value_of": [0.123456, np.nan], "count": [1200000, 3]})
     table = page.table("data", "Data", "All.", data)
-    assert table["columns"] == ["name", "value of", "count"]
+    assert [head["text"] for head in table["columns"]] == ["name", "value of", "count"]
     assert [cell["text"] for cell in table["rows"][0]] == ["<b>&", "0.1235", "1,200,000"]
     assert [cell["text"] for cell in table["rows"][1]] == ["", "", "3"]
     csv = base64.b64decode(table["source"].partition(",")[2]).decode()
     assert csv == data.to_csv(index=False)
     parts = {"title": "A <grid>", "state": "", "sections": [], "answers": {}, "figures": [], "tables": [table]}
-    parts |= {"cost": "", "grid": {"columns": [], "rows": {}}, "methods": [], "provenance": "", "command": ""}
-    html = page.render(**parts)
+    parts |= {"cost": {"sentences": [], "tables": []}, "matrix": page.matrix([]), "notes": [], "methods": []}
+    html = page.render(**parts, provenance="", again="", command="")
     assert "&lt;b&gt;&amp;" in html
     assert "<title>A &lt;grid&gt;</title>" in html
     assert not re.search(r'(src|href)="http', html)
+
+
+def test_of_long_tables_a_part_is_shown(monkeypatch):
+    monkeypatch.setattr(page, "SHOWN", 2)
+    table = page.table(
+        "data", "Data", "All.", pd.DataFrame({"size": ["1M", "64k", "all"], "name": ["é", 'a "b", c', ""]})
+    )
+    assert len(table["rows"]) == 2
+    assert table["count"] == 3
+    assert base64.b64decode(table["source"].partition(",")[2]).decode() == 'size,name\n1M,é\n64k,"a ""b"", c"\nall,\n'
+    assert [row[0]["attributes"] for row in table["rows"]] == [" data-v=1e+06", " data-v=64000"]
+
+
+def test_matrix_of_a_grid_with_gaps():
+    def cell(model, size, gpus, state, done=0, total=5):
+        return {"model": model, "size": size, "gpus": gpus, "state": state, "done": done, "total": total}
+
+    cells = [
+        cell("b", "1M", 1, "failed", 2),
+        cell("b", "64k", 1, "done", 5),
+        cell("a", "1M", 1, "new"),
+        cell("a", "1M", 2, "stale", 4),
+    ]
+    found = page.matrix(cells)
+    assert found["sizes"] == [("64k", 1), ("1M", 2)]
+    assert found["gpus"] == [1, 1, 2]
+    assert found["rows"] == {
+        "b": [{"state": "done", "part": ""}, {"state": "failed", "part": "2/5"}, None],
+        "a": [None, {"state": "new", "part": ""}, {"state": "stale", "part": "4/5"}],
+    }
+    assert found["states"] == {"done": 1, "new": 1, "stale": 1, "failed": 1}
+    assert page.matrix(cells[:1])["gpus"] == []
+
+
+def test_the_state_comes_first():
+    assert report.state({"done": 1}) == "The one cell of the grid is done."
+    assert report.state({"done": 12}) == "All 12 cells of the grid are done."
+    assert "Its 12 cells: 9 done, 2 new and 1 failed." in report.state({"done": 9, "new": 2, "failed": 1})
+    assert [report.title(list(names)) for names in ("a", "ab", "abcde")] == [
+        "How a scales", "How a and b scale", "How 5 models scale",
+    ]  # fmt: skip
+    assert report.few(list("abcdefgh")) == "a, b, c, d, e, f and 2 more"
+
+
+PRICES = {"price_per_gpu_hour": 2, "price_per_kwh": 0.5, "watts_per_gpu": 0, "currency": "EUR"}
+
+
+def attempt(step, seed, cause, seconds, ranks=1, joules=None, started="2026-11-20T10:00:00+00:00"):
+    ended = None if seconds is None else "2026-11-20T11:00:00+00:00"
+    return {
+        "step": step, "model": "a", "size": "8k", "gpus": ranks, "pretrain_seed": seed, "task": None, "ranks": ranks, "cause": cause,
+        "started": started, "ended": ended, "seconds": seconds, "joules": joules,
+    }  # fmt: skip
+
+
+def test_what_trainings_took():
+    attempts = pd.DataFrame(
+        [
+            attempt("pretrain", 1, "exit status 1", 1800, ranks=2),
+            attempt("pretrain", 1, "killed", None, ranks=2),
+            attempt("pretrain", 1, "finished", 3600, ranks=2, joules=7.2e6),
+            attempt("pretrain", 2, "running", None, ranks=2),
+            attempt("finetune", 1, "finished", 1800),
+        ]
+    )
+    spent = Spending(attempts, PRICES)
+    assert list(spent.words()) == [
+        "Trainings took 3.5 rank-hours: 3 rank-hours of pre-training and 30 rank-minutes of fine-tuning.",
+        "They used 2 kWh, as far as it was measured.",
+        "At the prices of the configuration that is 8 EUR.",
+        "Attempts that did not come to their end: 2, which held ranks for 1 rank-hour; how long 1 of them took is not known, they were killed.",
+    ]
+    rows = spent.table().set_index("what").to_dict("index")
+    assert rows["pre-training"] == {
+        "trainings": 2, "attempts": 4, "not finished": 2, "rank-hours": 3.0, "rank-hours not finished": 1.0, "kWh": 2.0, "EUR": 7.0,
+    }  # fmt: skip
+    watts = Spending(attempts, PRICES | {"watts_per_gpu": 1000})
+    assert "They used 3.5 kWh, as far as it was measured." in list(watts.words())
+    assert list(Spending(attempts[:0], PRICES).words()) == ["None trained."]
+
+
+def test_predicted_beside_taken(tmp_path):
+    attempts = pd.DataFrame(
+        [
+            attempt("pretrain", 1, "finished", 3600),
+            attempt("pretrain", 2, "finished", 1800, started="2026-11-20T10:30:00+00:00"),
+        ]
+    )
+    one = {
+        "begun": "2026-11-20T09:59:00+00:00",
+        "trainings": 3,
+        "measured": 0,
+        "rank_seconds": [1800, 3600, 7200],
+        "seconds": [60, 60, 60],
+    }
+    file = tmp_path / "predictions.jsonl"
+    file.write_text(
+        "\n".join(json.dumps(one | {"begun": f"2026-11-20T{time}:00+00:00"}) for time in ("09:59", "10:15", "12:00"))
+    )
+    found = Spending(attempts, PRICES).compared(spending.predictions(file))
+    assert found["compute taken"].tolist() == ["1 rank-hour", "30 rank-minutes"]
+    assert found["compute predicted"].tolist() == ["1 rank-hour (30 rank-minutes to 2 rank-hours)"] * 2
+    assert found["finished"].tolist() == [1, 1]
+    assert found["time taken"].tolist() == ["61 min", "45 min"]
+    assert spending.predictions(tmp_path / "none") == []

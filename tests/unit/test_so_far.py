@@ -1,0 +1,123 @@
+"""The report of a grid that is not finished: what runs it, and what it leaves alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+import synthetic
+from conftest import ROOT, finish
+
+from gridlaw import console, record, so_far
+from gridlaw.cli import Failure
+from gridlaw.steps import FILES, Steps
+from gridlaw.verdicts import Verdicts
+
+GRID = {
+    "models": ["tiny"], "sizes": ["8k", "32k"], "gpus": [1, 2], "tasks": ["sentiment"], "seeds": {"pretrain": [1], "finetune": [1]},
+    "exclude": [{"gpus": 2, "size": "8k"}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return synthetic.write(GRID)
+
+
+def test_programs_get_the_options_that_rules_give_them(grid):
+    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    steps = {step.rule: step for step in Steps(grid) if step.rule in FILES}
+    own = {"report": {"states"}}
+    for rule, step in steps.items():
+        shell = re.search(rf"^rule {rule}:.*?shell:(.*?)(?=^rule|\Z)", rules, re.M | re.S)[1]
+        given = set(re.findall(r"--(\w+)", " ".join(map(str, so_far.line(step, "snakemake")))))
+        assert given - own.get(rule, set()) == set(re.findall(r"--(\w+)", shell)), rule
+
+
+def test_everything_is_written_in_a_folder_of_its_own(grid):
+    for step in Steps(grid):
+        if step.rule in FILES:
+            written = [
+                Path(file) for name, files in so_far.arguments(step).items() for file in files if name == "record"
+            ]
+            assert [so_far.FOLDER in file.parents for file in written] == [True]
+    assert so_far.place("results/figures/loss.svg") == Path("results/so_far/figures/loss.svg")
+    assert so_far.place("resources/pack/toy/wordpiece/manifest.json") == Path(
+        "resources/pack/toy/wordpiece/manifest.json"
+    )
+
+
+def test_a_whole_report_is_left_alone(grid):
+    for step in Steps(grid):
+        if step.rule in FILES:
+            finish(step)
+    before = so_far.REPORT.read_text()
+    assert so_far.write(grid, "snakemake") == so_far.REPORT
+    assert so_far.REPORT.read_text() == before
+    assert so_far.RECORD.exists()
+    assert not so_far.FOLDER.exists()
+
+
+def test_nothing_to_report_yet(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    config = synthetic.write(GRID, lambda step: step.rule == "pretrain")
+    with pytest.raises(Failure, match="nothing is pre-trained yet"):
+        so_far.write(config, "snakemake")
+    assert not so_far.REPORT.exists()
+    so_far.after_failure(config, "snakemake")
+    assert "no report: results: nothing is pre-trained yet; python scripts/so_far.py" in capfd.readouterr().err
+
+
+def test_it_takes_no_longer_than_it_may(grid):
+    so_far.REPORT.write_text("the page before")
+    with pytest.raises(Failure, match="too long"):
+        so_far.write(grid, "snakemake", patience=0)
+    assert so_far.REPORT.read_text() == "the page before"
+
+
+def test_states(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = synthetic.write(GRID, lambda step: step.rule in ("finetune", "score") and "32k" in step.wildcards.values())
+    log = tmp_path / "logs/finetune/tiny/32k/1/1/sentiment.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: the disk is full")
+    found = so_far.describe(Verdicts(config))
+    assert [(cell["size"], cell["gpus"], cell["state"], cell["done"], cell["total"]) for cell in found["cells"]] == [
+        ("8k", 1, "done", 3, 3), ("32k", 1, "failed", 1, 3), ("32k", 2, "done", 1, 1),
+    ]  # fmt: skip
+    assert found["notes"] == ["✗ failed: finetune tiny 32k 1 1 sentiment: the disk is full"]
+    assert found["to_do"]["to run"].startswith("1 fine-tuning, ")
+
+
+def test_the_command_that_makes_it_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert console.command([], ROOT) == "snakemake --cores all"
+    overlays = [ROOT / "grids/novels.yaml", "my grid.yaml"]
+    assert console.command(overlays, ".", ["tasks=[mrpc]"]) == (
+        f"snakemake --cores all --configfile grids/novels.yaml '{tmp_path}/my grid.yaml' --directory {tmp_path} --config 'tasks=[mrpc]'"
+    )
+
+
+RELEASED = {
+    "sizes": [0],
+    "corpus": None,
+    "models": ["released"],
+    "catalogue": {"models": {"released": {"pretrained": "a/b", "revision": "main"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "left_out"),
+    [({"sizes": ["8k"]}, ("finetune", "score", "baseline")), (RELEASED, ())],
+    ids=["pre-trained and no more", "no corpus"],
+)
+def test_little_is_reported(tmp_path, monkeypatch, overlay, left_out):
+    monkeypatch.chdir(tmp_path)
+    config = synthetic.write(GRID | {"gpus": [1], "exclude": []} | overlay, lambda step: step.rule in left_out)
+    record.write_json(so_far.RECORD, {"of": "an earlier grid"})
+    assert so_far.write(config, "snakemake --cores all") == so_far.REPORT
+    page = so_far.REPORT.read_text()
+    assert ("This grid is not finished. Its 1 cells: 1 partly done." in page) == bool(left_out)
+    assert "snakemake --cores all" in page
+    assert not so_far.RECORD.exists(), "without its record it counts as not made"
+    assert [path.name for path in tmp_path.glob("results/.*")] == [], "nothing is left beside it"
