@@ -44,9 +44,12 @@ def main() -> None:
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
         by_panel = summary.set_index(["task", "metric", "split"]).sort_index()
         for panel, ax in zip(panels, axes, strict=False):
-            # In a list, or a single row would be no table.
-            table = by_panel.loc[[panel]]
-            draw(ax, table, models, panel == AVERAGE)
+            if panel in by_panel.index:
+                # In a list, or a single row would be no table.
+                draw(ax, by_panel.loc[[panel]], models, panel == AVERAGE)
+            else:
+                ax.text(0.5, 0.5, "nothing scored yet", ha="center", transform=ax.transAxes)
+                ax.set_xticks([])
             ax.set_title(panel[0])
             ax.set_ylabel(NAMES.get(panel[1], panel[1].replace("_", " ")))
             if panel in baselines.index:
@@ -55,8 +58,8 @@ def main() -> None:
             ax.set_visible(False)
         counts = sorted({int(n) for n in summary["n"]})
         note = f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}"
-        if counts == [1]:
-            note = "one seed: no interval"
+        if counts == [1] or not counts:
+            note = "one seed: no interval" if counts else ""
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
         plotting.legend(figure, models, summary["gpus"], note, [majority])
     record.write(args.record, args.recipe, [args.summary, args.baselines], plotting.files(args.figure))

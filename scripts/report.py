@@ -216,7 +216,7 @@ def cost(spent: Spending, predictions: list[dict], to_do: dict[str, str]) -> dic
         caption = "A row for each run of the workflow that trained something; it was predicted when the run began."
         tables.append(page.table("predicted", "Predicted and taken", caption, compared))
     ahead = [f"To finish the grid: {'; '.join(to_do.values())}."] if to_do else []
-    return {"sentences": [*spent.words(), *ahead], "tables": tables}
+    return {"sentences": [" ".join(spent.words()), *ahead], "tables": tables}
 
 
 def methods(recipe: dict) -> Iterator[str]:

@@ -59,7 +59,7 @@ table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .8
   font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 td { white-space: nowrap; }
-td.l { white-space: normal; min-width: 20rem; }
+td.l { white-space: normal; min-width: 14rem; }
 .n { text-align: right; }
 thead th { position: sticky; top: 0; background: var(--raised); white-space: nowrap; z-index: 1; }
 th button { all: unset; cursor: pointer; font-weight: 600; }
@@ -67,7 +67,7 @@ th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overflow-x: auto; }
 .grid { width: auto; }
-.grid th { position: sticky; background: var(--raised); font-weight: 600; }
+.grid th { position: sticky; background: var(--raised); font-weight: 600; white-space: nowrap; }
 .grid tbody th { left: 0; }
 .grid thead th { text-align: center; z-index: 2; }
 .grid thead tr + tr th { top: 2.1rem; }
@@ -86,7 +86,7 @@ pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overfl
   td, thead th, td.l { white-space: normal; min-width: 0; padding: .15rem .3rem;
   overflow-wrap: anywhere; } tbody tr:nth-child(n+31) { display: none; } .grid tbody tr { display: table-row; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .grid { font-size: 6pt; } .grid td, .grid th { padding: .1rem; min-width: 0; }
+  .grid { font-size: 6pt; } .grid td, .grid th { padding: .1rem; min-width: 0; white-space: normal; }
   .grid td, .legend b { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 </style>
 </head>
@@ -256,7 +256,7 @@ def _cell(column: str, value: object) -> dict:
         elif len(text) > LONG:
             attributes = " class=l"
     else:
-        whole = float(value).is_integer() and abs(value) < 1e15
-        text = f"{value:,.0f}" if whole else f"{value:.4g}"
+        whole = float(value).is_integer() or abs(value) >= 1000
+        text = f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
         attributes = " class=n" + (f" data-v={value:.9g}" if text != f"{value:g}" else "")
     return {"text": text, "attributes": Markup(attributes)}

@@ -118,4 +118,10 @@ def predictions(file: Path | None) -> list[dict]:
 def _spanned(texts: list[str]) -> str:
     """An estimate with its interval: low, middle and high in words."""
     low, middle, high = texts
-    return middle if low == high else f"{middle} ({low} to {high})"
+    units = {text.partition(" ")[2] for text in texts}
+    if low == high:
+        return middle
+    if len(units) > 1:
+        return f"{middle} ({low} to {high})"
+    low, middle, high = (text.partition(" ")[0] for text in texts)
+    return f"{middle} ({low} to {high}) {units.pop()}"

@@ -60,7 +60,7 @@ def test_a_whole_report_is_left_alone(grid):
 
 def test_nothing_to_report_yet(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    config = synthetic.write(GRID, lambda step: step.rule == "pretrain")
+    config = synthetic.write(GRID, lambda step: step.rule in ("pretrain", "ranks", "finetune", "score"))
     with pytest.raises(Failure, match="nothing is pre-trained yet"):
         so_far.write(config, "snakemake")
     assert not so_far.REPORT.exists()
