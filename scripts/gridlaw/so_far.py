@@ -77,7 +77,7 @@ def after_failure(config: dict, command: str) -> None:
         said = "no report: interrupted"
     except Exception as error:
         why = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
-        said = f"no report: {why}; python scripts/so_far.py tries again"
+        said = f"no report: {why}"
     print(said, file=sys.stderr, flush=True)
 
 
@@ -153,7 +153,7 @@ def _analyse(report: Step, command: str, patience: float | None) -> None:
                 try:
                     failure = one.get(None if end is None else max(0.0, end - time.monotonic()))
                 except multiprocessing.TimeoutError as error:
-                    raise Failure("it takes too long") from error
+                    raise Failure(f"it takes longer than {patience:g} s; scripts/so_far.py has no such limit") from error
                 if failure:
                     raise Failure(failure)
             for step in ready:

@@ -85,7 +85,7 @@ class Analysis:
             "scaling": "strong" if strong else "weak", "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
             "budget_rank_hours": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
         }  # fmt: skip
-        self.run(laws, recipe, "runs", "curves", "summary", "baselines", table="laws.csv", record="laws.json")
+        self.run(laws, recipe, "runs", "curves", "summary", "baselines", laws="laws.csv", record="laws.json")
         self.run(
             forecasts,
             recipe | {"forecast_sizes": list(sizes)},
