@@ -17,7 +17,7 @@ import yaml
 
 from gridlaw import budget, cli, comparison, evidence, next_cells, quality, record
 from gridlaw.evidence import Group
-from gridlaw.words import amount, rank_time
+from gridlaw.words import amount, counted, rank_time
 
 # Budgets where none is set, as multiples of what the grid's pre-training took.
 BUDGETS = (0.1, 1.0, 4.0)
@@ -67,11 +67,24 @@ def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spe
         "run_sd": None if pd.isna(cells.noise) else cells.noise,
         "pareto": {of: rows(quality.front(cells, cost)) for cost, of in costs(recipe).items()},
         "comparisons": rows(comparison.pairs(losses, lower_is_better=True)),
+        "second_seed": second_seed(cells),
         "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
         "budgets": [budget.best(cells, laws, hours) for hours in budgets],
         "returns": [budget.returns(model, cells, law) for model, law in laws.items()],
         "next": next_cells.plan(laws, cells, allowed, most, recipe["finetune_gpus"]),
     }
+
+
+def second_seed(cells: quality.Cells) -> dict | None:
+    """What it would take to tell cells apart that have one pre-training seed; None where some have two."""
+    if cells.table["seeds"].max() > 1:
+        return None
+    number, hours = len(cells.table), float(cells.table["hours"].sum())
+    verdict = (
+        f"With one pre-training seed no two cells can be told apart: a second one of {counted(number, 'cell')} would"
+        f" do, for about {rank_time(hours)}."
+    )
+    return {"cells": number, "cost_rank_hours": hours, "verdict": verdict}
 
 
 def costs(recipe: dict) -> dict[str, str]:

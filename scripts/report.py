@@ -146,10 +146,16 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
             text.append(f"{law['name']}: {law['verdict']}")
         else:
             reasons.setdefault(law["verdict"], []).append(law["name"])
+    for curve in laws["in_run"]:
+        if curve["state"] == LAW:
+            text.append(f"{curve['name']}: {curve['verdict']}")
+        else:
+            reasons.setdefault(curve["verdict"], []).append(curve["name"])
     ranks += [f"{one['name']}: {one['verdict']}" for one in laws["equivalence"] if one["verdict"]]
     for group in decisions["groups"]:
         of = f" ({group['group']})" if group["group"] else ""
         model += [words + of for words in compared(group["comparisons"])]
+        unsaid += [group["second_seed"]["verdict"] + of] if group["second_seed"] else []
         crossing = [one for one in group["crossovers"] if one.get("share_of_draws", 0) >= LIKELY]
         model += [one["verdict"] + of for one in (*crossing, *group["budgets"])]
         hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]

@@ -241,8 +241,17 @@ def test_repeated_text_is_told_in_a_whole_number(analyse):
     assert [group["group"] for group in done.decisions["groups"]] == ["passes 1", "passes 10"]
 
 
+def test_two_seeds_lack_none(analyse):
+    done = analyse(grid_of(sizes=SIZES[3:], seeds=[1, 2]))
+    assert done.decisions["groups"][0]["second_seed"] is None
+
+
 def test_one_seed_claims_nothing(analyse):
     done = analyse(grid_of(sizes=SIZES[3:], seeds=[1]))
+    second = done.decisions["groups"][0]["second_seed"]
+    # As much again as has been spent.
+    assert second["cost_rank_hours"] == pytest.approx(done.decisions["spent_rank_hours"])
+    assert f"a second one of {second['cells']} cells would do, for about" in second["verdict"]
     (group,) = done.decisions["groups"]
     assert all("with one seed nothing can be said" in row["verdict"] for row in group["comparisons"])
     assert all(row["probability"] is None for rows in group["pareto"].values() for row in rows)

@@ -45,14 +45,23 @@ def test_each_reason_is_told_once():
             {"name": "good", "state": "law", "verdict": "It fell."},
             {"name": "fast", "state": "refused", "verdict": "Efficiency: 50 % on 2 ranks.", "measured": []},
         ],
+        "in_run": [
+            {"name": "long", "state": "law", "verdict": "It would fall."},
+            {"name": "short", "state": "refused", "verdict": "It says nothing."},
+        ],
         "equivalence": [],
         "left_out": {"tiny 0 1 1": "it is not pre-trained here", "tiny 0 1 2": "it is not pre-trained here"},
     }
-    said = report.answers(laws, {"groups": [], "averages": []})
-    assert said["What more text and larger models bring"] == ["good: It fell."]
+    empty = dict.fromkeys(("comparisons", "crossovers", "budgets", "returns"), ())
+    group = {"group": "", "second_seed": {"verdict": "One seed."}, "next": {"verdict": "Stop."}, **empty}
+    said = report.answers(laws, {"groups": [group], "averages": []})
+    assert said["What more text and larger models bring"] == ["good: It fell.", "long: It would fall."]
+    assert said["What the next rank-hours are worth"] == ["Stop."]
     assert said["What more ranks bring"] == ["fast: Efficiency: 50 % on 2 ranks."]
     assert said["What cannot be said, and why"] == [
+        "One seed.",
         "one and other: No law: too few.",
+        "short: It says nothing.",
         "Left out of every law, because it is not pre-trained here: tiny 0 1 1 and tiny 0 1 2.",
     ]
 
