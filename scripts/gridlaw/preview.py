@@ -102,7 +102,7 @@ class Preview(logging.Handler):
         from gridlaw import progress
 
         before = {step.record: progress.stamp(step.record) for step in planned}
-        run = progress.Run(before, self._limits(), time.time())
+        run = progress.Run(before, self._limits(), time.time(), self._workflow.execution_settings.retries > 0)
         remote = self._workflow.nodes is not None
         reporter = progress.Reporter(_say, sys.stderr)
         atexit.register(reporter.stop)

@@ -22,7 +22,7 @@ from gridlaw.cost import Cost, Rates, Span
 from gridlaw.heartbeat import Beat
 from gridlaw.steps import TRAININGS, Step
 from gridlaw.terminal import Terminal, shortened
-from gridlaw.verdicts import FAILED, RUNNING, Verdicts, to_run
+from gridlaw.verdicts import FAILED, INTERRUPTED, RUNNING, Verdicts, to_run
 from gridlaw.words import duration, short
 
 # What reports begin with.
@@ -53,11 +53,13 @@ class Run:
         planned: records that it makes, each with what was in its place when it began.
         limits: what its jobs share.
         began: when, in seconds since the epoch.
+        retries: whether it tries a training again that was killed.
     """
 
     planned: dict[str, Stamp]
     limits: Limits
     began: float
+    retries: bool
 
 
 class Progress:
@@ -109,7 +111,8 @@ class Progress:
             self._verdicts.forget(step)
             states[step] = self._verdicts.of(step).state
         self.running = {step: Beat.of(step.work) for step, state in states.items() if state == RUNNING}
-        self.failed = {step for step, state in states.items() if state == FAILED and self._is_of_this_run(step.log)}
+        ends = {FAILED} if self._run is None or self._run.retries else {FAILED, INTERRUPTED}
+        self.failed = {step for step, state in states.items() if state in ends and self._is_of_this_run(step.log)}
 
     def estimate(self) -> Cost | None:
         """What is left of the steps that can still be made; None if nothing tells."""
@@ -211,11 +214,11 @@ def _table(rows: list[Row], width: int) -> list[str]:
 
 
 def _at(seconds: float) -> str:
-    """The time of day in some seconds; with its day if that is another one."""
+    """The time of day in some seconds, with its weekday if that is another one; the date if that is far off."""
     now = datetime.now()
     then = now + timedelta(seconds=seconds)
     days = (then.date() - now.date()).days
-    return then.strftime("%H:%M" if not days else "%a %H:%M" if days < 7 else "%d %b")
+    return then.strftime("%H:%M" if not days else "%a %H:%M" if days < 7 else "%Y-%m-%d")
 
 
 class Pace(NamedTuple):

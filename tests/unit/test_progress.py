@@ -3,20 +3,26 @@
 import io
 import json
 import os
+import queue
 import re
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import progress
 import pytest
 from conftest import configuration, finish
 from filelock import SoftFileLease
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 from gridlaw import heartbeat, work
 from gridlaw.bill import Limits
 from gridlaw.heartbeat import Beat, Heartbeat, Unit
-from gridlaw.progress import Progress, Reporter, Run, stamp
+from gridlaw.preview import Preview
+from gridlaw.progress import Pace, Progress, Reporter, Run, stamp
 from gridlaw.steps import Steps
 from gridlaw.terminal import Terminal
 
@@ -224,7 +230,7 @@ class TestProgress:
         for step in steps.values():
             finish(step)
         step = steps["pretrain tiny 8k 1 1"]
-        run = Run({step.record: stamp(step.record)}, Limits(cores=1), time.time())
+        run = Run({step.record: stamp(step.record)}, Limits(cores=1), time.time(), False)
         found = seen(run)
         assert not found.is_over, "its old record does not count"
         Path(step.record).unlink()
@@ -234,7 +240,7 @@ class TestProgress:
 
     def test_what_was_made_before_anyone_looked(self, steps):
         step = steps["corpus toy"]
-        run = Run({step.record: stamp(step.record)}, Limits(cores=1), time.time())
+        run = Run({step.record: stamp(step.record)}, Limits(cores=1), time.time(), False)
         finish(step)
         assert seen(run).is_over
 
@@ -245,13 +251,24 @@ class TestProgress:
         Path(step.log).write_text("error: no\n")
         assert ", 1 failed" in seen().line()
         planned = dict.fromkeys([one.record for one in steps.values()])
-        assert "failed" in seen(Run(planned, Limits(cores=1), time.time() - 60)).line()
-        assert "failed" not in seen(Run(planned, Limits(cores=1), time.time() + 60)).line(), "that was before"
+        assert "failed" in seen(Run(planned, Limits(cores=1), time.time() - 60, False)).line()
+        assert "failed" not in seen(Run(planned, Limits(cores=1), time.time() + 60, False)).line(), "that was before"
+
+    @pytest.mark.parametrize("retries", [True, False])
+    def test_what_was_killed_has_failed_if_nobody_tries_again(self, steps, retries):
+        data(steps)
+        step = steps["pretrain tiny 8k 1 1"]
+        with training(step):
+            tell(step, 25, 100, 50)
+        Path(step.log).parent.mkdir(parents=True)
+        Path(step.log).write_text("so far so good\n")
+        found = seen(Run(dict.fromkeys([step.record]), Limits(cores=1), time.time() - 60, retries))
+        assert (", 1 failed" in found.line()) == (not retries)
 
 
 class TestEstimate:
     def run(self, steps):
-        return Run(dict.fromkeys(step.record for step in steps.values()), Limits(cores=1), time.time())
+        return Run(dict.fromkeys(step.record for step in steps.values()), Limits(cores=1), time.time(), False)
 
     def test_nothing_is_said_where_nothing_is_known(self, steps):
         data(steps)
@@ -400,12 +417,46 @@ class TestReporter:
         reporter.run(Grid)
 
 
+class TestRunOfSnakemake:
+    def test_it_is_reported_by_snakemakes_own_logger(self, steps, monkeypatch):
+        monkeypatch.setattr("gridlaw.progress.IN_FILE", Pace(0, 0, 0))
+        monkeypatch.setattr(Reporter, "PERIOD_SECONDS", 0.01)
+        monkeypatch.setattr("atexit.register", lambda stop: None)
+        said = queue.Queue()
+        monkeypatch.setattr(logger, "info", lambda text, extra: said.put((text, extra)))
+        workflow = SimpleNamespace(
+            nodes=None, _cores=1, global_resources={}, execution_settings=SimpleNamespace(retries=0)
+        )
+        Preview(workflow, configuration(GRID))._follow(dict.fromkeys(steps.values(), "new"))
+        assert said.get(timeout=60) == (
+            "progress: 0 of 4 cells and 0 of 8 trainings done",
+            {"quietness": Quietness.PROGRESS},
+        )
+        for step in steps.values():
+            finish(step)
+        (thread,) = (thread for thread in threading.enumerate() if thread.name == "progress")
+        thread.join(60)
+        assert not thread.is_alive(), "it ends with the run"
+
+
 class TestProgram:
     def test_once(self, program, steps, capsys, tmp_path):
         data(steps)
         (tmp_path / "grid.yaml").write_text(json.dumps(GRID))
         program(progress, "--configfile", tmp_path / "grid.yaml", "--directory", tmp_path)
         assert capsys.readouterr().out == "0 of 4 cells and 0 of 8 trainings done\n"
+
+    def test_following_on_a_terminal_is_in_place(self, program, steps, tmp_path, monkeypatch):
+        data(steps)
+        (tmp_path / "grid.yaml").write_text(json.dumps(GRID))
+        screen = Screen()
+        monkeypatch.setattr("sys.stdout", screen)
+        monkeypatch.setattr(progress.time, "sleep", lambda _: [finish(step) for step in steps.values()])
+        arguments = ["--configfile", tmp_path / "grid.yaml", "--directory", tmp_path, "--follow"]
+        program(progress, *arguments)
+        first, second = screen.getvalue().split("\033[1F\033[J")
+        assert first == "0 of 4 cells and 0 of 8 trainings done\n"
+        assert second == "4 of 4 cells and 8 of 8 trainings done\n"
 
     def test_following_ends_when_all_is_done(self, program, steps, capsys, tmp_path):
         for step in steps.values():

@@ -103,14 +103,14 @@ def curves(folder):
 TRAINING = {"train/loss", "train/learning_rate", "train/gradient_norm"}
 
 
-def test_curves_of_a_pretraining_that_was_killed(data, train):
+def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     place = train(minutes=10)
     folder = place.folder / "tensorboard"
     # Of another run, in the same place.
     Events(folder, "training").add(10**9, {"train/loss": 1.0})
     place.program += ["--tensorboard", folder]
     measure(place, data, 2)
-    place.finish()
+    assert place.finish() == reference("pretrain"), "no result depends on them"
     whole = curves(folder)
     assert whole.keys() == TRAINING | {"train/tokens_per_second", "held_out/loss", "held_out/loss_standard_error"}
     tokens = json.loads((place.folder / "record.json").read_text())["tokens"]
@@ -132,7 +132,7 @@ def test_curves_of_a_pretraining_that_was_killed(data, train):
 
     killed.kill_when(has_gone_on)
     assert json.loads((killed.folder / "work" / "progress.json").read_text())["unit"] == "tokens"
-    killed.finish()
+    assert killed.finish() == reference("pretrain")
     assert "continuing from update" in killed.log()
     again = curves(folder)
     assert again.keys() == whole.keys()
