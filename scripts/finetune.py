@@ -65,20 +65,18 @@ def every_run(args: Namespace, fingerprint: str) -> None:
             for seed in recipe["seeds"]:
                 folder = Path(args.work, f"{train_set}-{seed}")
                 if not (folder / work.FACTS).exists():
-
-                    def tell(done: int, before: int = before) -> None:
-                        heartbeat.tell(before + done)
-
-                    rows = train.rows[:size]
-                    finetuning.finetune(args, folder, fingerprint, rows, splits, tokenizer, classes, seed, tell)
+                    finetuning.finetune(
+                        args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed,
+                        tell=lambda done, before=before: heartbeat.tell(before + done),
+                    )  # fmt: skip
                 before += updates[train_set]
                 work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run))
                 runs.append(run | record.read_json(folder / work.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
-    whole = sum(map(len, frames))
-    record.write_json(args.manifest, {"runs": len(runs), "rows": whole, "sha256": record.sha256(args.predictions)})
+    rows = sum(map(len, frames))
+    record.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": record.sha256(args.predictions)})
     record.write(
         args.record, recipe, [args.model_manifest, args.task], [args.predictions, args.manifest], device=device,
         runs=runs, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),

@@ -14,7 +14,8 @@ import time
 from contextlib import suppress
 
 from gridlaw import cli, console
-from gridlaw.progress import Progress, Reporter
+from gridlaw.progress import Progress
+from gridlaw.reporter import Reporter
 from gridlaw.terminal import Terminal
 
 # Between two looks on a terminal.
@@ -41,7 +42,9 @@ def follow(progress: Progress, shown: list[str]) -> None:
         return
     while not progress.is_over:
         time.sleep(PERIOD_SECONDS)
-        progress.look()
+        # Files come and go while it looks at them.
+        with suppress(OSError):
+            progress.look()
         lines = progress.lines(Terminal.of(sys.stdout))
         # Up to the first line, and everything from there on away (ECMA-48).
         print(f"\033[{len(shown)}F\033[J", "\n".join(lines), sep="", flush=True)

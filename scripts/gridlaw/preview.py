@@ -100,11 +100,12 @@ class Preview(logging.Handler):
         """Report how far the run is, from now on."""
         # A dry run need not wait for it.
         from gridlaw import progress
+        from gridlaw.reporter import Reporter
 
         before = {step.record: progress.stamp(step.record) for step in planned}
         run = progress.Run(before, self._limits(), time.time(), self._workflow.execution_settings.retries > 0)
         remote = self._workflow.nodes is not None
-        reporter = progress.Reporter(_say, sys.stderr)
+        reporter = Reporter(_say, sys.stderr)
         atexit.register(reporter.stop)
 
         def begin() -> progress.Progress:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import statistics
 import textwrap
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from gridlaw import grid
 from gridlaw.bill import Limits
@@ -25,13 +22,10 @@ from gridlaw.terminal import Terminal, shortened
 from gridlaw.verdicts import FAILED, INTERRUPTED, RUNNING, Verdicts, to_run
 from gridlaw.words import duration, short
 
-# What reports begin with.
-HEAD = "progress: "
 # Trainings that are shown.
 SHOWN = 8
 # Columns that a training's name needs to tell something.
 NAME = 20
-
 
 # What tells a record from one that is written in its place; None is no record.
 Stamp = tuple[int, int] | None
@@ -219,69 +213,3 @@ def _at(seconds: float) -> str:
     then = now + timedelta(seconds=seconds)
     days = (then.date() - now.date()).days
     return then.strftime("%H:%M" if not days else "%a %H:%M" if days < 7 else "%Y-%m-%d")
-
-
-class Pace(NamedTuple):
-    """Seconds that have to pass before a grid is reported on again: after a cell is done, a change, and none."""
-
-    cell: float
-    change: float
-    none: float
-
-
-ON_TERMINAL, IN_FILE = Pace(10, 10, 300), Pace(60, 300, 1800)
-
-
-class Reporter:
-    """Reports on a grid while it runs, no more often than anyone wants to read it.
-
-    Args:
-        say: prints a report.
-        stream: where that is: a terminal gets a line for each training, too.
-        clock: gives seconds.
-    """
-
-    # Between two looks; and how much of the time they may take.
-    PERIOD_SECONDS, SHARE = 5.0, 0.05
-
-    def __init__(self, say: Callable[[str], None], stream: TextIO, clock: Callable[[], float] = time.monotonic):
-        self._say, self._stream, self._clock = say, stream, clock
-        self._pace = ON_TERMINAL if stream.isatty() else IN_FILE
-        self._said_at, self._said = clock(), None
-        self._stopped = threading.Event()
-
-    def look(self, progress: Progress) -> None:
-        """Look at a grid, and report if it is time to."""
-        progress.look()
-        state = progress.cells_done, (progress.trainings_done, set(progress.running), progress.failed)
-        said = self._said = self._said or state
-        least = self._pace.cell if state[0] != said[0] else self._pace.change if state != said else self._pace.none
-        if self._clock() - self._said_at >= least and not progress.is_over:
-            self._said_at, self._said = self._clock(), state
-            self._say(self._report(progress))
-
-    def run(self, begin: Callable[[], Progress]) -> None:
-        """Do so until the grid is done.
-
-        Args:
-            begin: gives it.
-        """
-        try:
-            progress, began = begin(), self._clock()
-            while not progress.is_over:
-                self.look(progress)
-                if self._stopped.wait(max(self.PERIOD_SECONDS, (self._clock() - began) / self.SHARE)):
-                    return
-                began = self._clock()
-        except Exception as error:
-            # A report is not worth a run.
-            self._say(f"progress cannot be shown: {type(error).__name__}: {error}")
-
-    def stop(self) -> None:
-        """Have `run` end."""
-        self._stopped.set()
-
-    def _report(self, progress: Progress) -> str:
-        if self._stream.isatty():
-            return "\n".join(progress.lines(Terminal.of(self._stream), HEAD))
-        return HEAD + progress.line()

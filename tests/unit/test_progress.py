@@ -22,7 +22,8 @@ from gridlaw import heartbeat, work
 from gridlaw.bill import Limits
 from gridlaw.heartbeat import Beat, Heartbeat, Unit
 from gridlaw.preview import Preview
-from gridlaw.progress import Pace, Progress, Reporter, Run, stamp
+from gridlaw.progress import Progress, Run, stamp
+from gridlaw.reporter import Pace, Reporter
 from gridlaw.steps import Steps
 from gridlaw.terminal import Terminal
 
@@ -411,6 +412,20 @@ class TestReporter:
         assert len(said) == 1
         assert said[0].startswith("progress cannot be shown: JSONDecodeError")
 
+    def test_a_file_that_vanishes_meanwhile_ends_nothing(self, clock, monkeypatch):
+        monkeypatch.setattr(Reporter, "PERIOD_SECONDS", 0.0)
+        grid, looks = Grid(), []
+
+        def look():
+            looks.append(1)
+            grid.is_over = len(looks) > 2
+            raise FileNotFoundError
+
+        grid.look, said = look, []
+        Reporter(said.append, io.StringIO(), clock).run(lambda: grid)
+        assert len(looks) == 3
+        assert said == []
+
     def test_it_can_be_stopped(self, clock):
         reporter = Reporter(lambda text: None, io.StringIO(), clock)
         reporter.stop()
@@ -419,7 +434,7 @@ class TestReporter:
 
 class TestRunOfSnakemake:
     def test_it_is_reported_by_snakemakes_own_logger(self, steps, monkeypatch):
-        monkeypatch.setattr("gridlaw.progress.IN_FILE", Pace(0, 0, 0))
+        monkeypatch.setattr("gridlaw.reporter.IN_FILE", Pace(0, 0, 0))
         monkeypatch.setattr(Reporter, "PERIOD_SECONDS", 0.01)
         monkeypatch.setattr("atexit.register", lambda stop: None)
         said = queue.Queue()
