@@ -26,7 +26,8 @@ rule score:
         code=digest("score"),
     shell:
         'HF_HUB_OFFLINE=1 python "$scripts/score.py" --recipe {params.recipe:q} --predictions {input.predictions:q}'
-        " --manifests {input.manifests:q} --scores {output.scores:q} --record {output.record:q} > {log:q} 2>&1"
+        " --manifests {input.manifests:q} --scores {output.scores:q} --record {output.record:q}"
+        " --tensorboard logs/tensorboard/finetune/{wildcards.model}/{wildcards.size}/{wildcards.gpus} > {log:q} 2>&1"
 
 
 rule baseline:

@@ -37,6 +37,7 @@ def every_run(args: Namespace, fingerprint: str) -> None:
 
         from gridlaw import devices, finetuning, modeling, training
         from gridlaw.energy import Energy
+        from gridlaw.heartbeat import Heartbeat
 
     recipe, device = args.recipe, devices.prepare()
     # That the head is new is the point of fine-tuning, not a warning.
@@ -49,19 +50,26 @@ def every_run(args: Namespace, fingerprint: str) -> None:
     }
     train = splits[recipe["train"]]
     classes = record.read_json(args.task)["classes"]
+    sizes = {train_set: len(train) if train_set == "all" else train_set for train_set in recipe["train_examples"]}
+    largest = max(sizes.values())
+    if largest > len(train):
+        raise cli.Failure(
+            f"finetune.train_examples: {largest} is more than the {len(train)} the task has; right would be all"
+        )
+    updates = {train_set: finetuning.updates(recipe, size) for train_set, size in sizes.items()}
+    heartbeat = Heartbeat(args.work, len(recipe["seeds"]) * sum(updates.values()), finetuning.unit(recipe))
 
-    frames, runs = [], []
+    frames, runs, before = [], [], 0
     with Energy() as energy:
-        for train_set in recipe["train_examples"]:
-            size = len(train) if train_set == "all" else train_set
-            if size > len(train):
-                raise cli.Failure(
-                    f"finetune.train_examples: {size} is more than the {len(train)} the task has; right would be all"
-                )
+        for train_set, size in sizes.items():
             for seed in recipe["seeds"]:
                 folder = Path(args.work, f"{train_set}-{seed}")
                 if not (folder / work.FACTS).exists():
-                    finetuning.finetune(args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed)
+                    finetuning.finetune(
+                        args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed,
+                        tell=lambda done, before=before: heartbeat.tell(before + done),
+                    )  # fmt: skip
+                before += updates[train_set]
                 work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run))

@@ -62,7 +62,10 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
             model.to(devices.device())
             facts |= NOTHING_TRAINED
         if held_out and (args.slice or has_head):
-            facts |= measure()
+            losses = measure()
+            if args.slice:
+                pretraining.log_held_out(trainer, losses)
+            facts |= losses
             unigram = pack["held_out"]["unigram_loss"]
             learnt = facts["held_out_loss"] < unigram - pretraining.UNIGRAM_MARGIN
             facts |= {"unigram_loss": unigram, "trained": learnt if args.slice else None}

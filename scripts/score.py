@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--manifests", nargs="+", required=True, help="their manifests, JSON")
     parser.add_argument("--scores", required=True, help="metrics to write, CSV")
     parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
+    parser.add_argument("--tensorboard", help="folder of TensorBoard's files of the cell's fine-tunings")
     args = parser.parse_args()
 
     tables = []
@@ -42,7 +43,10 @@ def main() -> None:
         "value",
         "item_se",
     ]
-    pd.concat(tables)[columns].to_csv(args.scores, index=False)
+    whole = pd.concat(tables)[columns]
+    whole.to_csv(args.scores, index=False)
+    if args.tensorboard:
+        show(whole, Path(args.tensorboard))
     record.write(args.record, args.recipe, args.manifests, [args.scores])
 
 
@@ -57,6 +61,23 @@ def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:
         rows += [(*run, len(group), metric, value, errors[metric]) for metric, value in values.items()]
     columns = [*RUN, "examples", "metric", "value", "item_se"]
     return pd.DataFrame(rows, columns=columns).rename(columns={"seed": "finetune_seed"})
+
+
+def show(scores: pd.DataFrame, folder: Path) -> None:
+    """Leave each fine-tuning's scores beside its curves, over the examples that it was trained on."""
+    # It takes as long to import as some cells to score.
+    from gridlaw import events
+
+    runs = ["pretrain_seed", "task", "train_set", "finetune_seed"]
+    for run, rows in scores.groupby(runs, sort=False):
+        place = folder.joinpath(*map(str, run))
+        events.remove(place, "scores")
+        file = events.Events(place, "scores")
+        several = rows["split"].nunique() > 1
+        for row in rows.itertuples():
+            parts = ["score", row.task, *([row.split] if several else []), row.metric]
+            file.add(row.train_examples, {"/".join(parts): row.value})
+        file.close()
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class ResumableTrainer(Trainer):
         if checkpoint:
             self.times.seconds = record.read_json(checkpoint / SEAL)["step_seconds"]
             self.state.global_step = step(checkpoint)
-        self.first_step = self.state.global_step
+        self.first_step, self.resumed = self.state.global_step, checkpoint not in (None, start)
         started = time.perf_counter()
         if checkpoint and self.first_step == self.args.max_steps:
             self._load_from_checkpoint(str(checkpoint))

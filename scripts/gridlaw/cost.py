@@ -91,7 +91,7 @@ class Rates:
         self._starts: dict[str, list[float]] = defaultdict(list)
         self._watts: list[float] = []
         self.measured = 0
-        devices = {self._learn(step) for step in verdicts.steps} - {None}
+        devices = {self.learn(step) for step in verdicts.steps} - {None}
         self.device = "gpu" if (devices - {"cpu"} if devices else remote or _has_gpu()) else "cpu"
 
     def of(self, steps: Collection[Step]) -> Cost:
@@ -120,7 +120,7 @@ class Rates:
         tera = self.prices.get("teraflops_per_gpu")
         return tera * 1e12 if tera else ASSUMED_FLOPS[self.device]
 
-    def _learn(self, step: Step) -> str | None:
+    def learn(self, step: Step) -> str | None:
         """Take in how a step went, if it is done; gives a training's device."""
         made = self._verdicts.record(step.record)
         if made is None or "wall_seconds" not in made:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from gridlaw import modeling, objective, record, schedule, training, work
 from gridlaw.checkpoints import ResumableTrainer
+from gridlaw.heartbeat import Unit
 
 # Of a finished run; its facts are written after it.
 PREDICTIONS = "predictions.parquet"
@@ -76,14 +78,19 @@ def finetune(
     tokenizer,
     classes: list | None,
     seed: int,
+    tell: Callable[[int], None],
 ) -> None:
-    """One fine-tuning; leaves its predictions and facts in the folder."""
+    """One fine-tuning; leaves its predictions and facts in the folder.
+
+    Args:
+        tell: takes the updates that are done, of this one.
+    """
     recipe, started = args.recipe, time.perf_counter()
     folder.mkdir(exist_ok=True)
     # The head is drawn from the global random state, so the seed comes before the model.
     set_seed(seed)
     model = modeling.classifier(args.model, len(classes) if classes else 1, recipe["dropout"], recipe["attention"])
-    steps = math.ceil(recipe["epochs"] * len(train) / recipe["batch_size"])
+    steps = updates(recipe, len(train))
     trainer = ResumableTrainer(
         model=objective.Classify(model),
         args=training.arguments(
@@ -93,7 +100,6 @@ def finetune(
             folder,
             seed=seed,
             per_device_eval_batch_size=recipe["eval_batch_size"],
-            report_to=training.log_to_tensorboard(args.tensorboard and Path(args.tensorboard, *folder.name.split("-"))),
         ),
         train_dataset=Epochs(train, recipe["epochs"], recipe["batch_size"], seed),
         # Few shapes: a CPU's kernels are made for each new one, and a GPU's are fastest at such lengths.
@@ -104,6 +110,8 @@ def finetune(
         minutes=args.checkpoint_minutes,
         schedule=schedule.named(recipe["schedule"], recipe["warmup_ratio"], steps),
     )
+    curves = args.tensorboard and Path(args.tensorboard, *folder.name.split("-"))
+    training.follow(trainer, unit(recipe), tell, curves)
     trainer.run()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     predictions = [
@@ -119,6 +127,16 @@ def finetune(
             "seconds": round(time.perf_counter() - started, 3),
         },
     )
+
+
+def updates(recipe: dict, examples: int) -> int:
+    """Updates of a fine-tuning on so many examples."""
+    return math.ceil(recipe["epochs"] * examples / recipe["batch_size"])
+
+
+def unit(recipe: dict) -> Unit:
+    """What the speed of a fine-tuning is counted in."""
+    return Unit("examples", recipe["batch_size"])
 
 
 def _rate(seconds: list[float], examples: int) -> float | None:

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Subset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
 from gridlaw import cli, devices, energy, flops, launch, masking, modeling, objective, record, rows, schedule, training
-from gridlaw.checkpoints import ResumableTrainer
+from gridlaw.checkpoints import ResumableTrainer, step
+from gridlaw.heartbeat import Heartbeat, Unit
 
 # The held-out text is hidden in the same way for every model and every seed.
 HELD_OUT_SEED = 0
@@ -78,8 +79,13 @@ class Evaluations(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         if state.global_step in self.steps:
-            self.trainer.log({f"eval_{name}": value for name, value in self.measure().items()})
+            log_held_out(self.trainer, self.measure())
             self.trainer.callback_handler.on_evaluate(args, state, control, {})
+
+
+def log_held_out(trainer: ResumableTrainer, losses: dict[str, float]) -> None:
+    """Log what `held_out_loss` says at the update that a training has come to."""
+    trainer.log({f"eval_{name}": value for name, value in losses.items()})
 
 
 def train(
@@ -110,7 +116,6 @@ def train(
             recipe["gpus"],
             args.work,
             seed=recipe["seed"],
-            report_to=training.log_to_tensorboard(args.tensorboard if launch.rank() == 0 else None),
         ),
         train_dataset=masking.MaskedRows(text, masker, recipe["seed"], last * plan.batch),
         data_collator=masking.as_batch,
@@ -124,7 +129,12 @@ def train(
         evaluations = Evaluations({math.ceil(n * plan.steps / times) for n in range(1, times)}, measure)
         evaluations.trainer = trainer
         trainer.add_callback(evaluations)
-    trainer.run(start=Path(args.trunk) if args.trunk else None)
+    start = Path(args.trunk) if args.trunk else None
+    before = step(start) if start else 0
+    unit = Unit("tokens", tokens_of_an_update(args, plan))
+    heartbeat = Heartbeat(args.work, last - before, unit)
+    training.follow(trainer, unit, lambda done: heartbeat.tell(done - before), args.tensorboard)
+    trainer.run(start)
     return trainer, plan
 
 
@@ -138,11 +148,17 @@ def _rows_at_once(recipe: dict) -> int:
     return min(most, batch // 2) if recipe["gpus"] == 1 and not recipe["dropout"] and batch % 2 == 0 else most
 
 
+def tokens_of_an_update(args: Namespace, plan: Plan) -> float:
+    """Tokens that an update goes through, on average; padding is none."""
+    size = record.read_json(args.slice)
+    return size["tokens"] / size["rows"] * plan.batch
+
+
 def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
     """What a record says of a training. Tokens, updates and FLOPs are the model's, from its first weights on."""
     recipe, size = args.recipe, record.read_json(args.slice)
     steps = trainer.state.global_step
-    per_step = recipe["passes"] * size["tokens"] / (recipe["passes"] * size["rows"]) * plan.batch
+    per_step = tokens_of_an_update(args, plan)
     logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     losses = [loss for _, loss in logged]
     done = steps - trainer.first_step

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import logging
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridlaw import provenance
@@ -62,7 +66,12 @@ class Preview(logging.Handler):
 
     def _show(self) -> None:
         try:
-            lines = list(self._whole(Terminal.of(sys.stderr)) if self._workflow.dryrun else self._short())
+            if self._workflow.dryrun:
+                lines = list(self._whole(Terminal.of(sys.stderr)))
+            else:
+                planned = self._planned()
+                lines = list(self._short(planned))
+                self._follow(planned)
         except Exception as error:
             # A preview is not worth a run.
             lines = [f"the grid cannot be shown: {type(error).__name__}: {error}"]
@@ -79,14 +88,30 @@ class Preview(logging.Handler):
             yield from terminal.table({"to run": counted(rates, planned), **bill(rates, planned, self._limits())})
             yield ""
 
-    def _short(self) -> Iterator[str]:
+    def _short(self, planned: dict[Step, str]) -> Iterator[str]:
         """What is about to run, in a line."""
-        planned = self._planned()
         if planned:
             rates = self._rates()
             about = bill(rates, planned, self._limits())
             yield f"{counted(rates, planned)}: {about['time']}; snakemake -n shows the grid"
             _note(predicted(rates, planned, self._limits()))
+
+    def _follow(self, planned: dict[Step, str]) -> None:
+        """Report how far the run is, from now on."""
+        # A dry run need not wait for it.
+        from gridlaw import progress
+        from gridlaw.reporter import Reporter
+
+        before = {step.record: progress.stamp(step.record) for step in planned}
+        run = progress.Run(before, self._limits(), time.time(), self._workflow.execution_settings.retries > 0)
+        remote = self._workflow.nodes is not None
+        reporter = Reporter(_say, sys.stderr)
+        atexit.register(reporter.stop)
+
+        def begin() -> progress.Progress:
+            return progress.Progress(self._verdicts.config, run, remote)
+
+        threading.Thread(target=reporter.run, args=[begin], name="progress", daemon=True).start()
 
     def _rates(self) -> Rates:
         return Rates(self._verdicts, remote=self._workflow.nodes is not None)
@@ -124,6 +149,11 @@ def _words(step: Step, reason: Reason) -> str:
     if reason.missing_output:
         return f"files of {step.rule} results were removed, and are needed"
     return str(reason)
+
+
+def _say(text: str) -> None:
+    """Have Snakemake print a text between its own, unless it was told to be quiet about progress."""
+    logger.info(text, extra={"quietness": Quietness.PROGRESS})
 
 
 def announce(workflow: Workflow, config: dict) -> None:

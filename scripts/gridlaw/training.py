@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import resource
 import statistics
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
-from gridlaw import devices
+from gridlaw import devices, launch
+from gridlaw.checkpoints import ResumableTrainer
+from gridlaw.events import Events, remove
+from gridlaw.heartbeat import Unit
 
 
 def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: object) -> TrainingArguments:
@@ -53,6 +59,7 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: 
         # It would wait for the GPU at each update.
         logging_nan_inf_filter=False,
         save_strategy="no",
+        report_to="none",
         disable_tqdm=True,
         # The gradients' buckets are otherwise laid out anew after the first update since the start, which changes the
         # order of sums over more than two ranks: a resumed run would differ.
@@ -61,12 +68,78 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: 
     )
 
 
-def log_to_tensorboard(folder: str | Path | None) -> str:
-    """Trainer's `report_to`: TensorBoard's files go to `folder`, or nowhere."""
-    if folder is None:
-        return "none"
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder)
-    return "tensorboard"
+def follow(trainer: ResumableTrainer, unit: Unit, tell: Callable[[int], None], folder: str | Path | None) -> None:
+    """Have a training tell how it goes; of several ranks the first.
+
+    Args:
+        unit: what its speed is counted in.
+        tell: takes the updates that are done.
+        folder: for TensorBoard, if it is wanted.
+    """
+    if launch.rank() == 0:
+        trainer.add_callback(Tell(tell))
+        if folder:
+            trainer.add_callback(Curves(trainer, unit, folder))
+
+
+class Tell(TrainerCallback):
+    """Tells after each update how many are done."""
+
+    def __init__(self, tell: Callable[[int], None]):
+        self._tell = tell
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self._tell(state.global_step)
+
+    on_step_end = on_train_begin
+
+
+class Curves(TrainerCallback):
+    """Writes a training's curves for TensorBoard, over the tokens or examples that it has gone through.
+
+    What earlier attempts have written stays if this one goes on from their checkpoint, up to there.
+
+    Args:
+        trainer: whose callback it is.
+        unit: of the horizontal axis.
+        folder: to write in.
+    """
+
+    TAGS: ClassVar = {
+        "loss": "train/loss",
+        "learning_rate": "train/learning_rate",
+        "grad_norm": "train/gradient_norm",
+        "eval_held_out_loss": "held_out/loss",
+        "eval_held_out_loss_se": "held_out/loss_standard_error",
+    }
+
+    def __init__(self, trainer: ResumableTrainer, unit: Unit, folder: str | Path):
+        self._trainer, self._unit, self._folder = trainer, unit, folder
+        self._last = 0
+
+    @cached_property
+    def _events(self) -> Events:
+        resumed = self._trainer.resumed
+        if not resumed:
+            remove(self._folder)
+        return Events(self._folder, "training", self._at(self._trainer.first_step) if resumed else None)
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self._last = state.global_step
+
+    def on_log(self, args, state, control, logs, **kwargs) -> None:
+        numbers = {self.TAGS[name]: value for name, value in logs.items() if name in self.TAGS}
+        if "loss" in logs:
+            seconds = self._trainer.times.seconds[self._last - state.global_step :]
+            self._last = state.global_step
+            if seconds:
+                speed = self._unit.per_update * len(seconds) / sum(seconds)
+                numbers[f"train/{self._unit.name}_per_second"] = speed
+        if numbers:
+            self._events.add(self._at(state.global_step), numbers)
+
+    def _at(self, update: int) -> int:
+        return round(update * self._unit.per_update)
 
 
 def throughput(seconds: list[float], tokens_per_step: float) -> dict[str, float | None]:

@@ -79,6 +79,13 @@ class Verdicts:
             self._verdicts[step] = _unfinished(step) if made is None else self._finished(step, made)
         return self._verdicts[step]
 
+    def forget(self, step: Step) -> None:
+        """Look at a step's result anew when asked again."""
+        self._verdicts.pop(step, None)
+        for file in (step.record, f"{step.folder}/manifest.json"):
+            self._records.pop(file, None)
+            self._digests.pop(file, None)
+
     def _finished(self, step: Step, made: dict) -> Verdict:
         if not made.keys() >= NEEDED:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
-from gridlaw import cli, gpus, launch, record
+from gridlaw import cli, gpus, heartbeat, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
@@ -89,12 +89,15 @@ def _held(folder: Path, fingerprint: str) -> Iterator[None]:
     _acquire(lease, folder)
     try:
         _drop_foreign(folder, fingerprint)
+        # An attempt that was killed could not.
+        heartbeat.clear(folder)
         _append(folder, {"started": _now(), "host": socket.gethostname(), "pid": os.getpid(), **_job()})
         try:
             yield
         except BaseException as error:
             _append(folder, {"ended": _now(), "cause": _cause(error)})
             raise
+        heartbeat.clear(folder)
         (folder / ATTEMPTS).unlink()
         if [entry.name for entry in folder.iterdir()] == [FINGERPRINT]:
             shutil.rmtree(folder)

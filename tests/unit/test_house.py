@@ -12,7 +12,7 @@ from gridlaw.steps import WILDCARDS
 
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run, on a grid or on a file of their own; all others are rules'.
-PEOPLES = {"explain", "accept", "adopt", "obsolete", "so_far"}
+PEOPLES = {"explain", "accept", "adopt", "obsolete", "progress", "so_far"}
 ALONE = {"fit_laws": "laws", "forecast_curves": "curves"}
 SCRIPTS = sorted(file for file in (ROOT / "scripts").glob("*.py") if file.stem not in PEOPLES | ALONE.keys())
 

@@ -162,8 +162,10 @@ def test_figures(finished):
 
 
 def test_tensorboard(finished):
-    assert list((finished.folder / "logs/tensorboard/pretrain/tiny/4k/1/1").glob("events*"))
-    assert list((finished.folder / "logs/tensorboard/finetune/tiny/4k/1/1/sentiment/all/2").glob("events*"))
+    place = finished.folder / "logs/tensorboard"
+    assert list((place / "pretrain/tiny/4k/1/1").glob("events*.training"))
+    for kind in ("training", "scores"):
+        assert len(list((place / "finetune/tiny/4k/1/1/sentiment/all/2").glob(f"events*.{kind}"))) == 1
 
 
 def test_nothing_is_left_to_do(finished):

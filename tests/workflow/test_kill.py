@@ -10,6 +10,9 @@ import time
 
 import pytest
 from kill import Training, model_for, prepare
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from gridlaw.events import Events
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +76,92 @@ def test_pretraining(train, reference, ranks):
     assert [attempt["cause"] for attempt in attempts][-3:] == ["killed", "killed", "finished"]
 
 
-def test_measuring_on_the_way_changes_nothing(data, train, reference):
-    training = train(minutes=10)
+def measure(training, data, times):
+    """Have a pre-training measure a held-out loss."""
     shutil.copy(data / "rows.bin", training.folder / "held_out.bin")
     manifest = json.loads((data / "slice.json").read_text())
     pack = manifest | {"held_out": {"end": manifest["end"] // 4, "unigram_loss": 5.0}}
     (training.folder / "pack.json").write_text(json.dumps(pack))
     training.program += ["--held-out-rows", training.folder / "held_out.bin", "--pack", training.folder / "pack.json"]
-    training.program += ["--evaluations", 7]
+    training.program += ["--evaluations", times]
+
+
+def test_measuring_on_the_way_changes_nothing(data, train, reference):
+    training = train(minutes=10)
+    measure(training, data, 7)
     assert training.finish() == reference("pretrain")
-    assert training.log().count("eval_held_out_loss'") == 6, "the last one is the result's"
+    assert training.log().count("eval_held_out_loss'") == 7
+
+
+def curves(folder):
+    """Points of each tag, as TensorBoard shows them."""
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    return {tag: [(point.step, point.value) for point in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+TRAINING = {"train/loss", "train/learning_rate", "train/gradient_norm"}
+
+
+def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
+    place = train(minutes=10)
+    folder = place.folder / "tensorboard"
+    # Of another run, in the same place.
+    Events(folder, "training").add(10**9, {"train/loss": 1.0})
+    place.program += ["--tensorboard", folder]
+    measure(place, data, 2)
+    assert place.finish() == reference("pretrain"), "no result depends on them"
+    whole = curves(folder)
+    assert whole.keys() == TRAINING | {"train/tokens_per_second", "held_out/loss", "held_out/loss_standard_error"}
+    tokens = json.loads((place.folder / "record.json").read_text())["tokens"]
+    assert len(whole["held_out/loss"]) == 2
+    assert whole["held_out/loss"][-1][0] == pytest.approx(tokens, abs=1), "the last one is the result's"
+    assert all(speed > 0 for _, speed in whole["train/tokens_per_second"])
+
+    killed = place
+    shutil.rmtree(killed.folder / "model")
+    (killed.folder / "record.json").unlink()
+    at = killed.program.index("--checkpoint-minutes") + 1
+    killed.program[at] = 0.01
+    seen = {}
+
+    def has_gone_on():
+        """Whether there are points behind the newest checkpoint's."""
+        written = sum(file.stat().st_size for file in folder.glob("events*"))
+        return updates(killed) > 0 and written > seen.setdefault(updates(killed), written) + 200
+
+    killed.kill_when(has_gone_on)
+    assert json.loads((killed.folder / "work" / "progress.json").read_text())["unit"] == "tokens"
+    assert killed.finish() == reference("pretrain")
+    assert "continuing from update" in killed.log()
+    again = curves(folder)
+    assert again.keys() == whole.keys()
+    for tag in ("train/learning_rate", "held_out/loss"):
+        assert again[tag] == whole[tag]
+    for points in again.values():
+        steps = [step for step, _ in points]
+        assert steps == sorted(set(steps)), "no point is there twice"
+    assert [step for step, _ in again["train/loss"]] == [step for step, _ in whole["train/loss"]]
+
+
+def test_curves_of_fine_tunings_that_were_killed(data, train, reference):
+    if not (data / "model").exists():
+        model_for(data)
+    training = train("finetune")
+    folder = training.folder / "tensorboard"
+    training.program += ["--tensorboard", folder]
+    training.kill_when(lambda: (training.folder / "work" / "60-2").exists() and updates(training) > 10)
+    # 30 updates of each seed on 60 examples, 75 on all 150.
+    assert json.loads((training.folder / "work" / "progress.json").read_text())["total"] == 2 * (30 + 75)
+    assert training.finish() == reference("finetune")
+    assert not (training.folder / "work" / "progress.json").exists()
+    for train_set, seed, examples in (("60", 1, 240), ("60", 2, 240), ("all", 1, 600), ("all", 2, 600)):
+        found = curves(folder / train_set / str(seed))
+        assert found.keys() == TRAINING | {"train/examples_per_second"}
+        for points in found.values():
+            steps = [step for step, _ in points]
+            assert steps == sorted(set(steps))
+            assert examples - 16 <= steps[-1] <= examples
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
