@@ -153,7 +153,9 @@ def _analyse(report: Step, command: str, patience: float | None) -> None:
                 try:
                     failure = one.get(None if end is None else max(0.0, end - time.monotonic()))
                 except multiprocessing.TimeoutError as error:
-                    raise Failure(f"it takes longer than {patience:g} s; scripts/so_far.py has no such limit") from error
+                    raise Failure(
+                        f"it takes longer than {patience:g} s; scripts/so_far.py has no such limit"
+                    ) from error
                 if failure:
                     raise Failure(failure)
             for step in ready:
