@@ -115,7 +115,7 @@ def test_records_repeat_recipe_and_inputs(finished):
 
 def test_report(finished):
     page = (finished.folder / "results/report.html").read_text()
-    assert "<title>How tiny scale</title>" in page
+    assert "<title>How tiny scales</title>" in page
     assert page.count('src="data:image/svg+xml;base64,') == len(FIGURES)
     assert not re.search(r'(src|href)="(?!data:|#)', page), "it asks nothing of the network"
     assert not re.search(r">\s*(nan|None|inf)\s*<", page)
