@@ -82,9 +82,9 @@ pre { background: var(--raised); padding: .7rem 1rem; border-radius: 6px; overfl
 @media print { @page { margin: 12mm; } body { max-width: none; padding: 0; font-size: 10pt; }
   :root { color-scheme: light; } nav, .download, .screen { display: none; } .paper { display: block; }
   .scroll { max-height: none; overflow: visible; border: 0; } thead th, .grid th { position: static; }
-  pre { white-space: pre-wrap; } table { font-size: 7pt; }
-  td, thead th, td.l { white-space: normal; min-width: 0; padding: .15rem .3rem;
-  overflow-wrap: anywhere; } tbody tr:nth-child(n+31) { display: none; } .grid tbody tr { display: table-row; }
+  pre { white-space: pre-wrap; } table { font-size: 6pt; }
+  td, thead th, td.l { white-space: normal; min-width: 0; padding: .1rem .2rem;
+  overflow-wrap: break-word; } tbody tr:nth-child(n+31) { display: none; } .grid tbody tr { display: table-row; }
   figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .grid { font-size: 6pt; } .grid td, .grid th { padding: .1rem; min-width: 0; white-space: normal; }
   .grid td, .legend b { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }

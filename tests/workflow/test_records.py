@@ -3,6 +3,7 @@
 import copy
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -214,7 +215,14 @@ def test_a_failed_job_leaves_no_record(kept):
     grid = but(catalogue={"tasks": {"sentiment": {"metrics": ["f1"]}}})
     assert kept.planned(target, overlay=grid) == {"baseline": 1}
     # The program fails: the task's examples are none.
-    assert kept.snakemake("--cores", "1", target, overlay=grid).returncode != 0
+    done = kept.snakemake("--cores", "1", target, overlay=grid)
+    assert done.returncode != 0
+    # These records are no trainings': the report before the end gives up in a line, and the failure is told as ever.
+    assert "writing a report of what is there" in done.stderr
+    assert (
+        len(re.findall(r"^no report: aggregate: .*; see results/so_far/aggregate.log$", done.stderr, re.MULTILINE)) == 1
+    )
+    assert "At least one job did not complete successfully" in done.stderr
     assert not (kept.folder / "results/baseline/sentiment/record.json").exists()
     assert kept.planned(target, overlay=GRID) == {"baseline": 1}
 
