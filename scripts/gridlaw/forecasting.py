@@ -52,6 +52,15 @@ class Forecast:
     ratio: Array
     origins: int
 
+    def level(self, y: Array) -> Array:
+        """Of each place the level of the narrowest interval that holds a value; shape of y, (places,)."""
+        known = stats.t(self.origins) if self.origins else stats.norm
+        reach = np.log(self.high / self.value)
+        away = np.abs(np.log(y / self.value))
+        # A forecast that is sure to be exact holds what it says and nothing else.
+        share = np.divide(away, reach, out=np.where(away > 0, np.inf, 0.0), where=reach > 0)
+        return 2 * known.cdf(known.ppf((1 + LEVEL) / 2) * share) - 1
+
     def draws(self, number: int, seed: int = SEED) -> Array:
         """Losses that the interval takes to be possible; shape (number, places)."""
         random = np.random.default_rng(seed)
