@@ -58,8 +58,10 @@ def main() -> None:
         if groups:
             seeds = int(max(group.runs["seed"].nunique() for group in groups))
             note = f"bar: 95 % interval over {seeds} pre-training seeds" if seeds > 1 else "one pre-training seed"
-            law = Line2D([], [], label="law of both", **DOTTED)
-            plotting.legend(figure, models, [], note, [law])
+            drawn = [joint_law(laws, group.name) for group in groups]
+            plotting.legend(
+                figure, models, [], note, [Line2D([], [], label="law of both", **DOTTED)] if any(drawn) else []
+            )
     record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
 
 
@@ -95,7 +97,7 @@ def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
 def joint_law(laws: list[dict], group: str) -> Callable[[Array, Array], Array] | None:
     """Loss by parameters and tokens, as the law of a group's models gives it; None where there is none to trust."""
     for law in laws:
-        if law["group"] == group and law.get("axes") == ["params", "tokens"] and law["state"] == LAW:
+        if law.get("group") == group and law.get("axes") == ["params", "tokens"] and law["state"] == LAW:
             of = {name: entry["value"] for name, entry in law["parameters"].items()}
             return lambda n, d: of.get("E", 0.0) + of["A"] / n ** of["alpha"] + of["B"] / d ** of["beta"]
     return None

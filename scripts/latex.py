@@ -26,6 +26,7 @@ LEVEL = 0.05
 PAGE = 40
 AVERAGE = ("all tasks", "macro_average", "validation")
 CELL = ["size", "model"]
+BOLD = " Bold: better than every other model of that size (Welch's $t$ test, $p < .05$ for each)."
 PARAMETERS = {"E": "$E$", "A": "$A$", "alpha": r"$\alpha$", "B": "$B$", "beta": r"$\beta$"}
 
 
@@ -68,7 +69,6 @@ def scores(summary: pd.DataFrame, tasks: list[list[str]], models: list[str]) -> 
     caption = (
         "Scores by size of the corpus in tokens and model: means over seeds"
         f" ($n = {'$--$'.join(map(str, counts))}$) with half of their 95\\,\\% $t$ intervals."
-        " Bold: better than every other model of that size (Welch's $t$ test, $p < .05$ for each)."
     )
     return latex(ordered(pd.DataFrame(columns), models), "scores", caption)
 
@@ -87,7 +87,6 @@ def losses(runs: pd.DataFrame, models: list[str]) -> str:
         "Held-out loss in nats by model and size of the corpus in tokens: means over pre-training seeds"
         f" ($n = {known.groupby(CELL).size().max() if len(known) else 0}$) with half of their 95\\,\\% intervals,"
         " the scatter of seeds pooled over cells."
-        + (" Bold: lower than every other model (Welch's $t$ test, $p < .05$ for each)." if compared else "")
     )
     return latex(wide.reindex(models).dropna(how="all").fillna("--"), "loss", caption)
 
@@ -124,7 +123,7 @@ def laws(found: list[dict]) -> str:
     """Parameters of the laws of loss."""
     rows = [
         {
-            "law": law["name"],
+            "law": law["name"].replace("loss by", "by"),
             "state": law["state"],
             "$n$": f"{law['points']}",
             **{symbol: interval(law["parameters"].get(name)) for name, symbol in PARAMETERS.items()},
@@ -136,43 +135,36 @@ def laws(found: list[dict]) -> str:
     table = table.loc[:, table.ne("").any()] if rows else table
     caption = (
         "Laws $L = E + A / N^\\alpha + B / D^\\beta$ of the held-out loss in nats, with $N$ parameters and $D$ tokens,"
-        " or one of them: fits to $n$ cells with 95\\,\\% intervals over resamples of the runs."
+        " or one of them: fits to $n$ cells, between the ends of their 95\\,\\% intervals over resamples of the runs."
         + ("" if rows else " The grid carries none.")
     )
     return latex(table, "laws", caption)
 
 
 def of_forecasts(table: pd.DataFrame) -> str:
-    """Forecasts of larger cells, where there are any."""
+    """Forecasts of larger cells, where there are any: a row a model and size, a column a quantity."""
     known = table.dropna(subset=["forecast"])
-    rows = pd.DataFrame(
-        {
-            "model": known["model"],
-            "tokens": known["tokens"].map(short),
-            "quantity": known["quantity"].map(escaped),
-            "value": known.apply(lambda row: f"{row.forecast:.3f} [{row.low:.3f}, {row.high:.3f}]", axis=1)
-            if len(known)
-            else [],
-        }
-    )
-    wide = (
-        rows.pivot(index=["model", "tokens"], columns="quantity", values="value").rename_axis(columns=None)
-        if len(rows)
-        else rows
-    )
-    wide = wide.reindex(rows.set_index(["model", "tokens"]).index.unique()) if len(rows) else wide
-    caption = "Forecasts with 95\\,\\% intervals that were tried on known cells." + (
-        "" if len(rows) else " No law of the grid is good for one."
-    )
-    return latex(wide.fillna("--"), "forecasts", caption)
+    columns: dict[str, dict[tuple[str, str], str]] = {}
+    for row in known.itertuples():
+        told = between(f"{row.forecast:.3f}", f"{row.low:.3f}", f"{row.high:.3f}")
+        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.tokens)] = told
+    caption = "Forecasts between the ends of their 95\\,\\% intervals, which were tried on known cells."
+    if known.empty:
+        caption += " No law of the grid is good for one."
+    return latex(pd.DataFrame(columns or {"forecast": []}).fillna("--"), "forecasts", caption)
 
 
 def interval(of: dict | None) -> str:
     """A parameter with its interval."""
     if of is None:
         return ""
-    low, high = of["low"], of["high"]
-    return f"{of['value']:.3g}" + ("" if low is None else f" [{low:.3g}, {high:.3g}]")
+    low, high = ("" if of[end] is None else f"{of[end]:.3g}" for end in ("low", "high"))
+    return between(f"{of['value']:.3g}", low, high)
+
+
+def between(value: str, low: str, high: str) -> str:
+    """A number with the ends of its interval below and above it."""
+    return f"${value}" + (f"_{{{low}}}^{{{high}}}" if low else "") + "$"
 
 
 def ordered(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
@@ -191,6 +183,8 @@ def escaped(text: str) -> str:
 def latex(table: pd.DataFrame, name: str, caption: str) -> str:
     """A table, over several pages where it takes them; its cells and columns are LaTeX already, its rows are not."""
     long = len(table) > PAGE
+    if "mathbf" in "".join(map(str, table.to_numpy().flat)):
+        caption += BOLD
     names = [None] * table.index.nlevels
     style = Styler(table.rename_axis(index=names)).format_index(escaped, axis=0)
     return style.to_latex(

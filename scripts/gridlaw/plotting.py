@@ -160,8 +160,8 @@ def log_axis(
     values = values[np.isfinite(values) & (values > 0)]
     axis = getattr(axes, f"{which}axis")
     axes.set(**{f"{which}scale": "log", f"{which}label": label})
-    span = np.log10(values.max() / values.min()) if len(values) else 1.0
-    subs = next(subs for most, subs in SUBS.items() if span <= most)
+    span = np.log10(values.max() / values.min()) if len(values) else 0.0
+    subs = next(subs for most, subs in SUBS.items() if (span or 1.0) <= most)
     axis.set_major_locator(LogLocator(subs=subs, numticks=7))
     axis.set_major_formatter(lambda tick, _: name(float(f"{tick:.4g}")))
     axis.set_minor_locator(NullLocator())
