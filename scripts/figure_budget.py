@@ -65,6 +65,10 @@ def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus:
             ax.plot(hours[index], choice[column], color=colour, **marker | {"markerfacecolor": face})
         ax.axvline(spent * unit, color="0.4", linewidth=0.7, linestyle=":")
     loss, tokens = axes
+    # In grey the models look alike.
+    for index in own.index[own["model"].ne(own["model"].shift())]:
+        at = (hours[index], own.loc[index, "loss"])
+        loss.annotate(own.loc[index, "model"], at, (3, 4), textcoords="offset points", size="x-small")
     loss.fill_between(hours, own["low"], own["high"], color="0.6", alpha=0.25, linewidth=0)
     plotting.log_axis(loss, "y", own[["low", "high"]].to_numpy(), "held-out loss (nats)")
     plotting.log_axis(tokens, "y", own["tokens"], "tokens of the choice", short)

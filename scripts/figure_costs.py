@@ -9,6 +9,7 @@ on its own; of a cell to run next they are as forecast, for one run. An empty fr
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -95,9 +96,10 @@ def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[st
     for row in table.assign(at=at).itertuples():
         if row.state in FRAMES:
             ax.add_patch(Rectangle((row.at + 0.06, models.index(row.model) + 0.08), 0.88, 0.84, **FRAMES[row.state]))
-    names = [f"{size}\n{gpus}" if several else size for size, gpus in places]
-    ax.set_xticks([number + 0.5 for number in range(len(places))], names, rotation=0, size="x-small")
-    ax.set_yticks([number + 0.5 for number in range(len(models))], models, rotation=0)
+    upright = len(places) > 2 * NUMBERS
+    names = [f"{size}{', ' if upright else chr(10)}{gpus}" if several else size for size, gpus in places]
+    ax.set_xticks(np.arange(len(places)) + 0.5, names, rotation=90 if upright else 0, size="x-small")
+    ax.set_yticks(np.arange(len(models)) + 0.5, models, rotation=0)
     ax.set_xlabel("size, and gpus" if several else "size")
     ax.set_ylabel("")
     ax.tick_params(length=0)

@@ -18,6 +18,8 @@ from gridlaw import cli, evidence, plotting, quality, record
 
 COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
 CELL = ["model", "size", "gpus"]
+# More numbers would run into each other.
+NUMBERS = 10
 LOSS, SCORES = "held-out loss", "average over tasks"
 
 
@@ -68,7 +70,8 @@ def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) 
         ax.plot(of, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
         reach = [(cells["value"] - cells["low"]).fillna(0), (cells["high"] - cells["value"]).fillna(0)]
         ax.errorbar(of, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
-    for index, cell in own[front & own["probability"].between(0, 0.995)].iterrows():
+    numbered = own[front & own["probability"].between(0, 0.995)]
+    for index, cell in numbered.iterrows() if len(numbered) <= NUMBERS else []:
         ax.annotate(
             f"{cell['probability']:.2f}",
             (cost[index], cell["value"]),

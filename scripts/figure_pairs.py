@@ -23,7 +23,8 @@ from gridlaw import cli, grid, plotting, record
 COLUMNS = ["panel", "size", "a", "b", "difference", "seeds", "probability", "p", "better"]
 # Of more models than these the numbers would not be read.
 NUMBERS = 8
-COLOURS = "PuOr"
+# Even in grey.
+COLOURS = "cividis"
 
 
 def main() -> None:
