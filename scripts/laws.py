@@ -40,8 +40,8 @@ def main() -> None:
             laws.append(of | {"model": model} | told(law, needs.of_law(law, prices["params"])))
         for law, params in evidence.laws_of_models(group):
             laws.append(of | told(law, needs.of_law(law, prices[params])))
-        for law in evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"]):
-            laws.append(of | told(law, needs.of_scores(law, group.runs, prices["params"])))
+        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = pd.read_csv(args.curves, dtype={"model": str, "size": str})
     longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
