@@ -465,7 +465,7 @@ row(
     editing("schemas/config.schema.yaml", ("peak learning rate", "highest learning rate")),
 )
 row("a comment in an environment", editing("envs/train.yaml", ("name:", "# All of it.\nname:")))
-row("a figure's style", editing("scripts/gridlaw/plotting.py", ('MARKERS = "os', 'MARKERS = "so')), "figure_*")
+row("a figure's style", editing("scripts/gridlaw/plotting.py", ('"grid.alpha": 0.35', '"grid.alpha": 0.4')), "figure_*")
 row("one figure", editing("scripts/figure_loss.py", ("linewidth=0.7", "linewidth=0.8")), "figure_loss")
 row(
     "a metric",
