@@ -27,7 +27,7 @@ demo: setup
 	@echo
 	@echo "Report:  results/report.html"
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
-	@echo "Figures: results/figures/scores.png  loss.png  throughput.png  (each also as .svg, .pdf and .csv)"
+	@echo "Figures: results/figures/scores.png  laws.png  front.png  ...  (each also as .svg, .pdf and .csv)"
 
 test: setup lint
 	python -m pytest -rs tests

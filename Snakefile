@@ -19,6 +19,9 @@ resource_scopes:
 include: "rules/common.smk"
 
 
+report: "scripts/gridlaw/captions/workflow.rst"
+
+
 if CLUSTER and SITE["container"]:
 
     container: SITE["container"]
@@ -30,6 +33,8 @@ include: "rules/finetune.smk"
 include: "rules/evaluate.smk"
 include: "rules/aggregate.smk"
 include: "rules/analyse.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -40,11 +45,8 @@ rule all:
         rules.laws.output,
         rules.forecasts.output,
         rules.decisions.output,
-        rules.figure_scores.output,
-        rules.figure_loss.output,
-        rules.figure_laws.output,
-        rules.figure_front.output,
-        rules.figure_throughput.output,
+        [steps.FILES[f"figure_{name}"] for name in FIGURES],
+        rules.latex.output,
         rules.report.output,
     localrule: True
 

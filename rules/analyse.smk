@@ -10,7 +10,7 @@ rule laws:
         baselines="results/baselines.csv",
         packs=PACKS,
     output:
-        laws="results/laws.csv",
+        laws=shown("results/laws.csv", "tables", "laws"),
         record="results/laws.json",
     log:
         "logs/laws.log",
@@ -34,7 +34,7 @@ rule forecasts:
         baselines="results/baselines.csv",
         packs=PACKS,
     output:
-        forecasts="results/forecasts.csv",
+        forecasts=shown("results/forecasts.csv", "tables", "forecasts"),
         record="results/forecasts.json",
     log:
         "logs/forecasts.log",
@@ -57,7 +57,7 @@ rule decisions:
         scores="results/scores.csv",
         packs=PACKS,
     output:
-        next="results/next.yaml",
+        next=shown("results/next.yaml", "tables", "next"),
         record="results/decisions.json",
     log:
         "logs/decisions.log",
@@ -70,31 +70,3 @@ rule decisions:
     shell:
         'python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q} --scores {input.scores:q}'
         " --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"
-
-
-rule report:
-    """Write the page with answers, figures, tables, methods and provenance."""
-    input:
-        runs="results/runs.csv",
-        summary="results/summary.csv",
-        attempts="results/attempts.csv",
-        laws="results/laws.json",
-        forecasts="results/forecasts.csv",
-        decisions="results/decisions.json",
-        figures=expand("results/figures/{name}.svg", name=FIGURES),
-    output:
-        report="results/report.html",
-        record="results/report.json",
-    log:
-        "logs/report.log",
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        recipe=recipe("report"),
-        code=digest("report"),
-    shell:
-        'python "$scripts/report.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
-        " --attempts {input.attempts:q} --predictions logs/predictions.jsonl --figures {input.figures:q}"
-        ' --command "$command" --report {output.report:q} --record {output.record:q} > {log:q} 2>&1'

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import code, console, demands, files, grid, layout, preview, recipes, site, steps
+from gridlaw import caption, code, console, demands, files, grid, layout, preview, recipes, site, steps
 from gridlaw.config import complete
 
 # Jobs are submitted to a cluster, or run on one.
@@ -54,13 +54,20 @@ CORPUS = config["corpus"]
 CELLS = list(grid.cells(config))
 SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
 PACKS = sorted({f"{layout.pack_folder(config, model)}/manifest.json" for model in config["models"]}) if CORPUS else []
-FIGURES = steps.FIGURES
+FIGURES = list(steps.FIGURES)
 COMPARED = recipes.aggregate(config)["compared"]
 
 
 def digest(rule_name):
     """Identity of a rule's program."""
     return code.digest(Path(workflow.basedir, "scripts", f"{rule_name}.py"))
+
+
+def shown(file, kind, name):
+    """A result that `snakemake --report` shows, with its title and caption."""
+    title, _ = caption.of(kind, name)
+    labels = {"what": title, "file": Path(file).name}
+    return report(file, caption=str(caption.file(kind, name)), category=kind.capitalize(), labels=labels)
 
 
 def recipe(step, *wildcards):

@@ -70,6 +70,7 @@ def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spe
         "second_seed": second_seed(cells),
         "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
         "budgets": [budget.best(cells, laws, hours) for hours in budgets],
+        "budget_curve": [budget.best(cells, laws, hours) for hours in budget.steps(cells, max(budgets))],
         "returns": [budget.returns(model, cells, law) for model, law in laws.items()],
         "next": next_cells.plan(laws, cells, allowed, most, recipe["finetune_gpus"]),
     }

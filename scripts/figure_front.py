@@ -1,9 +1,11 @@
-"""Draw held-out loss against rank-hours, and the front of cells that nothing cheaper beats.
+"""Draw held-out loss and the average over tasks against rank-hours, and the front of cells that nothing cheaper beats.
 
-    python scripts/figure_front.py --recipe figure.json --runs runs.csv --figure front.png --record front.json
+    python scripts/figure_front.py --recipe figure.json --runs runs.csv --summary summary.csv --figure front.png \
+        --record front.json
 
 Rank-hours are those of pre-training, without start-up and evaluation. The number at a cell of the front is how likely
-it is on it, by how runs of one cell differ; with one seed it is not known. Runs that do not compare have a panel each.
+it is on it, by how runs of one cell differ; with one seed it is not known. Runs that do not compare by their loss have
+a panel each; scores compare.
 """
 
 from __future__ import annotations
@@ -14,50 +16,69 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, evidence, plotting, quality, record
 
-COLUMNS = ["group", "model", "size", "gpus", "hours", "loss", "on_front", "probability"]
+COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
+CELL = ["model", "size", "gpus"]
+# More numbers would run into each other.
+NUMBERS = 10
+LOSS, SCORES = "held-out loss", "average over tasks"
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
+    tables = {"runs": "pre-training runs, CSV", "summary": "means and intervals of scores, CSV"}
+    args = cli.figure_parser(__doc__, **tables).parse_args()
 
     runs, strong = evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"
-    groups = list(evidence.groups(runs, strong))
-    parts = [
-        quality.front(quality.Cells.of(group, runs if strong else group.runs), "hours").assign(group=group.name)
-        for group in groups
-    ]
-    table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    parts = []
+    for group in evidence.groups(runs, strong):
+        front = quality.front(quality.Cells.of(group, runs if strong else group.runs), "hours")
+        parts.append(front.rename(columns={"loss": "value"}).assign(panel=group.name or LOSS))
+    losses = [part["panel"].iloc[0] for part in parts]
+    averages = of_scores(runs, pd.read_csv(args.summary, dtype={"model": str, "size": str, "train_set": str}))
+    parts += [averages.assign(panel=SCORES)] if len(averages) else []
+    table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
+    names = list(table["panel"].unique())
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    with plotting.panels(args.figure, [group.name for group in groups], table) as (figure, axes):
+    with plotting.panels(args.figure, names, table) as (figure, axes):
         for name, ax in axes.items():
-            draw(ax, table[table["group"] == name], models, table["gpus"])
+            draw(ax, table[table["panel"] == name], models, table["gpus"])
+            ax.set_ylabel("held-out loss (nats)" if name in losses else "macro average")
         if axes:
             front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="front")
             note = "numbers: probability to be on the front" if table["probability"].notna().any() else ""
-            plotting.legend(figure, models, table["gpus"], note, [front])
-    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+            bars = "bars: 95 % t interval over seeds" if table["low"].notna().any() else ""
+            plotting.legend(figure, models, table["gpus"], "; ".join(filter(None, [note, bars])), [front])
+    record.write(args.record, args.recipe, [args.runs, args.summary], plotting.files(args.figure))
+
+
+def of_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The average over tasks of each cell that was pre-trained, after the most training examples, and its cost."""
+    hours = runs[runs["hours"] > 0].groupby(CELL, sort=False)["hours"].mean().reset_index()
+    of = summary[(summary["metric"] == "macro_average") & summary["note"].isna()]
+    of = of[of["train_set"] == of["train_set"].iloc[-1]] if len(of) else of
+    cells = hours.merge(of.rename(columns={"mean": "value"}), on=CELL).sort_values("hours")
+    return cells.assign(on_front=cells["value"] > cells["value"].cummax().shift(fill_value=-1.0))
 
 
 def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) -> None:
-    """One group."""
-    minutes = own["hours"].max() < 1
-    cost = own["hours"] * (60 if minutes else 1)
-    front = own["on_front"]
-    ax.step(cost[front], own.loc[front, "loss"], where="post", color="0.4", linewidth=0.8, zorder=1)
+    """One panel."""
+    own = own.reset_index(drop=True)
+    cost = own["hours"] * plotting.hours_axis(ax, own["hours"], " of pre-training")
+    front = own["on_front"].astype(bool)
+    ax.step(cost[front], own.loc[front, "value"], where="post", color="0.4", linewidth=0.8, zorder=1)
     for (model, value), cells in own.groupby(["model", "gpus"], sort=False):
-        marker = plotting.marker(gpus, value)
-        ax.plot(cost[cells.index], cells["loss"], linestyle="none", color=models[model]["color"], **marker)
-    for index, cell in own[front & own["probability"].between(0, 0.995)].iterrows():
+        of = cost[cells.index]
+        ax.plot(of, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
+        reach = [(cells["value"] - cells["low"]).fillna(0), (cells["high"] - cells["value"]).fillna(0)]
+        ax.errorbar(of, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
+    numbered = own[front & own["probability"].between(0, 0.995)]
+    for index, cell in numbered.iterrows() if len(numbered) <= NUMBERS else []:
         ax.annotate(
             f"{cell['probability']:.2f}",
-            (cost[index], cell["loss"]),
+            (cost[index], cell["value"]),
             (4, 4),
             textcoords="offset points",
             size="x-small",
         )
-    ax.set_xscale("log")
-    ax.set_xlabel(f"rank-{'minutes' if minutes else 'hours'} of pre-training")
-    ax.set_ylabel("held-out loss (nats)")
 
 
 if __name__ == "__main__":

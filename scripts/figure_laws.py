@@ -27,7 +27,7 @@ FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
 
     runs = evidence.read_runs(args.runs)
     groups = list(evidence.groups(runs, args.recipe["scaling"] == "strong"))

@@ -16,7 +16,7 @@ from gridlaw import cli, intervals, plotting, record
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["held_out_loss"])
     table, over = losses(runs)
@@ -26,7 +26,7 @@ def main() -> None:
     width = plotting.COLUMN * 1.2 if columns == 1 else plotting.PAGE
     with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
         if table.empty:
-            axes[0].text(0.5, 0.5, "no held-out text in this grid", ha="center", transform=axes[0].transAxes)
+            plotting.say(axes[0], "No run has a held-out loss.")
         for tokenizer, ax in zip(tokenizers, axes, strict=False):
             own = table[table["tokenizer"] == tokenizer]
             zero = plotting.tokens_axis(ax, own)

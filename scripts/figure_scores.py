@@ -14,18 +14,11 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
 
-NAMES = {
-    "matthews_correlation": "Matthews correlation",
-    "f1": "F1",
-    "f1_macro": "macro F1",
-    "pearson": "Pearson r",
-    "spearman": "Spearman ρ",
-}
 AVERAGE = ("all tasks", "macro_average", "validation")
 
 
 def main() -> None:
-    tables = {"summary": "means and intervals", "baselines": "the majority class's scores"}
+    tables = {"summary": "means and intervals, CSV", "baselines": "the majority class's scores, CSV"}
     args = cli.figure_parser(__doc__, **tables).parse_args()
 
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
@@ -51,7 +44,7 @@ def main() -> None:
                 ax.text(0.5, 0.5, "nothing scored yet", ha="center", transform=ax.transAxes)
                 ax.set_xticks([])
             ax.set_title(panel[0])
-            ax.set_ylabel(NAMES.get(panel[1], panel[1].replace("_", " ")))
+            ax.set_ylabel(plotting.metric(panel[1]))
             if panel in baselines.index:
                 ax.axhline(baselines[panel], color="0.4", linewidth=0.9, linestyle=":")
         for ax in axes[len(panels) :]:

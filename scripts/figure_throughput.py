@@ -16,7 +16,7 @@ from gridlaw import cli, plotting, record
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs").parse_args()
+    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
     table = throughput(runs)

@@ -34,12 +34,14 @@ def main() -> None:
     runs, most = evidence.read_runs(args.runs), evidence.corpus_tokens(args.packs)
     laws = []
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
-        prices = {of: needs.Prices.measured(group.runs, of, most) for of in evidence.PARAMETERS.values()}
-        by_tokens = [(law, "params") for law in evidence.laws_by_tokens(group).values()]
-        of_loss = (*by_tokens, *evidence.laws_of_models(group))
-        laws += [told(law, needs.of_law(law, prices[params])) for law, params in of_loss]
-        of_scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
-        laws += [told(law, needs.of_scores(law, group.runs, prices["params"])) for law in of_scores]
+        of = {"group": group.name}
+        prices = {params: needs.Prices.measured(group.runs, params, most) for params in evidence.PARAMETERS.values()}
+        for model, law in evidence.laws_by_tokens(group).items():
+            laws.append(of | {"model": model} | told(law, needs.of_law(law, prices["params"])))
+        for law, params in evidence.laws_of_models(group):
+            laws.append(of | told(law, needs.of_law(law, prices[params])))
+        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = pd.read_csv(args.curves, dtype={"model": str, "size": str})
     longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]

@@ -16,41 +16,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, page, record, spending
+from gridlaw import caption, cli, grid, page, record, spending
 from gridlaw.laws import LAW
 from gridlaw.spending import Spending
 from gridlaw.verdicts import DONE
 from gridlaw.words import listed, percent, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
-CAPTIONS = {
-    "scores": (
-        "Task scores against corpus tokens",
-        "A panel a task and their average. Lines are means over seeds, bands their 95 % t intervals; dotted is the"
-        " majority class.",
-    ),
-    "loss": (
-        "Held-out loss against corpus tokens",
-        "In nats a predicted token, on text that no model was trained on. The band is the 95 % interval; dotted is"
-        " guessing words by their frequency.",
-    ),
-    "laws": (
-        "Laws of held-out loss",
-        "Each model's law through its cells and four times beyond, where its forecasts of known cells were good"
-        " enough; other models have their cells alone. Filled is measured, hollow forecast; the band is the 95 %"
-        " interval of a new run.",
-    ),
-    "front": (
-        "Held-out loss against compute",
-        "Cells by what their pre-training took. Nothing cheaper beats those on the line; the numbers say how likely"
-        " they are on it.",
-    ),
-    "throughput": (
-        "Throughput against ranks",
-        "Tokens a second of the median update, and as a share of what the smallest number of ranks would give if it"
-        " scaled without loss.",
-    ),
-}
 RUNS = [
     "model", "size", "gpus", "pretrain_seed", "status", "parameters", "unique_tokens", "trained_tokens",
     "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
@@ -199,9 +171,9 @@ def compared(pairs: list[dict]) -> Iterator[str]:
 
 def figure(file: Path) -> dict[str, str]:
     """A figure of the page."""
-    title, caption = CAPTIONS[file.stem]
+    title, text = caption.of("figures", file.stem)
     source = page.source(file.read_bytes(), "image/svg+xml")
-    return {"name": file.stem, "title": title, "caption": caption, "source": source}
+    return {"name": file.stem, "title": title, "caption": text, "source": source}
 
 
 def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict) -> Iterator[dict]:

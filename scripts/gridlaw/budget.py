@@ -12,6 +12,9 @@ from gridlaw.powerlaw import Array
 from gridlaw.quality import DRAWS, Cells
 from gridlaw.words import percent, rank_time, short
 
+# Budgets of a curve.
+STEPS = 12
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -92,6 +95,13 @@ def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
         "expected_regret": regret,
         "verdict": f"{words} {percent(probability)} likely the best of {len(options)}, expected regret {regret:.2g}.",
     }
+
+
+def steps(cells: Cells, most: float) -> list[float]:
+    """Budgets from that of the cheapest cell to a largest one, equal factors apart; none where no cell has its cost."""
+    hours = cells.table["hours"]
+    hours = hours[(hours > 0) & (hours <= most)]
+    return np.geomspace(hours.min(), most, STEPS).tolist() if len(hours) else []
 
 
 def returns(model: str, cells: Cells, law: Law) -> dict:

@@ -27,7 +27,7 @@ def figure_parser(doc: str, **tables: str) -> argparse.ArgumentParser:
     """A parser with the options of programs that draw a figure from some tables, by what is in them."""
     figure = parser(doc)
     for table, what in tables.items():
-        figure.add_argument(f"--{table}", required=True, help=f"{what}, CSV")
+        figure.add_argument(f"--{table}", required=True, help=what)
     figure.add_argument("--figure", required=True, help="figure to write (.png; .svg, .pdf and .csv beside it)")
     figure.add_argument("--record", required=True, help="how it was drawn, JSON to write")
     return figure

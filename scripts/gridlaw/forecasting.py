@@ -52,6 +52,15 @@ class Forecast:
     ratio: Array
     origins: int
 
+    def level(self, y: Array) -> Array:
+        """Of each place the level of the narrowest interval that holds a value; shape of y, (places,)."""
+        known = stats.t(self.origins) if self.origins else stats.norm
+        reach = np.log(self.high / self.value)
+        away = np.abs(np.log(y / self.value))
+        # A forecast that is sure to be exact holds what it says and nothing else.
+        share = np.divide(away, reach, out=np.where(away > 0, np.inf, 0.0), where=reach > 0)
+        return 2 * known.cdf(known.ppf((1 + LEVEL) / 2) * share) - 1
+
     def draws(self, number: int, seed: int = SEED) -> Array:
         """Losses that the interval takes to be possible; shape (number, places)."""
         random = np.random.default_rng(seed)
@@ -166,16 +175,21 @@ class Forecaster:
         return max((test["ratio"].max() for test in self._tests), default=1.0)
 
     def _forms(self, x: Array, value: Array) -> Array:
-        """How far other laws are away in log loss; NaN where there is nothing to tell.
+        """How far other laws are away in log loss; the farthest counts."""
+        return np.abs([share * np.log(predict(x) / value) for share, predict in self._others]).max(0)
 
-        The larger of two: what the law of the larger half of the points says, and the standard deviation of a mixture
-        of both forms, each with the inverse of its past forecasts' mean square error as its weight.
+    @cached_property
+    def _others(self) -> list[tuple[float, holdout.Predict]]:
+        """Other laws, and the share of their distance that counts.
+
+        They are the law of the larger half of the points, all of it, and the other form, as the standard deviation of a
+        mixture of both, each with the inverse of its past forecasts' mean square error as its weight.
         """
         other = next(form for form in holdout.FORMS if form != self.form)
         squares = np.array([self.error(form) ** 2 for form in (self.form, other)])
         weight = squares[0] / squares.sum() if np.isfinite(squares).all() and squares.sum() else 0.5
-        away = [np.sqrt(weight * (1 - weight)) * np.log(holdout.FORMS[other](self.points)(x) / value)]
+        found = [(np.sqrt(weight * (1 - weight)), holdout.FORMS[other](self.points))]
         larger = self.points.where(self.points.scale >= np.median(self.points.scale))
         if len(larger) < len(self.points) and holdout.carries(larger):
-            away.append(np.log(holdout.FORMS[self.form](larger)(x) / value))
-        return np.abs(away).max(0)
+            found.append((1.0, holdout.FORMS[self.form](larger)))
+        return found

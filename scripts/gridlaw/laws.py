@@ -30,6 +30,8 @@ LEAST_COVERAGE = 0.8
 SPECULATIVE, TOO_FAR = 10.0, 100.0
 # Resamples of forecasts that are made only to see whether their intervals hold.
 TRIAL_RESAMPLES = 200
+# Resamples that a record holds.
+SHOWN = 100
 
 NAMES = {"params": ("A", "alpha"), "tokens": ("B", "beta")}
 SYMBOLS = {"params": "N", "tokens": "D"}
@@ -60,7 +62,7 @@ class Law:
         self.name, self.points, self.axes, self.fixed = name, points, axes, fixed or {}
         self.forecaster = Forecaster(points, others) if holdout.carries(points) else None
         self.hold_out = list(self._hold_out()) if self.forecaster else []
-        self.coverage, self.tried = self._coverage() if self.forecaster else (np.nan, 0)
+        self.levels = self._levels() if self.forecaster else []
         self.state, self.why, self.cure = self._judge()
 
     @property
@@ -73,6 +75,16 @@ class Law:
     def reach(self) -> float:
         """How many times beyond what was measured its forecasts are no speculation."""
         return min(SPECULATIVE, self.forecaster.farthest)
+
+    @property
+    def tried(self) -> int:
+        """How many intervals for points that are known were tried."""
+        return len(self.levels)
+
+    @property
+    def coverage(self) -> float:
+        """How often those held what was measured; NaN of none."""
+        return float(np.mean(np.array(self.levels) <= LEVEL)) if self.levels else np.nan
 
     def record(self) -> dict:
         """All of it, for a JSON file."""
@@ -106,8 +118,11 @@ class Law:
                 "nominal_coverage": LEVEL,
                 "achieved_coverage": number(self.coverage),
                 "intervals_tried": self.tried,
+                "levels": self.levels,
             },
             "hold_out": self.hold_out,
+            "residuals": list(self._residuals()),
+            "draws": self._draws(),
         }
 
     def parameters(self) -> dict[str, dict[str, float | None]]:
@@ -115,6 +130,20 @@ class Law:
         best, draws = self.forecaster.fit, self.forecaster.draws
         values = {name: (value, of(draws) if draws else None) for name, value, of in self._values(best)}
         return {name: _described(value, over) for name, (value, over) in values.items()}
+
+    def _draws(self) -> dict[str, list[float]]:
+        """Some of the resamples' parameters, for a picture of how they go together; empty where there are none."""
+        draws = self.forecaster.draws
+        if draws is None:
+            return {}
+        some = slice(None, None, max(1, len(draws) // SHOWN))
+        return {name: [float(f"{value:.5g}") for value in of(draws)[some]] for name, _, of in self._values(draws)}
+
+    def _residuals(self) -> Iterator[dict[str, float]]:
+        """Each point with its log loss above that of the law."""
+        away = np.log(self.points.y / self.forecaster.fit(self.points.x)[0])
+        for x, loss, residual in zip(self.points.x, self.points.y, away, strict=True):
+            yield {**dict(zip(self.axes, x.tolist(), strict=True)), "loss": float(loss), "residual": float(residual)}
 
     def at(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
         """Forecasts, and of each what it is: empty, or why it is speculative or none."""
@@ -170,16 +199,15 @@ class Law:
                     "baselines": {name: float(values[i]) for name, values in baselines.items()},
                 }
 
-    def _coverage(self) -> tuple[float, int]:
-        """How often intervals from cuts held the points beyond, and how many were tried."""
-        inside: list[bool] = []
+    def _levels(self) -> list[float]:
+        """Of each point beyond each cut the level of the narrowest interval from there that holds it."""
+        levels: list[float] = []
         for below in holdout.cuts(self.points):
             fitted, beyond = self.points.where(below), self.points.where(~below)
             trial = Forecaster(fitted, resamples=TRIAL_RESAMPLES)
             if len(trial.back_test):
-                forecast = trial.at(beyond.x, beyond.scale)
-                inside += list((forecast.low <= beyond.y) & (beyond.y <= forecast.high))
-        return (float(np.mean(inside)), len(inside)) if inside else (np.nan, 0)
+                levels += trial.at(beyond.x, beyond.scale).level(beyond.y).tolist()
+        return levels
 
     def _judge(self) -> tuple[str, str, str]:
         """The state, why, and what would help."""

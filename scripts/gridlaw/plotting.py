@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 
@@ -17,13 +20,26 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import ArrayLike
 
-from gridlaw.words import short
+from gridlaw.words import amount, short
 
 MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
 COLUMN, PAGE = 3.4, 7.0
+METRICS = {
+    "matthews_correlation": "Matthews correlation",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "pearson": "Pearson r",
+    "spearman": "Spearman ρ",
+}
+# What stands for a figure that there is nothing for.
+NOTHING = "Nothing was pre-trained."
+# Ticks of a decade, by how many decades an axis spans.
+SUBS = {0.5: (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), 1.2: (1, 2, 3, 5), 2.5: (1, 3), np.inf: (1,)}
 
 
 @contextmanager
@@ -65,7 +81,7 @@ def panels(file: str | Path, names: list[str], data: pd.DataFrame) -> Iterator[t
     width = COLUMN * 1.4 if len(names) < 2 else PAGE
     with figure(file, 1, max(1, len(names)), width, 3.2, data) as (drawn, axes):
         if not names:
-            axes[0].text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=axes[0].transAxes)
+            say(axes[0], NOTHING)
         for name, ax in zip(names, axes, strict=False):
             ax.set_title(name)
         yield drawn, dict(zip(names, axes, strict=False))
@@ -128,6 +144,60 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
         axes.set_xlim(place / 2, place * 2)
     axes.set_xlabel("corpus tokens")
     return zero
+
+
+def log_axis(
+    axes: Axes, which: Literal["x", "y"], values: ArrayLike, label: str, name: Callable[[float], str] = "{:g}".format
+) -> None:
+    """A logarithmic axis with few ticks, all of them labelled.
+
+    Args:
+        which: x or y.
+        values: what it has to show.
+        name: a tick's label.
+    """
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values) & (values > 0)]
+    axis = getattr(axes, f"{which}axis")
+    axes.set(**{f"{which}scale": "log", f"{which}label": label})
+    span = np.log10(values.max() / values.min()) if len(values) else 0.0
+    subs = next(subs for most, subs in SUBS.items() if (span or 1.0) <= most)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=7))
+    axis.set_major_formatter(lambda tick, _: name(float(f"{tick:.4g}")))
+    axis.set_minor_locator(NullLocator())
+    # One value gives an axis no length.
+    if len(values) and span == 0:
+        axes.set(**{f"{which}lim": (values[0] / 2, values[0] * 2)})
+
+
+def hours_axis(axes: Axes, hours: pd.Series, label: str = "") -> float:
+    """A logarithmic axis of rank-hours, or of rank-minutes where there are few.
+
+    Returns:
+        how many of its unit an hour is.
+    """
+    minutes = hours.max() < 1
+    unit = 60.0 if minutes else 1.0
+    log_axis(axes, "x", hours * unit, f"rank-{'minutes' if minutes else 'hours'}{label}", amount)
+    return unit
+
+
+def power(number: float) -> str:
+    """A power of ten as a label has it; 3×10¹² for 3e12."""
+    exponent = math.floor(math.log10(number) + 1e-9)
+    factor = number / 10**exponent
+    return ("" if math.isclose(factor, 1, rel_tol=1e-3) else f"{factor:.2g}×") + f"$10^{{{exponent}}}$"
+
+
+def metric(name: str) -> str:
+    """What an axis calls a metric."""
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def say(axes: Axes, sentence: str) -> None:
+    """A panel without anything to draw says why."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "\n".join(textwrap.wrap(sentence, 34)), ha="center", va="center", transform=axes.transAxes)
 
 
 def legend(

@@ -15,6 +15,8 @@ from gridlaw.steps import WILDCARDS, Step, maker
 COUNTS = ("warmup_tokens", "words", "tokens")
 # Entries of recipes that tell what the user's files hold.
 FILES = ("files", "held_out_files")
+# Steps whose recipes list tasks, each with a metric and a split.
+PANELS = ("figure_scores", "figure_seeds", "latex")
 # Of a mapping that lacks the key.
 UNSET = object()
 
@@ -98,7 +100,7 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
 def _named(step: Step, recipe: dict) -> dict:
     """A recipe in which cells and panels go by their names; as it is where an earlier version wrote it otherwise."""
     with suppress(AttributeError, KeyError, TypeError, ValueError):
-        if step.rule == "figure_scores":
+        if step.rule in PANELS:
             panels = {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
             return recipe | {"tasks": panels}
         if step.rule == "aggregate":
@@ -147,7 +149,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "catalogue", "models", path[-1], "tokenizer"
         case "score":
             parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
-        case "laws" | "forecasts" | "decisions" | "figure_laws" | "figure_front" if name == "scaling":
+        case _ if name == "scaling":
             parts = "pretrain", name
         case "laws" | "forecasts" if name == "tasks":
             parts = ("tasks",)
@@ -155,7 +157,7 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "analysis", name
         case "decisions" if name in ("price_per_gpu_hour", "currency"):
             parts = "cost", name
-        case "aggregate" | "figure_scores" if name == "tasks":
+        case "aggregate" | "figure_scores" | "figure_seeds" | "latex" if name == "tasks":
             parts = ("catalogue", *path) if len(path) > 2 else ("tasks",)
         case _:
             parts = path

@@ -209,19 +209,21 @@ def figure_scores(config: dict) -> dict:
 
 
 def figure_loss(config: dict) -> dict:
+    """Of most figures: colours stand in the order of the models."""
     return {"models": config["models"]}
+
+
+figure_transfer = figure_budget = figure_throughput = figure_pairs = figure_loss
+figure_holdout = figure_residuals = figure_estimates = figure_costs = figure_loss
 
 
 def figure_laws(config: dict) -> dict:
-    return {"models": config["models"], "scaling": config["pretrain"]["scaling"]}
+    """Of figures that ask which runs compare."""
+    return figure_loss(config) | {"scaling": config["pretrain"]["scaling"]}
 
 
-def figure_front(config: dict) -> dict:
-    return figure_laws(config)
-
-
-def figure_throughput(config: dict) -> dict:
-    return {"models": config["models"]}
+figure_parameters = figure_front = figure_laws
+figure_seeds = latex = figure_scores
 
 
 def report(config: dict) -> dict:

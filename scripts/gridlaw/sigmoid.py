@@ -19,6 +19,8 @@ from gridlaw.powerlaw import Array
 
 # What would help where each cell has one seed.
 SEEDS = "seeds"
+# What a record tells of each cell.
+CELL = ["model", "size", "gpus", "loss", "score", "sd", "n"]
 # Cells that three parameters need to be tried on one more.
 LEAST = 4
 RESAMPLES = 200
@@ -107,6 +109,7 @@ class ScoreLaw:
                 "floor": self.curve.floor, "ceiling": self.curve.ceiling, "k": self.curve.slope, "L0": self.curve.middle
             },
             "back_test": {"forecasts": len(self.trials), "rms_error": {k: number(v) for k, v in trials.items()}},
+            "cells": self.cells.filter(CELL).astype(object).where(self.cells.notna(), None).to_dict("records"),
         }  # fmt: skip
 
     def at(self, losses: Array, seed: int = 0) -> Array:

@@ -21,7 +21,25 @@ OF_A_CELL = (*TRAININGS, "score")
 RESOURCES = {"corpus", "segments", "tokenizer", "checkpoint", "pack", "slice", "task"}
 # Results that have no folder of their own: the files of each, its record last.
 TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
-FIGURES = ("scores", "loss", "laws", "front", "throughput")
+# Figures in the order in which they are read, and what each is drawn from.
+FIGURES = {
+    "scores": ("summary.csv", "baselines.csv"),
+    "loss": ("runs.csv",),
+    "laws": ("runs.csv",),
+    "parameters": ("runs.csv", "laws.json"),
+    "transfer": ("laws.json",),
+    "front": ("runs.csv", "summary.csv"),
+    "budget": ("decisions.json",),
+    "throughput": ("runs.csv",),
+    "pairs": ("decisions.json",),
+    "seeds": ("scores.csv",),
+    "holdout": ("runs.csv", "laws.json"),
+    "residuals": ("runs.csv", "laws.json"),
+    "estimates": ("laws.json",),
+    "costs": ("runs.csv", "decisions.json"),
+}
+# LaTeX tables.
+LATEX = ("scores", "loss", "laws", "forecasts")
 FILES = {
     "aggregate": [
         *(f"results/{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
@@ -31,13 +49,14 @@ FILES = {
     "forecasts": ["results/forecasts.csv", "results/forecasts.json"],
     "decisions": ["results/next.yaml", "results/decisions.json"],
     "report": ["results/report.html", "results/report.json"],
+    "latex": [*(f"results/latex/{name}.tex" for name in LATEX), "results/latex.json"],
     **{
         f"figure_{name}": [f"results/figures/{name}.{kind}" for kind in ("png", "svg", "pdf", "csv", "json")]
         for name in FIGURES
     },
 }
 # Steps that nothing is made from.
-TARGETS = ("report",)
+TARGETS = ("report", "latex")
 RULES = {file: rule for rule, files in FILES.items() for file in files}
 
 
@@ -133,7 +152,7 @@ class Steps:
         rule, values = found
         places = FILES.get(rule, [file.rpartition("/")[0]])
         if places[0] not in self._steps:
-            inputs = tuple(dict.fromkeys(getattr(self._inputs, rule)(*values)))
+            inputs = tuple(dict.fromkeys(DRAWN_FROM.get(rule) or getattr(self._inputs, rule)(*values)))
             after = tuple(dict.fromkeys(filter(None, map(self._enter, inputs))))
             wildcards = dict(zip(WILDCARDS[rule], values, strict=True))
             recipe = self._recipe(rule, *(wildcards[name] for name in _arguments(getattr(recipes, rule))))
@@ -153,7 +172,10 @@ def maker(file: str) -> tuple[str, list[str]] | None:
 
 
 class _Inputs:
-    """What each rule is made from: a method a rule, with the rule's wildcards, gives the inputs that records name."""
+    """What each rule is made from: a method a rule gives, with the rule's wildcards, the inputs that records name.
+
+    Those of figures are in `DRAWN_FROM`.
+    """
 
     def __init__(self, config: dict, read: Callable[[str], dict | None]):
         self._config, self._read = config, read
@@ -245,24 +267,12 @@ class _Inputs:
         packs = {layout.pack_folder(self._config, model) for model in self._config["models"]}
         return [f"{pack}/manifest.json" for pack in sorted(packs)] if self._config["corpus"] else []
 
-    def figure_scores(self) -> list[str]:
-        return ["results/summary.csv", "results/baselines.csv"]
-
-    def figure_loss(self) -> list[str]:
-        return ["results/runs.csv"]
-
-    def figure_laws(self) -> list[str]:
-        return ["results/runs.csv"]
-
-    def figure_front(self) -> list[str]:
-        return ["results/runs.csv"]
-
-    def figure_throughput(self) -> list[str]:
-        return ["results/runs.csv"]
-
     def report(self) -> list[str]:
         names = ("runs.csv", "summary.csv", "attempts.csv", "laws.json", "forecasts.csv", "decisions.json")
         return [*(f"results/{name}" for name in names), *(f"results/figures/{name}.svg" for name in FIGURES)]
+
+    def latex(self) -> list[str]:
+        return [f"results/{name}" for name in ("runs.csv", "summary.csv", "laws.json", "forecasts.csv")]
 
 
 @cache
@@ -271,7 +281,9 @@ def _arguments(function: Callable) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)[1:]
 
 
+# Inputs of the rules of figures, which have no wildcards.
+DRAWN_FROM = {f"figure_{name}": [f"results/{file}" for file in files] for name, files in FIGURES.items()}
 # Of every rule whose result has a record.
 WILDCARDS = {
     rule: _arguments(of) for rule, of in vars(_Inputs).items() if inspect.isfunction(of) and not rule.startswith("_")
-}
+} | dict.fromkeys(DRAWN_FROM, ())

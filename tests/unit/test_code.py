@@ -10,8 +10,7 @@ import pytest
 from gridlaw import code, steps
 
 SCRIPTS = Path(code.__file__).parents[1]
-RULES = "".join(path.read_text() for path in SCRIPTS.parent.glob("rules/*.smk"))
-PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if f"$scripts/{path.name}" in RULES]
+PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if path.stem in steps.WILDCARDS]
 
 
 def forget():
@@ -319,13 +318,14 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/schedule.py", "warmup_ratio * steps", "warmup_ratio + steps", {"finetune"}),
         ("gridlaw/cli.py", "type=float, default=5", "type=float, default=6", TRAININGS),
         ("gridlaw/cli.py", '"--slice"', '"--section"', {"pretrain", "trunk"}),
-        ("gridlaw/plotting.py", "MARKERS = ", "MARKERS = '+' + ", FIGURES),
+        ("gridlaw/plotting.py", "MARKERS = ", "MARKERS = '+' + ", FIGURES - {"figure_pairs", "figure_costs"}),
         ("gridlaw/plotting.py", "sns.despine(drawn)", "pass", FIGURES),
         ("gridlaw/plotting.py", 'matplotlib.use("Agg")', 'matplotlib.use("pdf")', FIGURES),
         ("gridlaw/metrics/classification.py", "zero_division=0", "zero_division=1", {"score", "baseline"}),
         ("gridlaw/metrics/regression.py", "0.0}", "1.0}", {"score", "baseline"}),
         ("gridlaw/intervals.py", "reach = t.ppf((1 + level) / 2, n", "reach = t.ppf((2 + level) / 2, n", {"aggregate"}),
-        ("gridlaw/intervals.py", "exp(middle - reach)", "exp(middle)", {"figure_loss"}),
+        ("gridlaw/intervals.py", "exp(middle - reach)", "exp(middle)", {"figure_loss", "figure_parameters", "latex"}),
+        ("gridlaw/captions/figures/loss.rst", "In nats", "In units", {"report"}),
         ("gridlaw/language.py", "DOCUMENT = (4, 8)", "DOCUMENT = (5, 8)", {"corpus"}),
         ("gridlaw/language.py", "LINE = (14, 28)", "LINE = (13, 28)", {"corpus"}),
         ("gridlaw/language.py", "HAVE = (", "HAVE = ('had', ", {"corpus", "task"}),

@@ -1,17 +1,27 @@
 """Figures are drawn of the smallest grid, too."""
 
+import importlib
 import json
 
+import figure_budget
+import figure_costs
+import figure_estimates
 import figure_front
+import figure_holdout
 import figure_laws
 import figure_loss
+import figure_pairs
+import figure_parameters
+import figure_residuals
 import figure_scores
+import figure_seeds
 import figure_throughput
+import figure_transfer
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import intervals
+from gridlaw import intervals, plotting, record, recorded, steps
 
 CELL = {"model": "tiny", "size": "2k", "tokens": 2013, "gpus": 1}
 SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split": "validation", "metric": "accuracy"}
@@ -19,13 +29,14 @@ SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split
 
 @pytest.fixture
 def draw(program, tmp_path):
-    """Draws a figure from tables."""
+    """Draws a figure from tables, and from records, which are mappings."""
 
     def run(module, recipe, **tables):
         arguments = []
         for name, table in tables.items():
-            pd.DataFrame(table).to_csv(tmp_path / f"{name}.csv", index=False)
-            arguments += [f"--{name}", tmp_path / f"{name}.csv"]
+            file = tmp_path / f"{name}.{'json' if isinstance(table, dict) else 'csv'}"
+            record.write_json(file, table) if isinstance(table, dict) else pd.DataFrame(table).to_csv(file, index=False)
+            arguments += [f"--{name}", file]
         figure = tmp_path / "figure.png"
         program(module, "--recipe", recipe, *arguments, "--figure", figure, "--record", tmp_path / "record.json")
         return figure
@@ -64,6 +75,15 @@ def grid_of_runs(models, sizes, seeds=(1, 2)):
     ]  # fmt: skip
 
 
+def summary_of(models, sizes):
+    """The average over tasks, which rises with size."""
+    average = {"task": "all tasks", "metric": "macro_average", "split": "validation", "note": None, "train_set": "all"}
+    return [
+        {**CELL, **average, "model": model, "size": f"{size}k", "mean": 0.5 + size / 1000, "low": 0.4, "high": 0.9}
+        for model in models for size in sizes
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("module", [figure_laws, figure_front])
 @pytest.mark.parametrize(
     ("models", "sizes"),
@@ -71,7 +91,8 @@ def grid_of_runs(models, sizes, seeds=(1, 2)):
 )
 def test_laws_and_front(draw, module, models, sizes):
     recipe = json.dumps({"models": models, "scaling": "strong"})
-    figure = draw(module, recipe, runs=grid_of_runs(models, sizes))
+    tables = {"summary": summary_of(models, sizes)} if module is figure_front else {}
+    figure = draw(module, recipe, runs=grid_of_runs(models, sizes), **tables)
     assert figure.stat().st_size > 200
     data = pd.read_csv(figure.with_suffix(".csv"))
     assert set(data["model"]) == set(models)
@@ -79,7 +100,7 @@ def test_laws_and_front(draw, module, models, sizes):
         assert ("forecast" in set(data["kind"])) == (len(sizes) == 5), "a law takes four sizes"
         assert data.loc[data["kind"] == "forecast", "tokens"].gt(max(sizes) * 1000).all()
     else:
-        assert data["on_front"].any()
+        assert data.groupby("panel")["on_front"].any().to_dict() == {"held-out loss": True, "average over tasks": True}
 
 
 def test_scatter_of_replicates_is_pooled_over_cells():
@@ -93,3 +114,184 @@ def test_scatter_of_replicates_is_pooled_over_cells():
     # Two differences of log 1.1: a standard deviation of log 1.1 / sqrt 2 with two degrees of freedom.
     assert widths[1] == pytest.approx(2 * 4.3027 * np.log(1.1) / 2, rel=1e-4)
     assert intervals.summarise_pooled(table[2:5:2], ["cell"], "loss")["low"].isna().all()
+
+
+MODELS = ("tiny", "small")
+
+
+def law_of(model, number):
+    """A model's law by tokens, as the record has it."""
+    tokens = [2e3, 8e3, 32e3, 128e3]
+    return {
+        "group": "", "model": model, "name": f"{model}: loss by tokens", "axes": ["tokens"], "state": "law", "run_sd": 0.01,
+        "points": 4, "runs": 8, "back_test": {"levels": [0.3, 0.6, 0.99]},
+        "parameters": {"E": {"value": 1.0, "low": 0.9, "high": 1.2}, "beta": {"value": 0.3, "low": 0.2, "high": 0.4}},
+        "draws": {"E": [0.9, 1.0, 1.1], "beta": [0.2, 0.3, 0.4]},
+        "residuals": [{"tokens": one, "loss": number / one**0.1, "residual": 0.01 * number} for one in tokens],
+        "hold_out": [{"left_out": "tokens", "tokens": 128e3, "actual": 2.0, "predicted": 2.1, "low": 1.9, "high": 2.3, "inside": True}],
+    }  # fmt: skip
+
+
+def curve_of(task, state):
+    cells = [
+        {"model": model, "size": "2k", "gpus": 1, "loss": loss, "score": 1 / loss, "sd": 0.01, "n": 3}
+        for model in MODELS for loss in (2.0, 3.0, 4.0)
+    ]  # fmt: skip
+    parameters = {"floor": 0.1, "ceiling": 0.9, "k": 1.0, "L0": 2.0}
+    return {"group": "", "task": task, "metric": "accuracy", "state": state, "cells": cells, "parameters": parameters}
+
+
+JOINT = {
+    "group": "", "name": "loss by parameters and tokens, with embeddings", "axes": ["params", "tokens"], "state": "law",
+    "run_sd": None, "points": 1, "runs": 1, "hold_out": [], "draws": {},
+    "parameters": {name: {"value": value} for name, value in {"A": 9, "alpha": 0.3, "B": 9, "beta": 0.3}.items()},
+    "residuals": [{"params": 1e5, "tokens": 2e3, "loss": 2.0, "residual": 0.01}],
+}  # fmt: skip
+LAWS = {
+    "laws": [
+        law_of("tiny", 1),
+        law_of("small", 2),
+        curve_of("sentiment", "law"),
+        curve_of("entailment", "refused"),
+        {"name": "throughput", "measured": []},
+    ]
+}
+PAIR = {"difference": 0.1, "seeds": 2, "sd": 0.01, "probability": 0.99, "p": 0.01, "better": "small"}
+DECISIONS = {
+    "spent_rank_hours": 0.1,
+    "averages": [],
+    "groups": [
+        {
+            "group": "",
+            "comparisons": [{"size": size, "a": "small", "b": "tiny", **PAIR} for size in ("8k", "64k")],
+            "budget_curve": [
+                {"rank_hours": 0.1, "verdict": "nothing"},
+                {"rank_hours": 1, "model": "tiny", "gpus": 1, "tokens": 2e3, "measured": True, "loss": 3, "low": 2.9, "high": 3.1},
+                {"rank_hours": 9, "model": "small", "gpus": 1, "tokens": 9e3, "measured": False, "loss": 2, "low": 1, "high": 3},
+            ],
+            "next": {"cells": [{"model": "tiny", "size": "512k", "gpus": 1, "cost_rank_hours": 0.5}]},
+        }
+    ],
+}  # fmt: skip
+SCORES = [
+    {**CELL, **SCORE, "model": model, "size": f"{size}k", "note": None, "pretrain_seed": seed, "finetune_seed": other,
+     "value": size / 100 + (seed - other) / 1000}
+    for model in MODELS for size in (2, 8) for seed in (1, 2) for other in (1, 2)
+]  # fmt: skip
+RECIPE = json.dumps({"models": MODELS, "scaling": "strong", "tasks": [["sentiment", "accuracy", "validation"]]})
+OTHERS = [
+    figure_budget, figure_costs, figure_estimates, figure_holdout, figure_pairs, figure_parameters, figure_residuals,
+    figure_seeds, figure_transfer,
+]  # fmt: skip
+
+
+@pytest.fixture
+def drawn(draw):
+    """What a figure shows of a grid of two models."""
+
+    def of(module, laws=LAWS, decisions=DECISIONS, runs=None, scores=SCORES):
+        known = {
+            "laws": laws,
+            "decisions": decisions,
+            "scores": scores,
+            "runs": runs or grid_of_runs(MODELS, [2, 8, 32, 128]),
+        }
+        files = steps.FIGURES[module.__name__.removeprefix("figure_")]
+        figure = draw(module, RECIPE, **{name: known[name] for name in (file.partition(".")[0] for file in files)})
+        assert all(file.stat().st_size > 0 for file in plotting.files(figure))
+        return pd.read_csv(figure.with_suffix(".csv"))
+
+    return of
+
+
+@pytest.mark.parametrize("module", OTHERS)
+def test_a_grid_that_says_nothing_has_a_figure(drawn, module):
+    nothing = {"spent_rank_hours": 0, "averages": [], "groups": []}
+    missing = [
+        run | {"status": "missing", "held_out_loss": None, "unique_tokens": None, "train_seconds": None}
+        for run in grid_of_runs(["tiny"], [2])
+    ]
+    alone = [SCORES[0]]
+    data = drawn(module, laws={"laws": []}, decisions=nothing, runs=missing, scores=alone)
+    assert len(data) == {figure_costs: 1, figure_seeds: 3}.get(module, 0)
+
+
+def test_every_figure_has_its_program_and_says_what_it_reads():
+    for name, files in steps.FIGURES.items():
+        words = importlib.import_module(f"figure_{name}").__doc__
+        assert all(f"--{file.partition('.')[0]} {file}" in words for file in files)
+
+
+def test_equal_compute_lies_between_cells(drawn):
+    data = drawn(figure_parameters, laws={"laws": [JOINT]})
+    text, compute = (data[data["panel"].str.contains(what)] for what in ("text", "compute"))
+    assert len(text) == 8
+    assert compute.groupby("line")["flops"].nunique().eq(1).all()
+    assert np.allclose(6 * compute["params"] * compute["tokens"], compute["flops"])
+    assert compute["mean"].between(text["mean"].min(), text["mean"].max()).all()
+
+
+def test_a_curve_is_drawn_where_there_is_one(drawn):
+    data = drawn(figure_transfer)
+    assert data.groupby("task")["kind"].agg(set).to_dict() == {"sentiment": {"cell", "law"}, "entailment": {"cell"}}
+    assert data.loc[data["kind"] == "law", "loss"].min() < 2.0, "it goes beyond the best cell"
+
+
+def test_a_budget_that_is_enough_for_nothing_has_no_point(drawn):
+    assert drawn(figure_budget)["rank_hours"].to_list() == [1, 9]
+
+
+def test_pairs_are_of_the_largest_size(drawn):
+    assert drawn(figure_pairs)["size"].to_list() == ["64k"]
+
+
+def test_seeds_are_told_apart(drawn):
+    data = drawn(figure_seeds).set_index("seeds_of")["sd"]
+    assert data["fine-tuning"].to_numpy() == pytest.approx(0.5**0.5 / 1000)
+    assert data["pre-training"].to_numpy() == pytest.approx(0.5**0.5 / 1000)
+    assert data["cells"] == pytest.approx(np.std([0.02, 0.08, 0.02, 0.08], ddof=1))
+
+
+def test_coverage_is_of_all_laws_together(drawn):
+    data = drawn(figure_holdout)
+    cells, shares = data[data["panel"] == "tokens"], data[data["panel"] == "coverage"].set_index("level")["share"]
+    assert cells["model"].to_list() == list(MODELS)
+    assert [shares[level] for level in (0.0, 0.5, 0.9, 1.0)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+def test_what_the_law_of_all_models_leaves_over_counts_first(drawn):
+    own = drawn(figure_residuals)
+    assert own.groupby("model")["residual"].first().to_dict() == {"tiny": 0.01, "small": 0.02}
+    joint = drawn(figure_residuals, laws={"laws": [*LAWS["laws"], JOINT]})
+    assert joint[["model", "flops"]].to_numpy().tolist() == [["tiny", 6 * 1e5 * 2e3]]
+
+
+def test_estimates_have_their_resamples(drawn):
+    data = drawn(figure_estimates)
+    assert data.groupby(["model", "parameter", "kind"]).size().to_dict() == {
+        (model, name, kind): n
+        for model in MODELS
+        for name in ("E", "beta")
+        for kind, n in (("fit", 1), ("resample", 3))
+    }
+
+
+def test_the_map_tells_done_missing_and_next(drawn):
+    runs = grid_of_runs(MODELS, [2, 8])
+    runs[-1] |= {"status": "missing", "train_seconds": None}
+    states = drawn(figure_costs, runs=runs).set_index(["model", "size"])["state"]
+    assert states["small", "8k"] == "partly done"
+    assert states["tiny", "512k"] == "to run next"
+    assert states["tiny", "2k"] == "done"
+
+
+def test_points_have_the_model_that_their_parameters_are_of():
+    runs = pd.DataFrame(grid_of_runs(MODELS, [2]))
+    found = recorded.points([JOINT], "residuals", runs)
+    assert found["model"].to_list() == ["tiny"]
+    assert recorded.points([], "hold_out", runs).empty
+
+
+@pytest.mark.parametrize(("number", "words"), [(1e12, "$10^{12}$"), (3e12, "3×$10^{12}$"), (2.55e3, "2.5×$10^{3}$")])
+def test_powers_of_ten(number, words):
+    assert plotting.power(number) == words

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gridlaw.steps import WILDCARDS
+from gridlaw import caption, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run, on a grid or on a file of their own; all others are rules'.
@@ -38,8 +38,11 @@ def test_step_environments_have_a_part_of_the_pins(file):
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_rule_script_and_help(script):
     rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
-    assert f"rule {script.stem}:" in rules
-    assert f'"$scripts/{script.name}"' in rules
+    if script.stem.startswith("figure_"):
+        assert script.stem.removeprefix("figure_") in steps.FIGURES
+    else:
+        assert f"rule {script.stem}:" in rules
+        assert f'"$scripts/{script.name}"' in rules
     done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
     assert "--recipe" in done.stdout
     assert f"python scripts/{script.name}" in done.stdout
@@ -69,7 +72,19 @@ def test_every_record_is_a_steps():
     recorded = {
         rule for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", rules, re.M | re.S) if "record=" in body
     }
-    assert recorded == set(WILDCARDS)
+    assert recorded | {f"figure_{name}" for name in steps.FIGURES} == set(steps.WILDCARDS)
+
+
+def test_every_figure_and_every_shown_result_has_a_caption():
+    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    shown = {*re.findall(r'shown\("[^"]+", "(\w+)", "(\w+)"\)', rules), *(("figures", name) for name in steps.FIGURES)}
+    written = {(file.parent.name, file.stem) for file in caption.FOLDER.glob("*/*.rst")}
+    assert shown == written
+    for kind, name in written:
+        title, text = caption.of(kind, name)
+        assert title[0].isupper() and not title.endswith(".")
+        assert text.endswith(".")
+        assert not re.search(r"[`*|]|__", text.replace("* ", "")), "the page shows it as it is"
 
 
 def test_every_key_of_the_schema_is_described():

@@ -190,7 +190,7 @@ def test_a_law_worse_than_a_baseline_is_withdrawn():
 
 
 def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
-    monkeypatch.setattr(Law, "_coverage", lambda self: (0.5, 10))
+    monkeypatch.setattr(Law, "_levels", lambda self: [0.5, 0.99] * 5)
     law = joint(runs((4, 4), 0.002))
     assert law.state == WITHDRAWN
     assert "of 10 intervals for cells that are known only 50 % held" in law.why
@@ -266,3 +266,12 @@ def test_words():
         "1 rank-minute",
         "6 rank-minutes",
     ]
+
+
+def test_the_level_that_holds_a_value():
+    """What is just held at a level is inside an interval of that level and outside of narrower ones."""
+    whole = Forecaster(Points.of(runs((1, 5), 0.01), ["tokens"])).at(np.array([[1e9]]))
+    for end in (whole.low, whole.high):
+        assert whole.level(end) == pytest.approx([0.95])
+    assert whole.level(whole.value) == pytest.approx([0])
+    assert 0 < whole.level((whole.value * whole.high) ** 0.5)[0] < 0.95 < whole.level(2 * whole.high)[0] < 1

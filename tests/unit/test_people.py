@@ -72,7 +72,7 @@ def due(**change):
 
 
 # What reads the records that a mark is written to.
-TABLES = {"aggregate", "laws", "forecasts", "decisions", "report", *(f"figure_{name}" for name in FIGURES)}
+TABLES = {"aggregate", "laws", "forecasts", "decisions", "report", "latex", *(f"figure_{name}" for name in FIGURES)}
 
 
 class TestExplain:

@@ -42,6 +42,7 @@ def all_recipes(overlay: str = "{}") -> dict[str, str]:
         "forecasts": recipes.forecasts(config),
         "decisions": recipes.decisions(config),
         "figure_scores": recipes.figure_scores(config),
+        "latex": recipes.latex(config),
     }
     return {name: recipes.canonical(recipe) for name, recipe in steps.items()}
 
@@ -53,7 +54,7 @@ CHANGES = {
     "tokenizers: wordpiece: {vocab_size: 2000}": {"tokenizer"},
     "models: tiny: {shape: {num_hidden_layers: 3}}": TRAINED - {"pretrain small"} | {"pretrain tiny 0"},
     "tasks: sentiment: {train_size: 100}": {"task"},
-    "tasks: sentiment: {metrics: [f1]}": {"score", "baseline", "laws", "forecasts", "figure_scores"},
+    "tasks: sentiment: {metrics: [f1]}": {"score", "baseline", "laws", "forecasts", "figure_scores", "latex"},
     "tasks: sentiment: {glue: false}": {"aggregate"},
 }
 
@@ -72,8 +73,8 @@ CHANGES = {
         ("gpus: [1, 2, 4]", {"aggregate", "ranks", "decisions"}),
         ("data: {segment_words: 20}", {"segments"}),
         ("data: {packing: continuous}", {"pack"}),
-        ("models: [small, tiny]", {"aggregate", "decisions", "figure_scores"}),
-        ("tasks: [entailment, sentiment, acceptability]", {"laws", "forecasts", "figure_scores"}),
+        ("models: [small, tiny]", {"aggregate", "decisions", "figure_scores", "latex"}),
+        ("tasks: [entailment, sentiment, acceptability]", {"laws", "forecasts", "figure_scores", "latex"}),
         ("pretrain: {decay_shape: cosine}", TRAINED - {"trunk tiny"}),
         # One rank has the same batch in both.
         (

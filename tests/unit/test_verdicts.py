@@ -96,7 +96,7 @@ def test_a_base_value_is_named_where_it_decides(finished):
 def test_a_metric_retrains_nothing_and_a_hyper_parameter_what_it_touches(finished):
     finished(configuration(GRID))
     assert {name.split()[0] for name in stale(overlay("catalogue: {tasks: {sentiment: {metrics: [f1]}}}"))} == {
-        "score", "baseline", "laws", "forecasts", "figure_scores",
+        "score", "baseline", "laws", "forecasts", "figure_scores", "figure_seeds", "latex",
     }  # fmt: skip
     touched = stale(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
     assert set(touched) == {"pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1"}
@@ -113,7 +113,10 @@ def test_what_follows_has_the_root_cause_once(finished):
 
 
 # Their entries are not the configuration's.
-UNNAMED = ("aggregate", "ranks", "score", "slice", "figure_scores", "laws", "forecasts", "decisions", "report")
+UNNAMED = (
+    "aggregate", "ranks", "score", "slice", "figure_scores", "figure_seeds", "latex", "laws", "forecasts", "decisions",
+    "report",
+)  # fmt: skip
 
 
 def test_every_entry_of_every_recipe_has_its_key(finished):
@@ -254,7 +257,7 @@ def test_a_new_size_has_no_reasons(finished):
     found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
     assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
     assert {name for name, why in found.items() if why} == {
-        *("laws", "forecasts", "decisions", "report"),
+        *("laws", "forecasts", "decisions", "report", "latex"),
         *(f"figure_{name}" for name in FIGURES),
     }
     assert "pretrain tiny 9k 1 1" in found

@@ -156,7 +156,7 @@ def test_model_is_an_ordinary_folder(finished):
 
 
 def test_figures(finished):
-    for name in ("scores", "loss", "throughput"):
+    for name in FIGURES:
         for suffix in ("png", "svg", "pdf", "csv"):
             assert (finished.folder / f"results/figures/{name}.{suffix}").stat().st_size > 200
 
@@ -191,7 +191,9 @@ def test_a_new_size_plans_only_its_cells(finished):
     grid = copy.deepcopy(GRID)
     grid["sizes"] += ["6k"]
     grid["exclude"] = [{"gpus": 2, "size": ["2k", "6k"]}]
-    figures = dict.fromkeys(["laws", "forecasts", "decisions", "report", *(f"figure_{one}" for one in FIGURES)], 1)
+    figures = dict.fromkeys(
+        ["laws", "forecasts", "decisions", "report", "latex", *(f"figure_{one}" for one in FIGURES)], 1
+    )
     assert finished.planned(overlay=grid) == {
         "slice": 1,
         "pretrain": 1,

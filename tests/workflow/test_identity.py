@@ -122,11 +122,13 @@ def grid(config: dict) -> dict[str, set[str]]:
                     made[f"score {cell}"] = runs
                     made["aggregate"].add(f"score {cell}")
     figures = {f"figure_{name}" for name in FIGURES}
-    made |= {figure: {"aggregate"} for figure in figures}
+    makers = {"laws.json": "laws", "decisions.json": "decisions"}
+    made |= {f"figure_{name}": {makers.get(file, "aggregate") for file in files} for name, files in FIGURES.items()}
     made |= {"laws": {"aggregate"}, "forecasts": {"aggregate"}, "decisions": {"aggregate"}}
     made["decisions"] |= {job for job in made if job.startswith("pack ")}
     made["report"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
-    made["all"] = {"report", *made["report"]}
+    made["latex"] = {"aggregate", "laws", "forecasts"}
+    made["all"] = {"report", "latex", *made["report"]}
     return made
 
 
@@ -382,12 +384,14 @@ row(
     ),
     "task sentiment",
 )
-METRICS = ["score *", "figure_scores"]
+# What shows tasks by their first metric, in the order of the tasks.
+PANELS = ["figure_scores", "figure_seeds", "latex"]
+METRICS = ["score *", *PANELS]
 row("mine.metrics", setting("catalogue.tasks.mine.metrics", ["accuracy"]), "baseline mine", *METRICS)
 row(
     "mine.metrics, reordered",
     setting("catalogue.tasks.mine.metrics", ["accuracy", "f1"]),
-    "figure_scores",
+    *PANELS,
     "laws",
     "forecasts",
 )
@@ -399,9 +403,9 @@ for file in ("train.csv", "dev.csv"):
     row(f"mine's {file}, touched", writing(file, str, age=-1e6))
 
 # Axes. What is added is new, what is removed is missed by those that gather.
-row("models: one more", setting("models", ["alpha", "beta", "gamma"]), "figure_*")
-row("models: one less", setting("models", ["alpha"]), "figure_*")
-row("models: reordered", setting("models", ["beta", "alpha"]), "aggregate", "figure_*")
+row("models: one more", setting("models", ["alpha", "beta", "gamma"]), "figure_*", "latex")
+row("models: one less", setting("models", ["alpha"]), "figure_*", "latex")
+row("models: reordered", setting("models", ["beta", "alpha"]), "aggregate", "figure_*", "latex")
 row("sizes: one more", setting("sizes", [0, "2k", "3k"]))
 row("sizes: a smaller one more", setting("sizes", [0, "1k", "2k"]))
 row("sizes: one less", setting("sizes", [0]))
@@ -412,8 +416,7 @@ row("gpus: one less", setting("gpus", [1]))
 row("gpus: reordered", setting("gpus", [2, 1]))
 row("tasks: one more", setting("tasks", ["sentiment", "mine", "acceptability"]), *METRICS)
 row("tasks: one less", setting("tasks", ["sentiment"]), *METRICS)
-# Panels stand in the order of the tasks.
-row("tasks: reordered", setting("tasks", ["mine", "sentiment"]), "figure_scores", "laws", "forecasts", "report")
+row("tasks: reordered", setting("tasks", ["mine", "sentiment"]), *PANELS, "laws", "forecasts", "report")
 row("seeds.pretrain: one more", setting("seeds.pretrain", [1, 2, 3]))
 row("seeds.pretrain: one less", setting("seeds.pretrain", [1]))
 row("seeds.pretrain: reordered", setting("seeds.pretrain", [2, 1]))
@@ -462,7 +465,7 @@ row(
     editing("schemas/config.schema.yaml", ("peak learning rate", "highest learning rate")),
 )
 row("a comment in an environment", editing("envs/train.yaml", ("name:", "# All of it.\nname:")))
-row("a figure's style", editing("scripts/gridlaw/plotting.py", ('MARKERS = "os', 'MARKERS = "so')), "figure_*")
+row("a figure's style", editing("scripts/gridlaw/plotting.py", ('"grid.alpha": 0.35', '"grid.alpha": 0.4')), "figure_*")
 row("one figure", editing("scripts/figure_loss.py", ("linewidth=0.7", "linewidth=0.8")), "figure_loss")
 row(
     "a metric",
@@ -485,6 +488,8 @@ row(
     editing("scripts/gridlaw/intervals.py", ("(1 + level)", "(2 + level)")),
     "aggregate",
     "figure_loss",
+    "figure_parameters",
+    "latex",
 )
 row(
     "a function of all programs",

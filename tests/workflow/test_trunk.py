@@ -33,7 +33,16 @@ GRID = {
         "tasks": {"sentiment": {"train_size": 40, "validation_size": 40}},
     },
 }
-RULES = ("aggregate", "laws", "forecasts", "decisions", "report", *(f"figure_{name}" for name in steps.FIGURES), "all")
+RULES = (
+    "aggregate",
+    "laws",
+    "forecasts",
+    "decisions",
+    "report",
+    "latex",
+    *(f"figure_{name}" for name in steps.FIGURES),
+    "all",
+)
 FIGURES = dict.fromkeys(RULES, 1)
 
 

@@ -1,0 +1,78 @@
+"""Draw what a budget buys: the loss of the best choice, and how many tokens it is trained on.
+
+    python scripts/figure_budget.py --recipe figure.json --decisions decisions.json --figure budget.png \
+        --record budget.json
+
+At each budget it is the choice of lowest expected loss among the grid's cells and what laws forecast; filled markers
+are measured, hollow ones forecast. The band is the 95 % interval of the loss. Runs that do not compare have a row each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, plotting, record
+from gridlaw.words import short
+
+COLUMNS = ["group", "rank_hours", "model", "gpus", "tokens", "cost_rank_hours", "measured", "loss", "low", "high"]
+UNKNOWN = "No run says how long it takes."
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, decisions="decisions, JSON").parse_args()
+
+    decisions = record.read_json(args.decisions)
+    rows = [
+        {"group": group["group"], **choice}
+        for group in decisions["groups"]
+        for choice in group["budget_curve"]
+        if "model" in choice
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    groups = list(table["group"].unique())
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    height = 2.8 * max(1, len(groups)) + 0.3
+    with plotting.figure(args.figure, max(1, len(groups)), 2, plotting.PAGE, height, table) as (figure, axes):
+        if not groups:
+            axes[1].set_visible(False)
+            plotting.say(axes[0], UNKNOWN if decisions["groups"] else plotting.NOTHING)
+        for row, group in enumerate(groups):
+            both = axes[2 * row : 2 * row + 2]
+            draw(both, table[table["group"] == group], models, table["gpus"], decisions["spent_rank_hours"])
+            for ax in both:
+                ax.set_title(group)
+        if groups:
+            spent = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="spent so far")
+            note = "filled: a cell of the grid; hollow: by its law; band: 95 % interval"
+            plotting.legend(figure, models, table["gpus"], note, [spent])
+    record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
+
+
+def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:
+    """The two panels of a group: loss and tokens."""
+    for ax, column in zip(axes, ("loss", "tokens"), strict=True):
+        unit = plotting.hours_axis(ax, own["rank_hours"], " of budget")
+        hours = own["rank_hours"] * unit
+        ax.plot(hours, own[column], color="0.6", linewidth=0.8, zorder=1)
+        for index, choice in own.iterrows():
+            marker = plotting.marker(gpus, choice["gpus"])
+            colour = models[choice["model"]]["color"]
+            face = colour if choice["measured"] else "white"
+            ax.plot(hours[index], choice[column], color=colour, **marker | {"markerfacecolor": face})
+        ax.axvline(spent * unit, color="0.4", linewidth=0.7, linestyle=":")
+    loss, tokens = axes
+    # In grey the models look alike.
+    for index in own.index[own["model"].ne(own["model"].shift())]:
+        at = (hours[index], own.loc[index, "loss"])
+        loss.annotate(own.loc[index, "model"], at, (3, 4), textcoords="offset points", size="x-small")
+    loss.fill_between(hours, own["low"], own["high"], color="0.6", alpha=0.25, linewidth=0)
+    plotting.log_axis(loss, "y", own[["low", "high"]].to_numpy(), "held-out loss (nats)")
+    plotting.log_axis(tokens, "y", own["tokens"], "tokens of the choice", short)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,86 @@
+"""Draw losses of cells that were left out against what the rest forecast, and how often intervals held.
+
+    python scripts/figure_holdout.py --recipe figure.json --runs runs.csv --laws laws.json --figure holdout.png \
+        --record holdout.json
+
+Left out is the largest value of each axis of each law: the largest size, the largest model, the most compute. Bars are
+95 % intervals. The last panel pools the intervals of all laws for cells that are known: an interval of each level
+should hold that share of them; the band is where that share lies 95 % of the time, were they independent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import stats
+
+from gridlaw import cli, plotting, record, recorded
+
+LEFT_OUT = {
+    "tokens": "the largest size left out",
+    "params": "the largest model left out",
+    "compute": "the most compute left out",
+}
+COLUMNS = ["panel", "law", "model", "params", "tokens", "actual", "predicted", "low", "high", "level", "share"]
+COVERAGE = "coverage"
+LEVELS = np.linspace(0, 1, 101)
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
+
+    laws = record.read_json(args.laws)["laws"]
+    cells = recorded.points(laws, "hold_out", pd.read_csv(args.runs, dtype={"model": str, "size": str}))
+    cells["panel"] = cells["left_out"] if len(cells) else []
+    levels = np.array([level for law in laws for level in (law.get("back_test") or {}).get("levels", [])])
+    held = [(levels <= level).mean() for level in LEVELS] if len(levels) else []
+    shares = pd.DataFrame({"panel": COVERAGE, "level": LEVELS[: len(held)], "share": held})
+    table = pd.concat([part for part in (cells, shares) if len(part)] or [cells]).reindex(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(cells["model"])])
+    shown = [axis for axis in LEFT_OUT if axis in set(cells["panel"])]
+    columns = max(1, len(shown) + bool(len(levels)))
+    width = min(plotting.PAGE * 1.3, plotting.COLUMN * max(1.2, 0.75 * columns))
+    with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
+        if not len(cells):
+            plotting.say(axes[0], "No law has cells enough to leave the largest out and forecast it.")
+        for axis, ax in zip(shown, axes, strict=False):
+            draw(ax, cells[cells["panel"] == axis], models)
+            ax.set_title(LEFT_OUT[axis])
+        if len(levels):
+            draw_coverage(axes[-1], shares, len(levels))
+        if len(cells):
+            inside = int(cells["inside"].sum())
+            note = f"bar: 95 % interval; n = {len(cells)} cells left out, {inside} of them inside"
+            plotting.legend(figure, models, [], note)
+    record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
+
+
+def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict]) -> None:
+    """What was left out along one axis."""
+    for model, own in cells.groupby("model", sort=False):
+        colour = models[model]["color"]
+        reach = [own["predicted"] - own["low"], own["high"] - own["predicted"]]
+        ax.errorbar(
+            own["actual"], own["predicted"], reach, fmt="o", markersize=4, color=colour, markerfacecolor="white",
+            elinewidth=0.8, capsize=1.5,
+        )  # fmt: skip
+    ends = [cells["actual"].min(), cells["actual"].max()]
+    ax.axline((ends[0], ends[0]), slope=1, color="0.4", linewidth=0.7, linestyle=":")
+    ax.set_xlabel("measured loss (nats)")
+    ax.set_ylabel("forecast loss (nats)")
+
+
+def draw_coverage(ax: Axes, shares: pd.DataFrame, count: int) -> None:
+    """Of each level the share of intervals that held."""
+    low, high = stats.binom.ppf([[0.025], [0.975]], count, LEVELS) / count
+    ax.fill_between(LEVELS, low, high, color="0.6", alpha=0.25, linewidth=0)
+    ax.plot([0, 1], [0, 1], color="0.4", linewidth=0.7, linestyle=":")
+    ax.plot(shares["level"], shares["share"], color="0.15", linewidth=1.3)
+    ax.set_title(f"coverage, n = {count} intervals")
+    ax.set_xlabel("level of the interval")
+    ax.set_ylabel("share that held")
+
+
+if __name__ == "__main__":
+    cli.run(main)

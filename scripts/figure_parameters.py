@@ -1,0 +1,141 @@
+"""Draw held-out loss against parameters: at equal text, and at equal compute.
+
+    python scripts/figure_parameters.py --recipe figure.json --runs runs.csv --laws laws.json \
+        --figure parameters.png --record parameters.json
+
+On the left a grey line joins the models of one size, with the 95 % interval over pre-training seeds. On the right it
+joins models at one amount of compute, 6 FLOPs a parameter and token (Hoffmann et al. 2022, approach 2), each at the
+text that is left for it then; these points are hollow, for they lie between two cells, on a power law through them. The
+lowest of a line is the model to take. Where the grid carries a law, it is dotted. Runs that do not compare have a row
+each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, evidence, intervals, plotting, record
+from gridlaw.laws import LAW
+from gridlaw.powerlaw import Array
+from gridlaw.words import short
+
+COLUMNS = ["group", "panel", "line", "model", "params", "tokens", "flops", "mean", "low", "high"]
+TEXT, COMPUTE = "at equal text, in tokens", "at equal compute, in FLOPs"
+FLOPS = 6.0
+# Amounts of compute that are drawn.
+LINES = 5
+GREY = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
+DOTTED = {"color": "0.2", "linewidth": 1.0, "linestyle": ":"}
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
+
+    laws = record.read_json(args.laws)["laws"]
+    groups = list(evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"))
+    parts = []
+    for group in groups:
+        cells = at_equal_text(group.runs)
+        parts += [part.assign(group=group.name) for part in (cells, at_equal_compute(cells))]
+    table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    rows = max(1, len(groups))
+    with plotting.figure(args.figure, rows, 2, plotting.PAGE, 3.0 * rows + 0.2, table) as (figure, axes):
+        if not groups:
+            axes[1].set_visible(False)
+            plotting.say(axes[0], plotting.NOTHING)
+        for row, group in enumerate(groups):
+            law = joint_law(laws, group.name)
+            for ax, panel in zip(axes[2 * row : 2 * row + 2], (TEXT, COMPUTE), strict=True):
+                cells = table[(table["group"] == group.name) & (table["panel"] == panel)]
+                draw(ax, cells, models, law)
+                ax.set_title(f"{panel} ({group.name})" if group.name else panel)
+        if groups:
+            seeds = int(max(group.runs["seed"].nunique() for group in groups))
+            note = f"bar: 95 % interval over {seeds} pre-training seeds" if seeds > 1 else "one pre-training seed"
+            drawn = [joint_law(laws, group.name) for group in groups]
+            plotting.legend(
+                figure, models, [], note, [Line2D([], [], label="law of both", **DOTTED)] if any(drawn) else []
+            )
+    record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
+
+
+def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean loss of each cell with its interval; a line is a size."""
+    sizes = runs.groupby("size")["tokens"].transform("median")
+    cells = intervals.summarise_pooled(runs.assign(tokens=sizes), ["model", "params", "size", "tokens"], "loss")
+    cells = cells.sort_values(["tokens", "params"])
+    return cells.assign(panel=TEXT, line=cells["size"], flops=FLOPS * cells["params"] * cells["tokens"])
+
+
+def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
+    """Loss of each model at some amounts of compute, for which two or more of them have cells around; a line is one."""
+    own = {model: rows.sort_values("flops") for model, rows in cells.groupby("model", sort=False) if len(rows) > 1}
+    columns = [*cells.columns]
+    if len(own) < 2:
+        return pd.DataFrame(columns=columns)
+    # From where the second model begins to where the last but one ends.
+    begins, ends = (sorted(rows["flops"].iloc[at] for rows in own.values()) for at in (0, -1))
+    if ends[-2] <= begins[1]:
+        return pd.DataFrame(columns=columns)
+    found = []
+    for flops in np.geomspace(begins[1], ends[-2], LINES + 2)[1:-1]:
+        for model, rows in own.items():
+            if rows["flops"].iloc[0] <= flops <= rows["flops"].iloc[-1]:
+                loss = np.exp(np.interp(np.log(flops), np.log(rows["flops"]), np.log(rows["mean"])))
+                params = rows["params"].iloc[0]
+                about = {"model": model, "params": params, "tokens": flops / FLOPS / params, "flops": flops}
+                found.append({**about, "panel": COMPUTE, "line": f"{flops:.2g}", "mean": loss})
+    return pd.DataFrame(found).sort_values(["flops", "params"]).reindex(columns=columns)
+
+
+def joint_law(laws: list[dict], group: str) -> Callable[[Array, Array], Array] | None:
+    """Loss by parameters and tokens, as the law of a group's models gives it; None where there is none to trust."""
+    for law in laws:
+        if law.get("group") == group and law.get("axes") == ["params", "tokens"] and law["state"] == LAW:
+            of = {name: entry["value"] for name, entry in law["parameters"].items()}
+            return lambda n, d: of.get("E", 0.0) + of["A"] / n ** of["alpha"] + of["B"] / d ** of["beta"]
+    return None
+
+
+def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[Array, Array], Array] | None) -> None:
+    """One panel."""
+    if cells["model"].nunique() < 2:
+        plotting.say(ax, "It takes two models whose sizes overlap.")
+        return
+    at_text = cells["panel"].iloc[0] == TEXT
+    for line, own in cells.groupby("line", sort=False):
+        ax.plot(own["params"], own["mean"], **GREY)
+        if law:
+            params = np.geomspace(own["params"].min(), own["params"].max(), 50)
+            tokens = own["tokens"].iloc[0] if at_text else own["flops"].iloc[0] / FLOPS / params
+            ax.plot(params, law(params, tokens), **DOTTED)
+        name = line if at_text else plotting.power(float(line))
+        ax.annotate(
+            name,
+            (own["params"].iloc[-1], own["mean"].iloc[-1]),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            size="x-small",
+            color="0.35",
+        )
+    for model, own in cells.groupby("model", sort=False):
+        colour = models[model]["color"]
+        face = colour if at_text else "white"
+        ax.plot(own["params"], own["mean"], "o", markersize=4, color=colour, markerfacecolor=face)
+        reach = [own["mean"] - own["low"], own["high"] - own["mean"]]
+        ax.errorbar(own["params"], own["mean"], np.nan_to_num(reach), fmt="none", ecolor=colour, capsize=1.5)
+    plotting.log_axis(ax, "x", cells["params"], "parameters", short)
+    plotting.log_axis(ax, "y", cells["mean"], "held-out loss (nats)")
+    # The names of lines stand on the right.
+    ax.set_xlim(right=cells["params"].max() * (cells["params"].max() / cells["params"].min()) ** 0.2)
+
+
+if __name__ == "__main__":
+    cli.run(main)

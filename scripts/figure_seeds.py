@@ -1,0 +1,90 @@
+"""Draw how far seeds scatter the scores of each task, beside how far cells differ.
+
+    python scripts/figure_seeds.py --recipe figure.json --scores scores.csv --figure seeds.png --record seeds.json
+
+A dot is a cell: the standard deviation over its fine-tuning seeds, pooled over pre-training seeds, and over the means
+of its pre-training seeds. The bar is the root mean square of the dots; the diamond is the standard deviation between
+the means of cells. A task whose diamond is not well to the right of its bar says little of models.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, plotting, record
+
+COLUMNS = ["task", "metric", "split", "model", "size", "gpus", "seeds_of", "sd", "n"]
+CELL = ["model", "size", "gpus"]
+KINDS = [
+    Line2D([], [], label="all cells", color="0.15", linestyle="none", marker="|", markersize=9),
+    Line2D([], [], label="between cells", color="0.15", linestyle="none", marker="D", markersize=5, mfc="none"),
+]
+FINETUNING, PRETRAINING, CELLS = "fine-tuning", "pre-training", "cells"
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, scores="scores of each fine-tuning, CSV").parse_args()
+
+    tasks = [tuple(panel) for panel in args.recipe["tasks"]]
+    scores = pd.read_csv(args.scores, dtype={"model": str, "size": str, "train_set": str})
+    # A score taken over from another gpus value would count twice.
+    scores = scores[scores["note"].isna()].groupby(["task", "metric", "split"])
+    parts = [
+        scatter(scores.get_group(task)).assign(task=task[0], metric=task[1], split=task[2])
+        for task in tasks
+        if task in scores.groups
+    ]
+    table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    with plotting.figure(args.figure, 1, 2, plotting.PAGE, 0.34 * len(tasks) + 1.7, table) as (figure, axes):
+        for ax, of in zip(axes, (FINETUNING, PRETRAINING), strict=True):
+            ax.set_title(f"{of} seeds")
+            if table.loc[table["seeds_of"] == of, "sd"].notna().any():
+                draw(ax, table[table["seeds_of"].isin([of, CELLS])], of, tasks, models)
+            else:
+                plotting.say(ax, f"It takes two {of} seeds to see how they scatter.")
+        known = table[table["sd"].notna() & (table["seeds_of"] != CELLS)]
+        if len(known):
+            note = ", ".join(
+                f"{n:.0f} {of} seeds" for of, n in known.groupby("seeds_of", sort=False)["n"].max().items()
+            )
+            plotting.legend(figure, models, [], f"n = {note} of a cell", KINDS)
+    record.write(args.record, args.recipe, [args.scores], plotting.files(args.figure))
+
+
+def scatter(scores: pd.DataFrame) -> pd.DataFrame:
+    """Standard deviations of one task's scores after the most training examples: of each cell, and between cells."""
+    scores = scores[scores["train_examples"] == scores["train_examples"].max()]
+    runs = scores.groupby([*CELL, "pretrain_seed"], sort=False)["value"]
+    runs = runs.agg(mean="mean", var="var", n="size").reset_index()
+    cells = runs.groupby(CELL, sort=False)
+    finetuning = cells.agg(sd=("var", lambda of: np.sqrt(of.mean())), n=("n", "max")).reset_index()
+    pretraining = cells["mean"].agg(sd="std", n="size").reset_index()
+    between = pd.DataFrame({"sd": [cells["mean"].mean().std()], "n": [len(cells)]})
+    parts = {FINETUNING: finetuning, PRETRAINING: pretraining, CELLS: between}
+    return pd.concat([part.assign(seeds_of=of) for of, part in parts.items()])
+
+
+def draw(ax: Axes, table: pd.DataFrame, of: str, tasks: list[tuple], models: dict[str, dict]) -> None:
+    """One panel: a row a task, a lane a model in it."""
+    lanes = dict(zip(models, np.linspace(-0.25, 0.25, len(models)) if len(models) > 1 else [0.0], strict=True))
+    for row, (task, metric, _) in enumerate(tasks):
+        own = table[(table["task"] == task) & (table["metric"] == metric)]
+        cells = own[own["seeds_of"] == of].dropna(subset=["sd"])
+        for model, dots in cells.groupby("model", sort=False):
+            y = np.full(len(dots), row + lanes[model])
+            ax.plot(dots["sd"], y, "o", markersize=3, color=models[model]["color"], alpha=0.7)
+        pooled, between = np.sqrt((cells["sd"] ** 2).mean()), own.loc[own["seeds_of"] == CELLS, "sd"]
+        ax.plot([pooled, pooled], [row - 0.36, row + 0.36], color="0.15", linewidth=1.5)
+        ax.plot(between, [row] * len(between), "D", markersize=5, color="0.15", markerfacecolor="none")
+    ax.set_yticks(range(len(tasks)), [task for task, *_ in tasks])
+    ax.set_ylim(len(tasks) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("standard deviation of the score")
+
+
+if __name__ == "__main__":
+    cli.run(main)

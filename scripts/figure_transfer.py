@@ -1,0 +1,101 @@
+"""Draw task scores against held-out loss, a panel a task, with the curve through them.
+
+    python scripts/figure_transfer.py --recipe figure.json --laws laws.json --figure transfer.png --record transfer.json
+
+Points are means of cells over seeds. The curve is a sigmoid between what guessing scores and a ceiling (Bhagia et al.
+2024): solid where its forecasts of known cells were good, dotted where they were not or could not be tried. A task
+without a curve has a word about why.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from scipy import stats
+
+from gridlaw import cli, plotting, record
+from gridlaw.laws import LAW, REFUSED
+from gridlaw.sigmoid import Curve
+
+COLUMNS = ["group", "task", "metric", "kind", "model", "size", "gpus", "loss", "mean", "low", "high", "n"]
+# How far beyond the lowest loss a curve goes, as a share of what the cells span.
+BEYOND = 0.15
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
+
+    laws = [law for law in record.read_json(args.laws)["laws"] if "task" in law and law["cells"]]
+    tasks = list(dict.fromkeys((law["task"], law["metric"]) for law in laws))
+    table = pd.concat([described(law) for law in laws]) if laws else pd.DataFrame()
+    table = table.reindex(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    columns = min(3, max(1, len(tasks)))
+    rows = max(1, math.ceil(len(tasks) / columns))
+    width = plotting.PAGE if columns > 1 else plotting.COLUMN * 1.2
+    with plotting.figure(args.figure, rows, columns, width, 2.2 * rows + 0.7, table) as (figure, axes):
+        if not tasks:
+            plotting.say(axes[0], "No cell has both a held-out loss and a score.")
+        for (task, metric), ax in zip(tasks, axes, strict=False):
+            own = [law for law in laws if (law["task"], law["metric"]) == (task, metric)]
+            draw(ax, table[(table["task"] == task) & (table["metric"] == metric)], own, models)
+            ax.set_title(task)
+            ax.set(xlabel="held-out loss (nats)", ylabel=plotting.metric(metric))
+        for ax in axes[max(1, len(tasks)) :]:
+            ax.set_visible(False)
+        if tasks:
+            counts = sorted({int(n) for n in table["n"].dropna()})
+            note = f"bar: 95 % t interval over seeds, n = {'–'.join(map(str, counts))}; faint: guessing"
+            plotting.legend(figure, models, [], note if counts != [1] else "one seed: no interval", LINES)
+    record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
+
+
+def described(law: dict) -> pd.DataFrame:
+    """Cells and curve of a law, a row for each place."""
+    cells = pd.DataFrame(law["cells"]).rename(columns={"score": "mean"})
+    sd = cells["sd"].astype(float)
+    reach = stats.t.ppf(0.975, (cells["n"] - 1).clip(lower=1)) * sd / np.sqrt(cells["n"])
+    cells = cells.assign(kind="cell", low=cells["mean"] - reach, high=cells["mean"] + reach)
+    parts = [cells]
+    if law["state"] != REFUSED:
+        of = law["parameters"]
+        curve = Curve(of["floor"], of["ceiling"], of["k"], of["L0"])
+        least, most = cells["loss"].min(), cells["loss"].max()
+        loss = np.linspace(least - BEYOND * (most - least), most, 60)
+        parts.append(pd.DataFrame({"kind": law["state"], "loss": loss, "mean": curve(loss)}))
+    return pd.concat(parts).assign(group=law["group"], task=law["task"], metric=law["metric"])
+
+
+def draw(ax: Axes, table: pd.DataFrame, laws: list[dict], models: dict[str, dict]) -> None:
+    """One task."""
+    cells = table[table["kind"] == "cell"]
+    for model, own in cells.groupby("model", sort=False):
+        own = own.sort_values("loss")
+        colour = models[model]["color"]
+        ax.plot(own["loss"], own["mean"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
+        reach = [(own["mean"] - own["low"]).fillna(0), (own["high"] - own["mean"]).fillna(0)]
+        ax.errorbar(own["loss"], own["mean"], reach, fmt="none", ecolor=colour, elinewidth=0.7, alpha=0.6)
+    for kind, curves in table[table["kind"] != "cell"].groupby("kind"):
+        style = SOLID if kind == LAW else DOTTED
+        for _, curve in curves.groupby("group"):
+            ax.plot(curve["loss"], curve["mean"], **style)
+    for law in laws:
+        if law["parameters"]:
+            ax.axhline(law["parameters"]["floor"], color="0.4", linewidth=0.6, alpha=0.5)
+    if all(law["state"] == REFUSED for law in laws):
+        ax.text(0.98, 0.97, "no curve", ha="right", va="top", size="x-small", color="0.35", transform=ax.transAxes)
+    # The better, the farther to the right.
+    ax.invert_xaxis()
+
+
+SOLID = {"color": "0.15", "linewidth": 1.4, "zorder": 3}
+DOTTED = {"color": "0.15", "linewidth": 1.2, "linestyle": ":", "zorder": 3}
+LINES = [Line2D([], [], label="curve", **SOLID), Line2D([], [], label="not a forecast", **DOTTED)]
+
+
+if __name__ == "__main__":
+    cli.run(main)

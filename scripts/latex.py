@@ -1,0 +1,203 @@
+"""Write the grid's main results as LaTeX tables for a paper: scores, losses, laws, forecasts.
+
+    python scripts/latex.py --recipe latex.json --runs runs.csv --summary summary.csv --laws laws.json \
+        --forecasts forecasts.csv --scores-table scores.tex --loss-table loss.tex --laws-table laws.tex \
+        --forecasts-table forecasts.tex --record record.json
+
+They want the package booktabs, and those of more rows than a page holds longtable. A number is a mean with half of its
+95 % interval. Bold is the best model of a size, where it differs from every other by Welch's t test at 5 %.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+from scipy import stats
+
+from gridlaw import cli, grid, intervals, record
+from gridlaw.laws import REFUSED
+from gridlaw.words import short
+
+LEVEL = 0.05
+# Rows that a page holds.
+PAGE = 40
+AVERAGE = ("all tasks", "macro_average", "validation")
+CELL = ["size", "model"]
+BOLD = " Bold: better than every other model of that size (Welch's $t$ test, $p < .05$ for each)."
+PARAMETERS = {"E": "$E$", "A": "$A$", "alpha": r"$\alpha$", "B": "$B$", "beta": r"$\beta$"}
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    for table in ("runs", "summary", "laws", "forecasts"):
+        parser.add_argument(f"--{table}", required=True, help=f"{table}, CSV or JSON")
+    for table in ("scores", "loss", "laws", "forecasts"):
+        parser.add_argument(f"--{table}-table", type=Path, required=True, help=f"table of {table} to write, LaTeX")
+    parser.add_argument("--record", required=True, help="how they were written, JSON to write")
+    args = parser.parse_args()
+
+    text = {"model": str, "size": str, "train_set": str}
+    runs, summary, forecasts = (pd.read_csv(file, dtype=text) for file in (args.runs, args.summary, args.forecasts))
+    tables = {
+        args.scores_table: scores(summary, args.recipe["tasks"], args.recipe["models"]),
+        args.loss_table: losses(runs, args.recipe["models"]),
+        args.laws_table: laws(record.read_json(args.laws)["laws"]),
+        args.forecasts_table: of_forecasts(forecasts),
+    }
+    for file, table in tables.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(table, encoding="utf-8")
+    inputs = [args.runs, args.summary, args.laws, args.forecasts]
+    record.write(args.record, args.recipe, inputs, tables)
+
+
+def scores(summary: pd.DataFrame, tasks: list[list[str]], models: list[str]) -> str:
+    """Mean scores after the most training examples: a row a cell, a column a task."""
+    panels = [*map(tuple, tasks), AVERAGE]
+    own = summary[summary["note"].isna()]
+    own = own[own["gpus"] == own.groupby(CELL)["gpus"].transform("min")]
+    own = own[own["train_set"] == own["train_set"].iloc[-1]] if len(own) else own
+    columns = {}
+    for task, metric, split in panels:
+        of = own[(own["task"] == task) & (own["metric"] == metric) & (own["split"] == split)].set_index(CELL)
+        if len(of):
+            columns[escaped(task), metric.replace("_", " ")] = cells(of, largest=True)
+    counts = sorted({int(n) for n in own["n"]})
+    caption = (
+        "Scores by size of the corpus in tokens and model: means over seeds"
+        f" ($n = {'$--$'.join(map(str, counts))}$) with half of their 95\\,\\% $t$ intervals."
+    )
+    return latex(ordered(pd.DataFrame(columns), models), "scores", caption)
+
+
+def losses(runs: pd.DataFrame, models: list[str]) -> str:
+    """Held-out loss: a row a model, a column a size."""
+    known = runs.dropna(subset=["held_out_loss"])
+    known = known[known["gpus"] == known.groupby(CELL)["gpus"].transform("min")]
+    table = intervals.summarise_pooled(known, [*CELL, "tokenizer"], "held_out_loss").set_index(CELL)
+    sds = known.groupby(CELL)["held_out_loss"].std()
+    # Losses of different tokenizers do not compare.
+    compared = known["tokenizer"].nunique() == 1
+    shown = cells(table.assign(sd=sds if compared else np.nan), largest=False)
+    wide = ordered(shown.to_frame("loss"), models)["loss"].unstack("size", sort=False)
+    caption = (
+        "Held-out loss in nats by model and size of the corpus in tokens: means over pre-training seeds"
+        f" ($n = {known.groupby(CELL).size().max() if len(known) else 0}$) with half of their 95\\,\\% intervals,"
+        " the scatter of seeds pooled over cells."
+    )
+    return latex(wide.reindex(models).dropna(how="all").fillna("--"), "loss", caption)
+
+
+def cells(table: pd.DataFrame, largest: bool) -> pd.Series:
+    """Means with half intervals, the best of each size in bold where it is separable.
+
+    Args:
+        table: `mean`, `low`, `high`, `sd` and `n` by size and model.
+        largest: whether larger is better.
+    """
+    half = (table["high"] - table["low"]) / 2
+    words = [
+        f"{mean:.3f}" + (f" \\pm {reach:.3f}" if np.isfinite(reach) else "")
+        for mean, reach in zip(table["mean"], half, strict=True)
+    ]
+    found = pd.Series(words, index=table.index)
+    for _, own in table.groupby(level="size", sort=False):
+        best = own["mean"].idxmax() if largest else own["mean"].idxmin()
+        if len(own) > 1 and all(differs(own.loc[best], other) for name, other in own.iterrows() if name != best):
+            found[best] = f"\\mathbf{{{found[best]}}}"
+    return "$" + found + "$"
+
+
+def differs(one: pd.Series, other: pd.Series) -> bool:
+    """Whether two means over seeds differ."""
+    if not (min(one["n"], other["n"]) > 1 and one["sd"] + other["sd"] > 0):
+        return False
+    sides = [(side["mean"], side["sd"], side["n"]) for side in (one, other)]
+    return bool(stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False).pvalue < LEVEL)
+
+
+def laws(found: list[dict]) -> str:
+    """Parameters of the laws of loss."""
+    rows = [
+        {
+            "law": law["name"].replace("loss by", "by"),
+            "state": law["state"],
+            "$n$": f"{law['points']}",
+            **{symbol: interval(law["parameters"].get(name)) for name, symbol in PARAMETERS.items()},
+        }
+        for law in found
+        if "axes" in law and law["state"] != REFUSED
+    ]
+    table = pd.DataFrame(rows, columns=["law", "state", "$n$", *PARAMETERS.values()]).set_index("law")
+    table = table.loc[:, table.ne("").any()] if rows else table
+    caption = (
+        "Laws $L = E + A / N^\\alpha + B / D^\\beta$ of the held-out loss in nats, with $N$ parameters and $D$ tokens,"
+        " or one of them: fits to $n$ cells, between the ends of their 95\\,\\% intervals over resamples of the runs."
+        + ("" if rows else " The grid carries none.")
+    )
+    return latex(table, "laws", caption)
+
+
+def of_forecasts(table: pd.DataFrame) -> str:
+    """Forecasts of larger cells, where there are any: a row a model and size, a column a quantity."""
+    known = table.dropna(subset=["forecast"])
+    columns: dict[str, dict[tuple[str, str], str]] = {}
+    for row in known.itertuples():
+        told = between(f"{row.forecast:.3f}", f"{row.low:.3f}", f"{row.high:.3f}")
+        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.tokens)] = told
+    caption = "Forecasts between the ends of their 95\\,\\% intervals, which were tried on known cells."
+    if known.empty:
+        caption += " No law of the grid is good for one."
+    return latex(pd.DataFrame(columns or {"forecast": []}).fillna("--"), "forecasts", caption)
+
+
+def interval(of: dict | None) -> str:
+    """A parameter with its interval."""
+    if of is None:
+        return ""
+    low, high = ("" if of[end] is None else f"{of[end]:.3g}" for end in ("low", "high"))
+    return between(f"{of['value']:.3g}", low, high)
+
+
+def between(value: str, low: str, high: str) -> str:
+    """A number with the ends of its interval below and above it."""
+    return f"${value}" + (f"_{{{low}}}^{{{high}}}" if low else "") + "$"
+
+
+def ordered(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """A table by size and model, in the order of sizes and of the grid's models."""
+    cells = sorted(table.index, key=lambda cell: (grid.size_order(cell[0]), models.index(cell[1])))
+    return table.reindex(pd.MultiIndex.from_tuples(cells, names=CELL)).fillna("--")
+
+
+def escaped(text: str) -> str:
+    """A name as LaTeX prints it."""
+    special = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+    special |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def latex(table: pd.DataFrame, name: str, caption: str) -> str:
+    """A table, over several pages where it takes them; its cells and columns are LaTeX already, its rows are not."""
+    long = len(table) > PAGE
+    if "mathbf" in "".join(map(str, table.to_numpy().flat)):
+        caption += BOLD
+    names = [None] * table.index.nlevels
+    style = Styler(table.rename_axis(index=names)).format_index(escaped, axis=0)
+    return style.to_latex(
+        hrules=True,
+        caption=caption,
+        label=f"tab:{name}",
+        environment="longtable" if long else None,
+        position=None if long else "tbp",
+        position_float=None if long else "centering",
+        column_format="l" * table.index.nlevels + "l" * len(table.columns),
+        multirow_align="naive",
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
