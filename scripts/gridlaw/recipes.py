@@ -213,7 +213,7 @@ def figure_loss(config: dict) -> dict:
     return {"models": config["models"]}
 
 
-figure_transfer = figure_budget = figure_throughput = figure_pairs = figure_loss
+figure_curves = figure_transfer = figure_budget = figure_throughput = figure_pairs = figure_loss
 figure_holdout = figure_residuals = figure_estimates = figure_costs = figure_loss
 
 

@@ -26,6 +26,7 @@ FIGURES = {
     "scores": ("summary.csv", "baselines.csv"),
     "loss": ("runs.csv",),
     "laws": ("runs.csv",),
+    "curves": ("curves.csv", "laws.json"),
     "parameters": ("runs.csv", "laws.json"),
     "transfer": ("laws.json",),
     "front": ("runs.csv", "summary.csv"),

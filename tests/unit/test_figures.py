@@ -5,6 +5,7 @@ import json
 
 import figure_budget
 import figure_costs
+import figure_curves
 import figure_estimates
 import figure_front
 import figure_holdout
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import intervals, plotting, record, recorded, steps
+from gridlaw import in_run, intervals, plotting, record, recorded, steps
 
 CELL = {"model": "tiny", "size": "2k", "tokens": 2013, "gpus": 1}
 SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split": "validation", "metric": "accuracy"}
@@ -101,6 +102,27 @@ def test_laws_and_front(draw, module, models, sizes):
         assert data.loc[data["kind"] == "forecast", "tokens"].gt(max(sizes) * 1000).all()
     else:
         assert data.groupby("panel")["on_front"].any().to_dict() == {"held-out loss": True, "average over tasks": True}
+
+
+@pytest.mark.parametrize(
+    ("models", "passes"), [([], 1), (["tiny"], 1), (["tiny"], 10), ([f"m{n}" for n in range(20)], 1)]
+)
+def test_curves_of_trainings(draw, models, passes):
+    tokens = np.arange(1, 51) * 2e4
+    curves = [
+        {**CELL, "model": model, "size": "1M", "pretrain_seed": seed, "trained_tokens": x, "loss": 2 + n + seed * 0.001 + 300 / x**0.4,
+         "phase": "constant" if x < 8e5 else "decay", "passes": passes}
+        for n, model in enumerate(models) for seed in (1, 2) for x in tokens
+    ]  # fmt: skip
+    columns = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
+    table = pd.DataFrame(curves, columns=[*columns, "passes"])
+    judged = [in_run.judge(model, own) for model, own in table.groupby("model", sort=False)]
+    figure = draw(figure_curves, json.dumps({"models": models}), curves=table[columns], laws={"in_run": judged})
+    data = pd.read_csv(figure.with_suffix(".csv"))
+    assert set(data["model"]) == set(models)
+    told = {"forecast from the first half", "forecast"} if passes == 1 and models else set()
+    assert set(data["what"]) - {"measured"} == told
+    assert set(data.loc[data["what"] == "measured", "runs"]) <= {2}
 
 
 def test_scatter_of_replicates_is_pooled_over_cells():

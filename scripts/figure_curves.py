@@ -1,0 +1,83 @@
+"""Draw the training loss within the runs at each model's largest size, and how their curves go on.
+
+    python scripts/figure_curves.py --recipe figure.json --curves curves.csv --laws laws.json --figure curves.png \
+        --record curves.json
+
+Where the curve of the constant rate could be forecast from its first half, that forecast is drawn over the second half,
+and the one from all of it beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gridlaw import cli, plotting, record
+from gridlaw.laws import LAW
+from gridlaw.words import short
+
+COLUMNS = ["model", "size", "gpus", "trained_tokens", "what", "phase", "loss", "low", "high", "runs"]
+CELL = ["model", "size", "gpus"]
+MEASURED, TRIED, FORECAST = "measured", "forecast from the first half", "forecast"
+
+
+def main() -> None:
+    args = cli.figure_parser(__doc__, curves="losses that runs logged, CSV", laws="the grid's laws, JSON").parse_args()
+
+    judged = record.read_json(args.laws)["in_run"]
+    logged = pd.read_csv(args.curves, dtype={"model": str, "size": str})
+    parts = [part for one in judged for part in parts_of(one, logged)]
+    table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    with plotting.figure(args.figure, 1, 1, plotting.COLUMN * 1.4, 3.4, table) as (figure, (ax,)):
+        if table.empty:
+            plotting.say(ax, plotting.NOTHING)
+        else:
+            for (model, what), curve in table.groupby(["model", "what"], sort=False):
+                draw(ax, curve, what, models[model])
+            plotting.log_axis(ax, "x", table["trained_tokens"], "tokens trained", short)
+            plotting.log_axis(ax, "y", table["loss"], "training loss (nats)")
+            runs = sorted({int(n) for n in table["runs"].dropna()})
+            note = f"mean of n = {'–'.join(map(str, runs))} runs at each model's largest size"
+            told = (table["what"] != MEASURED).any()
+            plotting.legend(figure, models, [], note + "; band: 95 % interval" * told, handles() if told else [])
+    record.write(args.record, args.recipe, [args.curves, args.laws], plotting.files(args.figure))
+
+
+def parts_of(judged: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The mean curve of a cell's runs, and what was forecast of it."""
+    cell = {name: judged[name] for name in CELL}
+    own = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)]
+    mean = own.groupby(["trained_tokens", "phase"], as_index=False).agg(loss=("loss", "mean"), runs=("loss", "size"))
+    yield mean.assign(what=MEASURED, low=float("nan"), high=float("nan"), **cell)
+    if judged["state"] == LAW:
+        for what, part in ((TRIED, "trial"), (FORECAST, "forecast")):
+            columns = {name: judged[part][name] for name in ("trained_tokens", "loss", "low", "high")}
+            yield pd.DataFrame(columns).assign(what=what, phase="constant", runs=float("nan"), **cell)
+
+
+def draw(ax: Axes, curve: pd.DataFrame, what: str, style: dict) -> None:
+    """One curve, or a forecast with its band; hollow is what was not measured."""
+    curve = curve.sort_values("trained_tokens")
+    if what == MEASURED:
+        ax.plot(curve["trained_tokens"], curve["loss"], linewidth=1.1, **style)
+        return
+    ends = {"marker": "o", "markersize": 3.5, "markerfacecolor": "none"} if what == FORECAST else {}
+    ax.plot(curve["trained_tokens"], curve["loss"], linewidth=0.8, color=style["color"], linestyle=":", **ends)
+    ax.fill_between(curve["trained_tokens"], curve["low"], curve["high"], color=style["color"], alpha=0.15, linewidth=0)
+
+
+def handles() -> list[Line2D]:
+    """What the lines are, for the legend."""
+    grey = {"color": "0.3", "linewidth": 0.8, "linestyle": ":"}
+    return [
+        Line2D([], [], label="forecast from its first half", **grey),
+        Line2D([], [], label="forecast of a longer run", marker="o", markersize=3.5, markerfacecolor="none", **grey),
+    ]
+
+
+if __name__ == "__main__":
+    cli.run(main)
