@@ -34,8 +34,7 @@ COMMAND = console.command(
 PREFIX = (
     f"export PYTHONUNBUFFERED=1; scripts={shlex.quote(workflow.basedir)}/scripts;"
     f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']};"
-    f" command={shlex.quote(COMMAND)}; "
-    + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
+    f" command={shlex.quote(COMMAND)}; " + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
 )
 # Snakemake would look for its own variables in braces.
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
