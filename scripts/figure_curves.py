@@ -42,7 +42,7 @@ def main() -> None:
             plotting.log_axis(ax, "y", table["loss"], "training loss (nats)")
             runs = sorted({int(n) for n in table["runs"].dropna()})
             note = f"mean of n = {'–'.join(map(str, runs))} runs at each model's largest size"
-            told = (table["what"] != MEASURED).any()
+            told = bool((table["what"] != MEASURED).any())
             plotting.legend(figure, models, [], note + "; band: 95 % interval" * told, handles() if told else [])
     record.write(args.record, args.recipe, [args.curves, args.laws], plotting.files(args.figure))
 
