@@ -124,8 +124,8 @@ def grid(config: dict) -> dict[str, set[str]]:
     figures = {f"figure_{name}" for name in FIGURES}
     makers = {"laws.json": "laws", "decisions.json": "decisions"}
     made |= {f"figure_{name}": {makers.get(file, "aggregate") for file in files} for name, files in FIGURES.items()}
-    made |= {"laws": {"aggregate"}, "forecasts": {"aggregate"}, "decisions": {"aggregate"}}
-    made["decisions"] |= {job for job in made if job.startswith("pack ")}
+    packs = {job for job in made if job.startswith("pack ")}
+    made |= {rule: {"aggregate", *packs} for rule in ("laws", "forecasts", "decisions")}
     made["report"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
     made["latex"] = {"aggregate", "laws", "forecasts"}
     made["all"] = {"report", "latex", *made["report"]}

@@ -109,7 +109,7 @@ def test_the_grid_is_shown_before_the_job_list(kept):
         "~ finetune.per_task.similarity.epochs 5 → 2: tiny 2k, 4k",
     ]
     heads = {line.split("  ")[0]: line for line in lines}
-    assert heads["to run"] == "to run   1 pre-training, 4 fine-tunings, 24 other jobs"
+    assert heads["to run"] == "to run   1 pre-training, 4 fine-tunings, 25 other jobs"
     assert heads["time"].endswith(" on 1 core")
     assert "rough estimate" in heads["compute"]
     assert "\033" not in done.stderr
@@ -128,7 +128,7 @@ def test_what_was_asked_for_in_particular(kept):
     done = kept.snakemake("-n", "--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
     lines = done.stderr.splitlines()
     assert "~ asked for on the command line: all cells" in lines
-    assert "to run  22 other jobs" in lines
+    assert "to run  23 other jobs" in lines
     assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
     # One target: the grid is as it is, what would run is what was asked for.
     grid = but(finetune={"epochs": 2})
