@@ -66,7 +66,7 @@ def main() -> None:
 
 def told(law: Law | ScoreLaw, lacks: dict | None) -> dict:
     """A law with what it lacks."""
-    return law.record() | {"verdict": needs.verdict(law.why, lacks), "needs": lacks}
+    return law.record() | {"reason": law.why, "verdict": needs.verdict(law.why, lacks), "needs": lacks}
 
 
 def throughput(runs: pd.DataFrame) -> Iterator[dict]:

@@ -10,6 +10,7 @@ finished, --states tells which cells are not done and why.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,19 +111,10 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
         "What cannot be said, and why": [],
     }
     text, ranks, model, hours, unsaid = found.values()
-    reasons: dict[str, list[str]] = {}
-    for law in laws["laws"]:
-        if "measured" in law:
-            ranks.append(f"{law['name']}: {law['verdict']}")
-        elif law["state"] == LAW:
-            text.append(f"{law['name']}: {law['verdict']}")
-        else:
-            reasons.setdefault(law["verdict"], []).append(law["name"])
-    for curve in laws["in_run"]:
-        if curve["state"] == LAW:
-            text.append(f"{curve['name']}: {curve['verdict']}")
-        else:
-            reasons.setdefault(curve["verdict"], []).append(curve["name"])
+    of_ranks = [law for law in laws["laws"] if "measured" in law]
+    others = [*(law for law in laws["laws"] if "measured" not in law), *laws["in_run"]]
+    text += [f"{law['name']}: {law['verdict']}" for law in others if law["state"] == LAW]
+    ranks += [f"{law['name']}: {law['verdict']}" for law in of_ranks]
     ranks += [f"{one['name']}: {one['verdict']}" for one in laws["equivalence"] if one["verdict"]]
     for group in decisions["groups"]:
         of = f" ({group['group']})" if group["group"] else ""
@@ -132,11 +124,27 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
         model += [one["verdict"] + of for one in (*crossing, *group["budgets"])]
         hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
     model += [f"By the average over tasks: {words}" for words in compared(decisions["averages"])]
-    unsaid += [f"{few(names)}: {reason}" for reason, names in reasons.items()]
+    unsaid += refusals([law for law in others if law["state"] != LAW])
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
     unsaid += [f"Left out of every law, because {why}: {few(names)}." for why, names in by_reason.items()]
     return found
+
+
+def refusals(laws: list[dict]) -> Iterator[str]:
+    """Why there are no such laws, each reason once, and what would help; of several, for the one that takes least."""
+    alike: dict[str, list[dict]] = {}
+    for law in laws:
+        alike.setdefault(law.get("reason", law["verdict"]), []).append(law)
+    for reason, own in alike.items():
+        helped = [law for law in own if law.get("needs")]
+        said = f"{few([law['name'] for law in own])}: {reason}"
+        if helped:
+            least = min(helped, key=lambda law: law["needs"]["cost"] or math.inf)
+            said += (
+                f" For {least['name']}: {least['needs']['words']}" if len(own) > 1 else f" {least['needs']['words']}"
+            )
+        yield said
 
 
 def few(names: list[str]) -> str:

@@ -67,7 +67,7 @@ def of_law(law: Law, prices: Prices) -> dict | None:
         return None
     columns = dict(zip(law.axes, law.points.x.T, strict=True))
     if law.cure == CORNERS:
-        return _needs("these would tell", _corners(law.points.x), prices)
+        return _needs("These would tell", _corners(law.points.x), prices)
     if law.cure == MORE:
         # Text is had more easily than models.
         grown = law.axes[-1]
@@ -97,7 +97,7 @@ def of_scores(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None
     best = cells.loc[cells["loss"].idxmin()]
     largest = cells.loc[cells["model"] == best["model"], "tokens"].max()
     tokens = [2 * largest, 4 * largest]
-    what = f"{best['model']} on {_named('tokens', tokens)} would tell more"
+    what = f"It would tell more to train {best['model']} on {_named('tokens', tokens)}"
     return _needs(what, [(best["params"], number) for number in tokens], prices)
 
 
@@ -147,7 +147,7 @@ def _named(axis: str, values: list[float]) -> str:
     numbers = listed([short(float(f"{value:.2g}")) for value in values])
     if axis == "tokens":
         return f"{numbers} tokens"
-    return f"{'a model' if len(values) == 1 else 'models'} of about {numbers} parameters"
+    return f"{'A model' if len(values) == 1 else 'Models'} of about {numbers} parameters"
 
 
 def _needs(what: str, places: list[tuple[float, float]], prices: Prices) -> dict:
@@ -165,5 +165,5 @@ def _needs(what: str, places: list[tuple[float, float]], prices: Prices) -> dict
     return {
         "cells": [{"params": float(params), "tokens": float(tokens)} for params, tokens in places],
         "cost": float(cost) if known else None,
-        "words": f"{what[0].upper()}{what[1:]}: {counted(len(places), 'cell')}{about}{but}.",
+        "words": f"{what}: {counted(len(places), 'cell')}{about}{but}.",
     }

@@ -115,7 +115,7 @@ def test_axes_that_go_together_lack_corners(way):
     ("n", "words"),
     [
         (1, "A second fine-tuning seed of 3 cells would tell, without any pre-training."),
-        (3, "A on 32M and 64M tokens would tell more: 2 cells, about "),
+        (3, "It would tell more to train a on 32M and 64M tokens: 2 cells, about "),
     ],
 )
 def test_a_curve_of_scores_lacks_text_or_seeds(n, words):

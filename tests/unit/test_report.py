@@ -37,11 +37,20 @@ def test_of_many_models_the_best_at_the_largest_size():
     ]
 
 
+def lacking(name, cost, reason="No law: flat."):
+    lacks = {"cost": cost, "words": f"{cost} would do."}
+    return {"name": name, "state": "refused", "reason": reason, "verdict": f"{reason} {cost} would do.", "needs": lacks}
+
+
 def test_each_reason_is_told_once():
     laws = {
         "laws": [
             {"name": "one", "state": "refused", "verdict": "No law: too few."},
             {"name": "other", "state": "refused", "verdict": "No law: too few."},
+            lacking("dear", 2.0),
+            lacking("cheap", 1.0),
+            lacking("unknown", None),
+            lacking("alone", 3.0, reason="No law: too short."),
             {"name": "good", "state": "law", "verdict": "It fell."},
             {"name": "fast", "state": "refused", "verdict": "Efficiency: 50 % on 2 ranks.", "measured": []},
         ],
@@ -61,6 +70,8 @@ def test_each_reason_is_told_once():
     assert said["What cannot be said, and why"] == [
         "One seed.",
         "one and other: No law: too few.",
+        "dear, cheap and unknown: No law: flat. For cheap: 1.0 would do.",
+        "alone: No law: too short. 3.0 would do.",
         "short: It says nothing.",
         "Left out of every law, because it is not pre-trained here: tiny 0 1 1 and tiny 0 1 2.",
     ]
