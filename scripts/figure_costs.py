@@ -89,7 +89,8 @@ def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[st
         numbers = costs.map(lambda hours: amount(hours) if hours > 0 else "") if len(places) <= NUMBERS else False
         sns.heatmap(
             costs.where(costs > 0), cmap="Blues", norm=LogNorm(*ends(costs)), annot=numbers, fmt="", linewidths=1,
-            annot_kws={"size": "x-small"}, cbar_kws={"label": "rank-minutes" if minutes else "rank-hours"}, ax=ax,
+            annot_kws={"size": "x-small"}, ax=ax,
+            cbar_kws={"label": "rank-minutes" if minutes else "rank-hours", "format": "{x:g}"},
         )  # fmt: skip
     else:
         ax.set(xlim=(0, len(places)), ylim=(len(models), 0))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli, plotting, record, words
 
 AVERAGE = ("all tasks", "macro_average", "validation")
 
@@ -44,7 +44,7 @@ def main() -> None:
                 ax.text(0.5, 0.5, "nothing scored yet", ha="center", transform=ax.transAxes)
                 ax.set_xticks([])
             ax.set_title(panel[0])
-            ax.set_ylabel(plotting.metric(panel[1]))
+            ax.set_ylabel(words.metric(panel[1]))
             if panel in baselines.index:
                 ax.axhline(baselines[panel], color="0.4", linewidth=0.9, linestyle=":")
         for ax in axes[len(panels) :]:

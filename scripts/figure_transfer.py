@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli, plotting, record, words
 from gridlaw.laws import LAW, REFUSED
 from gridlaw.sigmoid import Curve
 
@@ -44,7 +44,7 @@ def main() -> None:
             own = [law for law in laws if (law["task"], law["metric"]) == (task, metric)]
             draw(ax, table[(table["task"] == task) & (table["metric"] == metric)], own, models)
             ax.set_title(task)
-            ax.set(xlabel="held-out loss (nats)", ylabel=plotting.metric(metric))
+            ax.set(xlabel="held-out loss (nats)", ylabel=words.metric(metric))
         for ax in axes[max(1, len(tasks)) :]:
             ax.set_visible(False)
         if tasks:

@@ -64,7 +64,7 @@ def main() -> None:
         title=title(args.recipe["models"]),
         state=state(matrix["states"]),
         sections=SECTIONS,
-        answers={heading: list(dict.fromkeys(said)) for heading, said in answers(laws, decisions).items()},
+        answers=answers(laws, decisions, forecasts),
         figures=[figure(file) for file in args.figures],
         tables=list(tables(runs, summary, forecasts, laws)),
         matrix=matrix,
@@ -101,9 +101,9 @@ def state(states: dict[str, int]) -> str:
     return f"This grid is not finished. Its {number} cells: {counts}. What follows is said from what is there."
 
 
-def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
-    """Sentences under what they answer; what was refused stands at the end, each reason once."""
-    found: dict[str, list[str]] = {
+def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """What each answer is of, and its words, under what they answer; what was refused stands at the end."""
+    found: dict[str, list[tuple[str, str]]] = {
         "What more text and larger models bring": [],
         "What more ranks bring": [],
         "Which model": [],
@@ -113,38 +113,49 @@ def answers(laws: dict, decisions: dict) -> dict[str, list[str]]:
     text, ranks, model, hours, unsaid = found.values()
     of_ranks = [law for law in laws["laws"] if "measured" in law]
     others = [*(law for law in laws["laws"] if "measured" not in law), *laws["in_run"]]
-    text += [f"{law['name']}: {law['verdict']}" for law in others if law["state"] == LAW]
-    ranks += [f"{law['name']}: {law['verdict']}" for law in of_ranks]
-    ranks += [f"{one['name']}: {one['verdict']}" for one in laws["equivalence"] if one["verdict"]]
+    text += [(law["name"], law["verdict"]) for law in others if law["state"] == LAW]
+    text += nearest(forecasts)
+    ranks += [(law["name"], law["verdict"]) for law in of_ranks]
+    ranks += [(one["name"], one["verdict"]) for one in laws["equivalence"] if one["verdict"]]
     for group in decisions["groups"]:
-        of = f" ({group['group']})" if group["group"] else ""
-        model += [words + of for words in compared(group["comparisons"])]
-        unsaid += [group["second_seed"]["verdict"] + of] if group["second_seed"] else []
+        of = group["group"]
+        model += [(of, words) for words in compared(group["comparisons"])]
+        unsaid += [(of, group["second_seed"]["verdict"])] if group["second_seed"] else []
         crossing = [one for one in group["crossovers"] if one.get("share_of_draws", 0) >= LIKELY]
-        model += [one["verdict"] + of for one in (*crossing, *group["budgets"])]
-        hours += [one["verdict"] + of for one in (*group["returns"], group["next"])]
-    model += [f"By the average over tasks: {words}" for words in compared(decisions["averages"])]
+        model += [(of, one["verdict"]) for one in (*crossing, *group["budgets"])]
+        hours += [(of, one["verdict"]) for one in (*group["returns"], group["next"])]
+    model += [("By the average over tasks", words) for words in compared(decisions["averages"])]
     unsaid += refusals([law for law in others if law["state"] != LAW])
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
-    unsaid += [f"Left out of every law, because {why}: {few(names)}." for why, names in by_reason.items()]
-    return found
+    unsaid += [("Left out of every law", f"{few(names)}, because {why}.") for why, names in by_reason.items()]
+    return {heading: list(dict.fromkeys(said)) for heading, said in found.items()}
 
 
-def refusals(laws: list[dict]) -> Iterator[str]:
-    """Why there are no such laws, each reason once, and what would help; of several, for the one that takes least."""
+def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Of each model the forecast of the nearest larger size, those of lowest loss first."""
+    known = forecasts.dropna(subset=["forecast"])
+    known = known[known["tokens"] == known.groupby("model")["tokens"].transform("min")]
+    order = known.groupby("model")["forecast"].first().sort_values().index[:NAMED]
+    for name in order:
+        own = known[known["model"] == name]
+        said = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in own.itertuples()]
+        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", f"{listed(said)}; in brackets are 95 % intervals."
+
+
+def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
+    """Which laws there are not, and why, each reason once, and what would help; of several the one that takes least."""
     alike: dict[str, list[dict]] = {}
     for law in laws:
         alike.setdefault(law.get("reason", law["verdict"]), []).append(law)
     for reason, own in alike.items():
-        helped = [law for law in own if law.get("needs")]
-        said = f"{few([law['name'] for law in own])}: {reason}"
-        if helped:
+        said = reason
+        if helped := [law for law in own if law.get("needs")]:
             least = min(helped, key=lambda law: law["needs"]["cost"] or math.inf)
             said += (
                 f" For {least['name']}: {least['needs']['words']}" if len(own) > 1 else f" {least['needs']['words']}"
             )
-        yield said
+        yield few([law["name"] for law in own]), said
 
 
 def few(names: list[str]) -> str:

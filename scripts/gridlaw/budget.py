@@ -15,6 +15,9 @@ from gridlaw.words import percent, rank_time, short
 # Budgets of a curve.
 STEPS = 12
 
+# A loss less than this is none to speak of.
+LEAST_REGRET = 0.001
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -90,11 +93,9 @@ def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
     words += f" {one.losses.mean():.3f} ({low:.3f} to {high:.3f}) {'as measured' if one.measured else 'by its law'};"
     if np.isnan(cells.noise):
         return facts | {"verdict": f"{words} how likely it is the best of {len(options)} cannot be said with one seed."}
-    return facts | {
-        "probability_best": probability,
-        "expected_regret": regret,
-        "verdict": f"{words} {percent(probability)} likely the best of {len(options)}, expected regret {regret:.2g}.",
-    }
+    lost = f"{regret:.2g}" if regret >= LEAST_REGRET else f"less than {LEAST_REGRET}"
+    words += f" {percent(probability)} likely the best of {len(options)}, expected regret {lost}."
+    return facts | {"probability_best": probability, "expected_regret": regret, "verdict": words}
 
 
 def steps(cells: Cells, most: float) -> list[float]:

@@ -124,7 +124,7 @@ def _points(runs: pd.DataFrame, axes: list[str]) -> Points:
 
 def run_name(run) -> str:
     """What a run of the table is called."""
-    return f"{run.model} {run.size} {run.gpus} {run.pretrain_seed}"
+    return f"{run.model} {run.size} (gpus {run.gpus}, seed {run.pretrain_seed})"
 
 
 def _named(name: str, group: Group) -> str:

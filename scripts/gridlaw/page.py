@@ -117,9 +117,9 @@ table.count }} rows; the CSV has all.</span>{% endif %}
 {% endmacro %}
 
 {{ head(2, "answers", "Answers") }}
-{% for heading, sentences in answers.items() if sentences %}
+{% for heading, said in answers.items() if said %}
 <h3>{{ heading }}</h3>
-<ul>{% for sentence in sentences %}<li>{{ sentence }}</li>{% endfor %}</ul>
+<ul>{% for of, words in said %}<li>{% if of %}<b>{{ of }}.</b> {% endif %}{{ words }}</li>{% endfor %}</ul>
 {% endfor %}
 
 {{ head(2, "figures", "Figures") }}

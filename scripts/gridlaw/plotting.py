@@ -29,13 +29,6 @@ MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
 COLUMN, PAGE = 3.4, 7.0
-METRICS = {
-    "matthews_correlation": "Matthews correlation",
-    "f1": "F1",
-    "f1_macro": "macro F1",
-    "pearson": "Pearson r",
-    "spearman": "Spearman ρ",
-}
 # What stands for a figure that there is nothing for.
 NOTHING = "Nothing was pre-trained."
 # Ticks of a decade, by how many decades an axis spans.
@@ -187,11 +180,6 @@ def power(number: float) -> str:
     exponent = math.floor(math.log10(number) + 1e-9)
     factor = number / 10**exponent
     return ("" if math.isclose(factor, 1, rel_tol=1e-3) else f"{factor:.2g}×") + f"$10^{{{exponent}}}$"
-
-
-def metric(name: str) -> str:
-    """What an axis calls a metric."""
-    return METRICS.get(name, name.replace("_", " "))
 
 
 def say(axes: Axes, sentence: str) -> None:

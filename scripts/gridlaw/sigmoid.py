@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
+from gridlaw import words
 from gridlaw.laws import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, number, rms
 from gridlaw.powerlaw import Array
 
@@ -95,7 +96,7 @@ class ScoreLaw:
         """All of it, for a JSON file."""
         trials = {name: rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last")}
         return {
-            "name": f"{self.task}: {self.metric} by held-out loss",
+            "name": f"{self.task}: {words.metric(self.metric)} by held-out loss",
             "task": self.task,
             "metric": self.metric,
             "form": "score = floor + (ceiling - floor) / (1 + exp(k (L - L0)))",

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+METRICS = {
+    "matthews_correlation": "Matthews correlation",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "pearson": "Pearson r",
+    "spearman": "Spearman ρ",
+}
+
 
 def amount(number: float) -> str:
     """A number with two or three digits that say something."""
@@ -60,3 +68,8 @@ def listed(items: Sequence[object]) -> str:
 def counted(number: int, thing: str, things: str | None = None) -> str:
     """A number of things; `things` is their plural, where it is not regular."""
     return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
+def metric(name: str) -> str:
+    """What people call a metric."""
+    return METRICS.get(name, name.replace("_", " "))

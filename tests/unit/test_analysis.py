@@ -210,7 +210,7 @@ def test_a_grid_whose_runs_are_missing(analyse, there):
 def test_runs_that_have_learnt_nothing_are_left_out(analyse):
     runs = grid_of(sizes=SIZES[:4])
     done = analyse(runs.assign(trained=(runs["size"] != "1M").astype(object)))
-    assert done.laws["left_out"]["tiny 1M 1 1"] == "it has learnt no more than how frequent each word is"
+    assert done.laws["left_out"]["tiny 1M (gpus 1, seed 1)"] == "it has learnt no more than how frequent each word is"
     assert done.laws["laws"][0]["points"] == 3
 
 
@@ -282,7 +282,10 @@ def test_grids_that_say_little(analyse, change, words):
 
 def test_names_of_runs():
     runs = grid_of(["tiny"], ["1M"])
-    assert [evidence.run_name(run) for run in runs.itertuples()] == ["tiny 1M 1 1", "tiny 1M 1 2"]
+    assert [evidence.run_name(run) for run in runs.itertuples()] == [
+        "tiny 1M (gpus 1, seed 1)",
+        "tiny 1M (gpus 1, seed 2)",
+    ]
 
 
 def test_a_run_that_went_on_from_a_trunk_counts_whole(tmp_path):

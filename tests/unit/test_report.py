@@ -37,6 +37,13 @@ def test_of_many_models_the_best_at_the_largest_size():
     ]
 
 
+FORECASTS = pd.DataFrame(
+    [("a", "2M", 2e6, "loss", 2.0, 1.9, 2.1), ("a", "2M", 2e6, "task", 0.5, 0.4, 0.6), ("a", "4M", 4e6, "loss", 1.5, 1.4, 1.6),
+     ("b", "2M", 2e6, "loss", 1.0, 0.9, 1.1), ("c", "2M", 2e6, "loss", None, None, None)],
+    columns=["model", "size", "tokens", "quantity", "forecast", "low", "high"],
+)  # fmt: skip
+
+
 def lacking(name, cost, reason="No law: flat."):
     lacks = {"cost": cost, "words": f"{cost} would do."}
     return {"name": name, "state": "refused", "reason": reason, "verdict": f"{reason} {cost} would do.", "needs": lacks}
@@ -62,18 +69,23 @@ def test_each_reason_is_told_once():
         "left_out": {"tiny 0 1 1": "it is not pre-trained here", "tiny 0 1 2": "it is not pre-trained here"},
     }
     empty = dict.fromkeys(("comparisons", "crossovers", "budgets", "returns"), ())
-    group = {"group": "", "second_seed": {"verdict": "One seed."}, "next": {"verdict": "Stop."}, **empty}
-    said = report.answers(laws, {"groups": [group], "averages": []})
-    assert said["What more text and larger models bring"] == ["good: It fell.", "long: It would fall."]
-    assert said["What the next rank-hours are worth"] == ["Stop."]
-    assert said["What more ranks bring"] == ["fast: Efficiency: 50 % on 2 ranks."]
+    group = {"group": "passes 2", "second_seed": {"verdict": "One seed."}, "next": {"verdict": "Stop."}, **empty}
+    said = report.answers(laws, {"groups": [group], "averages": []}, FORECASTS)
+    assert said["What more text and larger models bring"] == [
+        ("good", "It fell."),
+        ("long", "It would fall."),
+        ("b on 2M tokens, forecast", "loss 1.000 (0.900 to 1.100); in brackets are 95 % intervals."),
+        ("a on 2M tokens, forecast", "loss 2.000 (1.900 to 2.100) and task 0.500 (0.400 to 0.600); in brackets are 95 % intervals."),
+    ]  # fmt: skip
+    assert said["What the next rank-hours are worth"] == [("passes 2", "Stop.")]
+    assert said["What more ranks bring"] == [("fast", "Efficiency: 50 % on 2 ranks.")]
     assert said["What cannot be said, and why"] == [
-        "One seed.",
-        "one and other: No law: too few.",
-        "dear, cheap and unknown: No law: flat. For cheap: 1.0 would do.",
-        "alone: No law: too short. 3.0 would do.",
-        "short: It says nothing.",
-        "Left out of every law, because it is not pre-trained here: tiny 0 1 1 and tiny 0 1 2.",
+        ("passes 2", "One seed."),
+        ("one and other", "No law: too few."),
+        ("dear, cheap and unknown", "No law: flat. For cheap: 1.0 would do."),
+        ("alone", "No law: too short. 3.0 would do."),
+        ("short", "It says nothing."),
+        ("Left out of every law", "tiny 0 1 1 and tiny 0 1 2, because it is not pre-trained here."),
     ]
 
 
