@@ -92,6 +92,7 @@ def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[st
             annot_kws={"size": "x-small"}, ax=ax,
             cbar_kws={"label": "rank-minutes" if minutes else "rank-hours", "format": "{x:g}"},
         )  # fmt: skip
+        ax.collections[0].colorbar.ax.yaxis.set_minor_formatter("{x:g}")
     else:
         ax.set(xlim=(0, len(places)), ylim=(len(models), 0))
     for row in table.assign(at=at).itertuples():

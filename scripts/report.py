@@ -64,6 +64,7 @@ def main() -> None:
         title=title(args.recipe["models"]),
         state=state(matrix["states"]),
         sections=SECTIONS,
+        terms=terms(runs),
         answers=answers(laws, decisions, forecasts),
         figures=[figure(file) for file in args.figures],
         tables=list(tables(runs, summary, forecasts, laws)),
@@ -99,6 +100,16 @@ def state(states: dict[str, int]) -> str:
         return "The one cell of the grid is done." if number == 1 else f"All {number} cells of the grid are done."
     counts = listed([f"{count} {name}" for name, count in states.items()])
     return f"This grid is not finished. Its {number} cells: {counts}. What follows is said from what is there."
+
+
+def terms(runs: pd.DataFrame) -> str:
+    """The words that answers use."""
+    rank = "one CPU thread" if runs["device"].dropna().eq("cpu").all() else "one GPU"
+    return (
+        "Loss is that of words hidden in text that no model was trained on, in nats; lower is better. A size is the"
+        f" text that a model was pre-trained on, in tokens. A rank is {rank}; rank-hours are those of pre-training."
+        " Numbers in brackets are 95 % intervals."
+    )
 
 
 def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
@@ -140,7 +151,7 @@ def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
     for name in order:
         own = known[known["model"] == name]
         said = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in own.itertuples()]
-        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", f"{listed(said)}; in brackets are 95 % intervals."
+        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", f"{listed(said)}."
 
 
 def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:

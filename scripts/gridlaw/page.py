@@ -117,6 +117,7 @@ table.count }} rows; the CSV has all.</span>{% endif %}
 {% endmacro %}
 
 {{ head(2, "answers", "Answers") }}
+<p class="soft">{{ terms }}</p>
 {% for heading, said in answers.items() if said %}
 <h3>{{ heading }}</h3>
 <ul>{% for of, words in said %}<li>{% if of %}<b>{{ of }}.</b> {% endif %}{{ words }}</li>{% endfor %}</ul>

@@ -74,8 +74,8 @@ def test_each_reason_is_told_once():
     assert said["What more text and larger models bring"] == [
         ("good", "It fell."),
         ("long", "It would fall."),
-        ("b on 2M tokens, forecast", "loss 1.000 (0.900 to 1.100); in brackets are 95 % intervals."),
-        ("a on 2M tokens, forecast", "loss 2.000 (1.900 to 2.100) and task 0.500 (0.400 to 0.600); in brackets are 95 % intervals."),
+        ("b on 2M tokens, forecast", "loss 1.000 (0.900 to 1.100)."),
+        ("a on 2M tokens, forecast", "loss 2.000 (1.900 to 2.100) and task 0.500 (0.400 to 0.600)."),
     ]  # fmt: skip
     assert said["What the next rank-hours are worth"] == [("passes 2", "Stop.")]
     assert said["What more ranks bring"] == [("fast", "Efficiency: 50 % on 2 ranks.")]
@@ -97,7 +97,15 @@ def test_a_table_is_whole_and_its_text_is_escaped():
     assert [cell["text"] for cell in table["rows"][1]] == ["", "", "3"]
     csv = base64.b64decode(table["source"].partition(",")[2]).decode()
     assert csv == data.to_csv(index=False)
-    parts = {"title": "A <grid>", "state": "", "sections": [], "answers": {}, "figures": [], "tables": [table]}
+    parts = {
+        "title": "A <grid>",
+        "state": "",
+        "sections": [],
+        "answers": {},
+        "terms": "",
+        "figures": [],
+        "tables": [table],
+    }
     parts |= {"cost": {"sentences": [], "tables": []}, "matrix": page.matrix([]), "notes": [], "methods": []}
     html = page.render(**parts, provenance="", again="", command="")
     assert "&lt;b&gt;&amp;" in html
