@@ -83,8 +83,9 @@ def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: 
     affordable = [one for one in possible if one.hours <= budget]
     lacking = [model for model, law in laws.items() if not _knows(law)]
     rows = list(_surer(laws, affordable, budget))
-    left = budget - sum(row["cost_rank_hours"] for row in rows)
-    rows += [row for model in lacking for row in _first(model, laws[model], affordable, left)]
+    for model in lacking:
+        left = budget - sum(row["cost_rank_hours"] for row in rows)
+        rows += _first(model, laws[model], affordable, left)
     facts = {"budget_rank_hours": budget, "cells": rows, "corpus_tokens": most}
     return facts | {
         "stop": not rows,

@@ -330,6 +330,14 @@ def test_a_model_without_a_law_gets_the_sizes_it_lacks():
     assert found["cells"][0]["variance_reduction"] is None
 
 
+def test_models_that_lack_sizes_share_the_budget():
+    runs = table({"a": better_late, "b": better_early}, sizes={"1M": 1e6, "2M": 2e6})
+    found = next_cells.plan(laws_of(runs), cells_of(runs), 3.0, 1e9)
+    assert [(row["model"], row["size"]) for row in found["cells"]] == [("a", "4M")]
+    found = next_cells.plan(laws_of(runs), cells_of(runs), 6.1, 1e9)
+    assert [(row["model"], row["size"]) for row in found["cells"]] == [("a", "4M"), ("a", "8M"), ("b", "4M")]
+
+
 def overlaid(change, chosen):
     """The cells that an overlay adds to and takes from a configuration."""
     config = configuration(change)
