@@ -51,7 +51,7 @@ GRID = {
 # A training that outlasts what is done to it.
 LONG = GRID | {"pretrain": {"passes": 100000}, "checkpoint_minutes": 0.05}
 # Of whatever is waited for.
-SECONDS = 300
+SECONDS = 900
 
 
 class Clone:
