@@ -1,4 +1,4 @@
-"""Draw how far cells are from their law, against parameters, tokens and compute.
+"""Draw how far cells are from their law, against parameters, tokens and compute, and against when and where they ran.
 
     python scripts/figure_residuals.py --recipe figure.json --runs runs.csv --laws laws.json --figure residuals.png \
         --record residuals.json
@@ -13,11 +13,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record, recorded
 from gridlaw.words import short
 
-COLUMNS = ["law", "model", "params", "tokens", "flops", "loss", "residual", "run_sd"]
+COLUMNS = ["law", "model", "params", "tokens", "flops", "started", "hours", "host", "loss", "residual", "run_sd"]
 AXES = {"params": ("parameters", short), "tokens": ("different tokens", short), "flops": ("FLOPs", plotting.power)}
 FLOPS = 6.0
 
@@ -29,38 +30,71 @@ def main() -> None:
     # Of two over both axes that with embeddings, which is the first.
     joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]
-    table = recorded.points(laws, "residuals", pd.read_csv(args.runs, dtype={"model": str, "size": str}))
+    runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}, parse_dates=["started"])
+    table = when_and_where(recorded.points(laws, "residuals", runs), runs)
     # Of a cell's mean, as cells have runs.
     scatter = {law["name"]: (law["run_sd"] or np.nan) / (law["runs"] / law["points"]) ** 0.5 for law in laws}
     table = table.assign(flops=FLOPS * table["params"] * table["tokens"], run_sd=table["law"].map(scatter))
     table = table.reindex(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    with plotting.figure(args.figure, 1, 3, plotting.PAGE, 2.7, table) as (figure, axes):
+    shape = (2, 2, plotting.PAGE, 4.8) if len(table) else (1, 1, plotting.COLUMN, 2.0)
+    with plotting.figure(args.figure, *shape, table) as (figure, axes):
         if table.empty:
-            plotting.say(axes[1], "No law was fitted, so that nothing is left over.")
-            for ax in axes[::2]:
-                ax.set_visible(False)
+            plotting.say(axes[0], "No law was fitted, so that nothing is left over.")
         else:
-            for ax, column in zip(axes, AXES, strict=True):
+            for ax, column in zip(axes, AXES, strict=False):
                 draw(ax, table, column, models)
-            axes[0].set_ylabel("loss above the law (%)")
+                label, name = AXES[column]
+                plotting.log_axis(ax, "x", table[column], label, name)
+            hosts = {host: number for number, host in enumerate(sorted(table["host"].dropna().unique()), 1)}
+            draw(axes[3], table, "hours", models, hosts)
+            axes[3].set_xlabel("hours since the first run began")
+            for ax in axes[::2]:
+                ax.set_ylabel("loss above the law (%)")
             of = "the law of all models" if joint else "each model's law by tokens"
             band = "; band: 95 % of means of a cell's runs" if table["run_sd"].notna().any() else ""
-            plotting.legend(figure, models, [], f"{of}; n = {len(table)} cells{band}")
+            where = [
+                Line2D(
+                    [], [], label=f"on {host}", color="0.3", linestyle="none", **plotting.marker(hosts.values(), number)
+                )
+                for host, number in hosts.items()
+            ]
+            note = f"{of}; n = {len(table)} cells{band}"
+            plotting.legend(figure, models, [], note, where if len(where) > 1 else [])
     record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
 
 
-def draw(ax: Axes, table: pd.DataFrame, column: str, models: dict[str, dict]) -> None:
-    """One panel."""
+def when_and_where(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """When the first run of each cell began, hours since that of all, and on which host."""
+    known = runs.dropna(subset=["started", "unique_tokens"]).sort_values("started")
+    first = known.groupby(["model", "unique_tokens"], as_index=False)[["started", "host"]].first()
+    # A law of all models has the median of their counts of the same text.
+    table = table.astype({"tokens": float, "model": str}).sort_values("tokens")
+    first = first.astype({"unique_tokens": float}).sort_values("unique_tokens")
+    table = pd.merge_asof(table, first, left_on="tokens", right_on="unique_tokens", by="model", direction="nearest")
+    return table.assign(hours=(table["started"] - table["started"].min()).dt.total_seconds() / 3600)
+
+
+def draw(
+    ax: Axes, table: pd.DataFrame, column: str, models: dict[str, dict], hosts: dict[str, int] | None = None
+) -> None:
+    """One panel: a line a model; by time without lines, with a marker a host."""
     for model, own in table.groupby("model", sort=False):
-        own = own.sort_values(column)
-        ax.plot(own[column], 100 * own["residual"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
+        if not hosts:
+            own = own.sort_values(column)
+            ax.plot(own[column], 100 * own["residual"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
+            continue
+        for host, there in own.groupby("host"):
+            style = {
+                "color": models[model]["color"],
+                "linestyle": "none",
+                **plotting.marker(hosts.values(), hosts[host]),
+            }
+            ax.plot(there[column], 100 * there["residual"], **style)
     ax.axhline(0, color="0.4", linewidth=0.7, linestyle=":")
     reach = 196 * table["run_sd"].median()
     if np.isfinite(reach):
         ax.axhspan(-reach, reach, color="0.6", alpha=0.2, linewidth=0, zorder=0)
-    label, name = AXES[column]
-    plotting.log_axis(ax, "x", table[column], label, name)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def grid_of_runs(models, sizes, seeds=(1, 2)):
             "passes": 1, "ranks": 1, "device": "cpu", "unique_tokens": size * 1000, "parameters": 10**number, "trained": True,
             "parameters_without_embeddings": 10**number, "held_out_loss": number * size**-0.3 * (1 + seed / 100),
             "held_out_loss_se": 0.01, "trained_tokens": size * 1000, "tokens_here": size * 1000, "train_seconds": size, "wall_seconds": size, "peak_memory_mb": 500.0,
+            "started": f"2026-01-0{seed}T00:00:00+00:00", "host": f"node{number}",
         }
         for number, model in enumerate(models, 5) for size in sizes for seed in seeds
     ]  # fmt: skip
@@ -284,6 +285,8 @@ def test_coverage_is_of_all_laws_together(drawn):
 def test_what_the_law_of_all_models_leaves_over_counts_first(drawn):
     own = drawn(figure_residuals)
     assert own.groupby("model")["residual"].first().to_dict() == {"tiny": 0.01, "small": 0.02}
+    assert own.groupby("model")["host"].first().to_dict() == {"tiny": "node5", "small": "node6"}
+    assert own["hours"].eq(0).all(), "the first run of each cell"
     joint = drawn(figure_residuals, laws={"laws": [*LAWS["laws"], JOINT]})
     assert joint[["model", "flops"]].to_numpy().tolist() == [["tiny", 6 * 1e5 * 2e3]]
 
