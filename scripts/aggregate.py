@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw import cli, grid, intervals, record, work
-from gridlaw.verdicts import RUNNING
+from gridlaw.states import RUNNING
 
 CELL = ["model", "size", "tokens", "gpus"]
 # What the average over tasks is called, in the columns `task` and `metric`.

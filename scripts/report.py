@@ -20,7 +20,7 @@ import pandas as pd
 from gridlaw import caption, cli, grid, page, record, spending
 from gridlaw.laws import LAW
 from gridlaw.spending import Spending
-from gridlaw.verdicts import DONE
+from gridlaw.states import DONE
 from gridlaw.words import listed, percent, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw.verdicts import RUNNING
+from gridlaw.states import RUNNING
 from gridlaw.words import amount, duration, listed, rank_time
 
 # What an attempt's record says of one that came to its end; any other cause is a failure or an interruption.

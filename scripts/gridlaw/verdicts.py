@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gridlaw import reasons, record, work
+from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.steps import FILES, TRAININGS, Step, Steps
-
-DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
 
 # What a record must have to be judged, and what nobody asks of thousands of them.
 NEEDED = {"recipe", "code", "inputs", "outputs", "started", "wall_seconds", "host"}

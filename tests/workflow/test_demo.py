@@ -158,7 +158,9 @@ def test_model_is_an_ordinary_folder(finished):
 def test_figures(finished):
     for name in FIGURES:
         for suffix in ("png", "svg", "pdf", "csv"):
-            assert (finished.folder / f"results/figures/{name}.{suffix}").stat().st_size > 200
+            # A table may have nothing but its columns' names.
+            least = 20 if suffix == "csv" else 200
+            assert (finished.folder / f"results/figures/{name}.{suffix}").stat().st_size > least
 
 
 def test_tensorboard(finished):

@@ -669,7 +669,8 @@ def test_what_is_planned(plans, name):
 
 def test_whatever_a_program_runs_is_among_its_definitions(watched, clone):
     rules = "".join(path.read_text() for path in (clone.folder / "rules").glob("*.smk"))
-    programs = {f"{name}.py": clone.folder / f"scripts/{name}.py" for name in re.findall(r"^rule (\w+):", rules, re.M)}
+    names = [*re.findall(r"^rule (\w+):", rules, re.M), *(f"figure_{name}" for name in FIGURES)]
+    programs = {f"{name}.py": clone.folder / f"scripts/{name}.py" for name in names}
     # Nothing in this grid is released.
     assert watched[1].keys() == programs.keys() - {"checkpoint.py"}
     for name, entered in watched[1].items():
