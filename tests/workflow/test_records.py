@@ -30,17 +30,7 @@ GRID = {
     "corpus": "mine",
     "catalogue": {"corpora": {"mine": {"source": "files", "files": ["data/*.txt"]}}},
 }
-RULES = (
-    "aggregate",
-    "laws",
-    "forecasts",
-    "decisions",
-    "report",
-    "latex",
-    *(f"figure_{name}" for name in steps.FIGURES),
-    "all",
-)
-FIGURES = dict.fromkeys(RULES, 1)
+FIGURES = dict.fromkeys((*steps.FILES, "all"), 1)
 CELL = {"pretrain": 1, "finetune": 2, "score": 1}
 
 

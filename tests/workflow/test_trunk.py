@@ -33,17 +33,7 @@ GRID = {
         "tasks": {"sentiment": {"train_size": 40, "validation_size": 40}},
     },
 }
-RULES = (
-    "aggregate",
-    "laws",
-    "forecasts",
-    "decisions",
-    "report",
-    "latex",
-    *(f"figure_{name}" for name in steps.FIGURES),
-    "all",
-)
-FIGURES = dict.fromkeys(RULES, 1)
+FIGURES = dict.fromkeys((*steps.FILES, "all"), 1)
 
 
 def with_sizes(*sizes):
