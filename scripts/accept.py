@@ -16,8 +16,9 @@ from collections.abc import Iterable
 
 from gridlaw import cli, code, console, record, work
 from gridlaw.cli import Failure
+from gridlaw.states import DONE, STALE
 from gridlaw.steps import FILES, OF_A_CELL, WILDCARDS, Step
-from gridlaw.verdicts import DONE, STALE, Verdicts, to_run
+from gridlaw.verdicts import Verdicts, to_run
 
 
 def main() -> None:

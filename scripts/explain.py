@@ -17,9 +17,10 @@ from gridlaw.bill import Limits, bill, counted
 from gridlaw.cost import Rates
 from gridlaw.grid import Cell
 from gridlaw.overview import Overview
+from gridlaw.states import DONE, STALE
 from gridlaw.steps import Step
 from gridlaw.terminal import Terminal, listed
-from gridlaw.verdicts import DONE, STALE, Verdicts, causes, to_run
+from gridlaw.verdicts import Verdicts, causes, to_run
 from gridlaw.words import duration
 
 

@@ -9,9 +9,10 @@ from itertools import accumulate
 
 from gridlaw import grid
 from gridlaw.grid import Cell
+from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, PARTLY, RUNNING, STALE
 from gridlaw.steps import FILES, Step
-from gridlaw.terminal import MARKS, PARTLY, Terminal, listed, shortened
-from gridlaw.verdicts import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE, Verdicts
+from gridlaw.terminal import MARKS, Terminal, listed, shortened
+from gridlaw.verdicts import Verdicts
 
 # Between the columns of the matrix.
 GAP = "  "

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from gridlaw import grid
-from gridlaw.terminal import PARTLY
-from gridlaw.verdicts import DONE, FAILED, NEW, RUNNING, STALE
+from gridlaw.states import DONE, FAILED, NEW, PARTLY, RUNNING, STALE
 
 # Rows of a table that the page shows; all of them are in its CSV.
 SHOWN = 2000

@@ -24,9 +24,10 @@ from gridlaw.bill import PREDICTIONS, Limits, bill, counted
 from gridlaw.cli import Failure
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
+from gridlaw.states import DONE
 from gridlaw.steps import FILES, RULES, Step
 from gridlaw.terminal import Terminal
-from gridlaw.verdicts import DONE, Verdicts, causes, to_run
+from gridlaw.verdicts import Verdicts, causes, to_run
 
 FOLDER = Path("results/so_far")
 STATES = FOLDER / "states.json"

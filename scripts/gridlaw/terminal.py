@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from gridlaw.verdicts import DONE, FAILED, NEW, RUNNING, STALE
+from gridlaw.states import DONE, FAILED, NEW, PARTLY, RUNNING, STALE
 
-PARTLY = "partly done"
 # Of each state its mark, the one for terminals that know no such characters, and its colour (ECMA-48).
 MARKS = {
     DONE: ("●", "#", "32"),

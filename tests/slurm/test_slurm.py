@@ -115,6 +115,11 @@ class Clone:
         assert self.head.poll() is None, self.said()
         return self.jobs()[0]
 
+    def is_told_to_save(self, number):
+        """Move its time limit to where Slurm warns of it, with a minute left at least."""
+        minutes = int(self.jobs("%M")[0].split(":")[-2])
+        _slurm("scontrol", "update", f"JobId={number}", f"TimeLimit={minutes + 2}")
+
     def goes_on(self):
         """Wait for another attempt to go on from a checkpoint, and end it."""
         wait_for(lambda: "continuing from update" in _text(self.log), "another attempt", self.said, SECONDS)
@@ -142,7 +147,7 @@ def time_limit(clone):
     clone.pretrain("--retries", "1")
     number = clone.training()
     assert clone.jobs("%l") == ["10:00"]
-    _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    clone.is_told_to_save(number)
     wait_for(lambda: "SIGTERM after update" in _text(clone.log), "the training to save", clone.said, SECONDS)
     wait_for(lambda: clone.jobs("%l") == ["20:00"], "an attempt with more time", clone.said, SECONDS)
     clone.goes_on()
@@ -151,7 +156,7 @@ def time_limit(clone):
 def time_up(clone):
     clone.pretrain("--retries", "0")
     number = clone.training()
-    _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+    clone.is_told_to_save(number)
     assert clone.end() == 1
     assert "time: it was told to save, and did" in clone.failed()
 

@@ -22,8 +22,9 @@ from conftest import ROOT, configuration, finish
 from filelock import SoftFileLease
 
 from gridlaw import cli, code, record, work
+from gridlaw.states import DONE, STALE
 from gridlaw.steps import FIGURES, Steps
-from gridlaw.verdicts import DONE, STALE, Verdicts, to_run
+from gridlaw.verdicts import Verdicts, to_run
 
 GRID = {
     "models": ["tiny", "small"],

@@ -10,8 +10,9 @@ from filelock import SoftFileLease
 from snakemake.utils import update_config
 
 from gridlaw import code, layout, reasons, recipes, record, work
+from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.steps import FIGURES, WILDCARDS, Steps
-from gridlaw.verdicts import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE, Verdict, Verdicts, causes, to_run
+from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
 
 GRID = {
     "models": ["tiny", "small"],
