@@ -3,19 +3,22 @@
     python scripts/figure_estimates.py --recipe figure.json --laws laws.json --figure estimates.png \
         --record estimates.json
 
-Dots are the fit, bars the 95 % interval over resamples of the runs; hollow where the law is not good for a forecast. In
-the last panel each small dot is a resample: where the two go together, neither is known alone.
+Dots are the fit, bars the 95 % interval over resamples of the runs; hollow where the law is not good for a forecast.
+Below on the left each small dot is a resample: where the two go together, neither is known alone. On the right is how far
+the best law with each floor is off (a profile of the fit, Venzon & Moolgavkar 1988), broad within the floor's interval:
+where it is flat, the runs do not tell the floor.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from gridlaw import cli, plotting, record
 from gridlaw.laws import LAW, REFUSED
 
-COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "kind"]
+COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
 # Parameters, and what axes call them.
 NAMES = {"E": "floor E (nats)", "beta": "exponent β"}
 
@@ -24,30 +27,33 @@ def main() -> None:
     args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
 
     laws = [law for law in record.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
-    parts = [described(law, name) for law in laws for name in NAMES if name in law["parameters"]]
+    parts = [described(law, name) for law in laws for name in NAMES]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    height = 0.2 * len(laws) + 2.4
-    with plotting.figure(args.figure, 1, 3, plotting.PAGE, height, table) as (figure, axes):
+    height = max(2.4, 0.2 * len(laws) + 0.8) if laws else 1.2
+    with plotting.figure(args.figure, 2, 2, plotting.PAGE, 2 * height, table) as (figure, axes):
         if not laws:
-            plotting.say(axes[1], "No law was fitted, and none has parameters.")
-            for ax in axes[::2]:
+            plotting.say(axes[0], "No law was fitted, and none has parameters.")
+            for ax in axes[1:]:
                 ax.set_visible(False)
         else:
             for ax, name in zip(axes, NAMES, strict=False):
                 draw(ax, laws, name, models)
             axes[1].tick_params(labelleft=False)
             pairs(axes[2], laws, models)
+            profiles(axes[3], laws, models)
             plotting.legend(figure, models, [], "bar: 95 % interval over 1,000 resamples; hollow: not a forecast")
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 
 def described(law: dict, name: str) -> pd.DataFrame:
-    """A parameter of a law, and its value in some resamples."""
-    best = pd.DataFrame([{**law["parameters"][name], "kind": "fit"}])
-    draws = pd.DataFrame({"value": law["draws"].get(name, []), "kind": "resample"})
+    """A parameter of a law, its value in some resamples, and of the floor its profile."""
+    parts = [pd.DataFrame([law["parameters"][name]] if name in law["parameters"] else []).assign(kind="fit")]
+    parts.append(pd.DataFrame({"value": law["draws"].get(name, [])}).assign(kind="resample"))
+    if name == "E":
+        parts.append(pd.DataFrame(law["profile"]).rename(columns={"E": "value"}).assign(kind="profile"))
     about = {"group": law["group"], "model": law["model"], "state": law["state"], "parameter": name}
-    return pd.concat([best, draws] if len(draws) else [best]).assign(**about)
+    return pd.concat([part for part in parts if len(part)] or parts[:1]).assign(**about)
 
 
 def draw(ax: Axes, laws: list[dict], name: str, models: dict[str, dict]) -> None:
@@ -83,6 +89,20 @@ def pairs(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
         best = law["parameters"]
         ax.plot(best["beta"]["value"], best["E"]["value"], "o", markersize=4.5, color=colour, markeredgecolor="white")
     ax.set(xlabel=NAMES["beta"], ylabel=NAMES["E"])
+
+
+def profiles(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
+    """How far the best law with each floor is off."""
+    for law in laws:
+        style = models[law["model"]]
+        floors, errors = np.array(law["profile"]["E"]), 100 * np.array(law["profile"]["error"])
+        ax.plot(floors, errors, linewidth=1, **style)
+        floor = law["parameters"].get("E", {"low": None})
+        if floor["low"] is not None:
+            within = (floors >= floor["low"]) & (floors <= floor["high"])
+            ax.plot(floors[within], errors[within], linewidth=3, alpha=0.5, **style | {"linestyle": "-"})
+    ax.set(xlabel=f"{NAMES['E']}, held", ylabel="mean error (%)")
+    ax.set_ylim(bottom=0)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,29 @@
-"""Draw how likely each model is better than each other one, by loss and by the average over tasks.
+"""Draw how likely each model is better than each other one, and whether their order holds from size to size.
 
     python scripts/figure_pairs.py --recipe figure.json --decisions decisions.json --figure pairs.png \
         --record pairs.json
 
-Of each group of runs that compare it takes the largest size at which the most models were compared. The probability is
-that of Welch's t test over seeds; marked are pairs that are separable, all corrected together (Holm 1979). Models stand
-in the order of their wins.
+By loss, and by the average over tasks. On the left, of each group of runs that compare, it takes the largest size at
+which the most models were compared. The probability is that of Welch's t test over seeds; marked are pairs that are
+separable, all corrected together (Holm 1979). Models stand in the order of their wins. On the right are their ranks at
+each size by the means over seeds, and above how well they agree with those at the largest size (Kendall's tau b, 1938).
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
 
 from gridlaw import cli, grid, plotting, record
 
-COLUMNS = ["panel", "size", "a", "b", "difference", "seeds", "probability", "p", "better"]
+PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "probability", "p", "better"]
+RANKS = ["panel", "size", "model", "rank"]
+AVERAGE = "by the average over tasks"
 # Of more models than these the numbers would not be read.
 NUMBERS = 8
 # Even in grey.
@@ -32,40 +35,52 @@ def main() -> None:
 
     decisions = record.read_json(args.decisions)
     compared = {f"by loss {group['group']}".strip(): group["comparisons"] for group in decisions["groups"]}
-    compared["by the average over tasks"] = decisions["averages"]
-    table = pd.concat([largest(pairs).assign(panel=name) for name, pairs in compared.items()])[COLUMNS]
-    panels = list(table["panel"].unique())
-    count = max((table.loc[table["panel"] == name, ["a", "b"]].stack().nunique() for name in panels), default=0)
-    columns, side = max(1, min(2, len(panels))), max(2.6, 0.17 * count + 1.3)
-    rows = max(1, math.ceil(len(panels) / columns))
-    width = plotting.PAGE if columns > 1 else plotting.COLUMN * 1.4
-    with plotting.figure(args.figure, rows, columns, width, rows * side + 0.5, table) as (figure, axes):
+    compared[AVERAGE] = decisions["averages"]
+    every = {name: pd.DataFrame(pairs, columns=PAIRS[1:]).assign(panel=name) for name, pairs in compared.items()}
+    pairs = pd.concat([largest(own) for own in every.values()])
+    ranks = pd.concat([ranked(own, lower_is_better=own is not every[AVERAGE]) for own in every.values()])
+    panels = list(pairs["panel"].unique())
+    models = plotting.styles([model for model in args.recipe["models"] if model in set(ranks["model"])])
+    rows, side = max(1, len(panels)), max(2.6, 0.17 * len(models) + 1.3)
+    table = pd.concat([pairs[PAIRS], ranks]) if panels else pd.DataFrame(columns=[*PAIRS, *RANKS[2:]])
+    with plotting.figure(args.figure, rows, 2, plotting.PAGE, rows * side + 0.5, table) as (figure, axes):
         if not panels:
             plotting.say(axes[0], "It takes two models at one size.")
-        for ax in axes[max(1, len(panels)) :]:
-            ax.set_visible(False)
-        for name, ax in zip(panels, axes, strict=False):
-            own = table[table["panel"] == name]
-            ax.set_title(f"{name}, {own['size'].iloc[0]}")
+            axes[1].set_visible(False)
+        for row, name in enumerate(panels):
+            left, right = axes[2 * row : 2 * row + 2]
+            own = pairs[pairs["panel"] == name]
+            left.set_title(f"{name}, {own['size'].iloc[0]}")
             if own["probability"].isna().all():
-                plotting.say(ax, "With one seed nothing can be said.")
+                plotting.say(left, "With one seed nothing can be said.")
             else:
-                draw(ax, own)
+                draw(left, own)
+            draw_ranks(right, ranks[ranks["panel"] == name], models)
         if panels:
             scale = ScalarMappable(cmap=COLOURS)
-            bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.03)
-            seeds = "–".join(map(str, sorted({int(n) for n in table["seeds"]})))
-            bar.set_label(f"probability that the row is better than the column; * separable; n = {seeds} seeds")
+            bar = figure.colorbar(scale, ax=axes[-2], location="bottom", aspect=40, pad=0.03)
+            seeds = "–".join(map(str, sorted({int(n) for n in pairs["seeds"]})))
+            bar.set_label(f"probability that the row is better; * separable; n = {seeds} seeds", size="x-small")
+            plotting.legend(figure, models, [], "rank 1: the best mean over seeds")
     record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
 
 
-def largest(pairs: list[dict]) -> pd.DataFrame:
+def largest(pairs: pd.DataFrame) -> pd.DataFrame:
     """The pairs of the largest size at which the most models were compared."""
-    table = pd.DataFrame(pairs, columns=COLUMNS[1:])
-    if table.empty:
-        return table
-    counts = table["size"].value_counts()
-    return table[table["size"] == max(counts[counts == counts.max()].index, key=grid.size_order)]
+    if pairs.empty:
+        return pairs
+    counts = pairs["size"].value_counts()
+    return pairs[pairs["size"] == max(counts[counts == counts.max()].index, key=grid.size_order)]
+
+
+def ranked(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
+    """The rank of each model among those that it was compared with at a size; 1 is the best, equals share theirs."""
+    other = pairs.rename(columns={"a": "b", "b": "a"}).assign(difference=-pairs["difference"])
+    both = pd.concat([pairs, other]).rename(columns={"a": "model"})
+    above = both["difference"] > 0 if lower_is_better else both["difference"] < 0
+    lost = both.assign(rank=above.astype(float) + (both["difference"] == 0) / 2)
+    ranks = 1 + lost.groupby(["panel", "size", "model"], sort=False)["rank"].sum()
+    return ranks.reset_index().sort_values("size", key=lambda names: names.map(grid.size_order), kind="stable")
 
 
 def draw(ax: Axes, pairs: pd.DataFrame) -> None:
@@ -84,9 +99,31 @@ def draw(ax: Axes, pairs: pd.DataFrame) -> None:
         annot_kws={"size": "small"},
     )  # fmt: skip
     ax.set(xlabel="", ylabel="")
+    ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.tick_params(axis="x", rotation=90 if len(order) > NUMBERS / 2 else 0)
     ax.tick_params(axis="y", rotation=0)
+
+
+def draw_ranks(ax: Axes, ranks: pd.DataFrame, models: dict[str, dict]) -> None:
+    """Ranks at each size, and their agreement with those at the last."""
+    table = ranks.pivot(index="size", columns="model", values="rank").loc[ranks["size"].unique()]
+    for model, style in models.items():
+        if model in table:
+            ax.plot(range(len(table)), table[model], marker="o", markersize=4, linewidth=1.3, **style)
+    for place in range(len(table) - 1):
+        both = table.iloc[[place, -1]].dropna(axis="columns").to_numpy()
+        # Of two models they agree or do not, as anyone sees.
+        if both.shape[1] > 2:
+            tau = stats.kendalltau(*both).statistic
+            ax.annotate(
+                f"τ {tau:.1f}", (place, 1.0), xycoords=("data", "axes fraction"), ha="center", va="top",
+                size="x-small", color="0.35",
+            )  # fmt: skip
+    ax.set_xticks(range(len(table)), table.index, rotation=45 if len(table) > 6 else 0)
+    ax.set_xlim(-0.3, len(table) - 0.7)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="corpus tokens", ylabel="rank", ylim=(table.max(axis=None) + 0.5, 0.2))
 
 
 if __name__ == "__main__":

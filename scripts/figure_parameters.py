@@ -5,32 +5,36 @@
 
 On the left a grey line joins the models of one size, with the 95 % interval over pre-training seeds. On the right it
 joins models at one amount of compute, 6 FLOPs a parameter and token (Hoffmann et al. 2022, approach 2), each at the
-text that is left for it then; these points are hollow, for they lie between two cells, on a power law through them. The
-lowest of a line is the model to take. Where the grid carries a law, it is dotted. Runs that do not compare have a row
-each.
+text that is left for it then; these points are hollow, for they lie between two cells, on a power law through them. Of
+three models or more the line is a parabola in log parameters, and its lowest point, marked where it lies between two
+models, is the size to take for that compute. Where the grid carries a law, it is dotted. Runs that do not compare have
+a row each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.polynomial import Polynomial
 
 from gridlaw import cli, evidence, intervals, plotting, record
 from gridlaw.laws import LAW
 from gridlaw.powerlaw import Array
 from gridlaw.words import short
 
-COLUMNS = ["group", "panel", "line", "model", "params", "tokens", "flops", "mean", "low", "high"]
+COLUMNS = ["group", "panel", "line", "kind", "model", "params", "tokens", "flops", "mean", "low", "high"]
+CELL, BETWEEN, OPTIMUM = "cell", "between cells", "optimum"
 TEXT, COMPUTE = "at equal text, in tokens", "at equal compute, in FLOPs"
 FLOPS = 6.0
 # Amounts of compute that are drawn.
 LINES = 5
 GREY = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
 DOTTED = {"color": "0.2", "linewidth": 1.0, "linestyle": ":"}
+LOWEST = {"color": "0.2", "marker": "x", "markersize": 5, "linestyle": "none"}
 
 
 def main() -> None:
@@ -58,10 +62,12 @@ def main() -> None:
         if groups:
             seeds = int(max(group.runs["seed"].nunique() for group in groups))
             note = f"bar: 95 % interval over {seeds} pre-training seeds" if seeds > 1 else "one pre-training seed"
-            drawn = [joint_law(laws, group.name) for group in groups]
-            plotting.legend(
-                figure, models, [], note, [Line2D([], [], label="law of both", **DOTTED)] if any(drawn) else []
-            )
+            extra = {
+                "law of both": any(joint_law(laws, group.name) for group in groups) and DOTTED,
+                "lowest": OPTIMUM in set(table["kind"]) and LOWEST,
+            }
+            handles = [Line2D([], [], label=label, **style) for label, style in extra.items() if style]
+            plotting.legend(figure, models, [], note, handles)
     record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
 
 
@@ -70,7 +76,7 @@ def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
     sizes = runs.groupby("size")["tokens"].transform("median")
     cells = intervals.summarise_pooled(runs.assign(tokens=sizes), ["model", "params", "size", "tokens"], "loss")
     cells = cells.sort_values(["tokens", "params"])
-    return cells.assign(panel=TEXT, line=cells["size"], flops=FLOPS * cells["params"] * cells["tokens"])
+    return cells.assign(panel=TEXT, line=cells["size"], kind=CELL, flops=FLOPS * cells["params"] * cells["tokens"])
 
 
 def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
@@ -90,8 +96,27 @@ def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
                 loss = np.exp(np.interp(np.log(flops), np.log(rows["flops"]), np.log(rows["mean"])))
                 params = rows["params"].iloc[0]
                 about = {"model": model, "params": params, "tokens": flops / FLOPS / params, "flops": flops}
-                found.append({**about, "panel": COMPUTE, "line": f"{flops:.2g}", "mean": loss})
-    return pd.DataFrame(found).sort_values(["flops", "params"]).reindex(columns=columns)
+                found.append({**about, "line": f"{flops:.2g}", "mean": loss})
+    lines = pd.DataFrame(found).sort_values(["flops", "params"]).assign(kind=BETWEEN)
+    return pd.concat([lines, pd.DataFrame(list(optima(lines)))]).assign(panel=COMPUTE).reindex(columns=columns)
+
+
+def optima(lines: pd.DataFrame) -> Iterator[dict]:
+    """The lowest point of the parabola through each line, where it has one between two models."""
+    for line, own in lines.groupby("line", sort=False):
+        if len(own) > 2:
+            curve = parabola(own)
+            bottom = curve.deriv().roots()
+            low, high = np.log(own["params"].iloc[[0, -1]])
+            if curve.deriv(2)(low) > 0 and low < bottom[0] < high:
+                params, flops = float(np.exp(bottom[0])), own["flops"].iloc[0]
+                about = {"params": params, "tokens": flops / FLOPS / params, "flops": flops}
+                yield {**about, "kind": OPTIMUM, "line": line, "mean": float(curve(bottom[0]))}
+
+
+def parabola(line: pd.DataFrame) -> Polynomial:
+    """Loss by log parameters at one amount of compute."""
+    return Polynomial.fit(np.log(line["params"]), line["mean"], 2)
 
 
 def joint_law(laws: list[dict], group: str) -> Callable[[Array, Array], Array] | None:
@@ -109,12 +134,16 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[
         plotting.say(ax, "It takes two models whose sizes overlap.")
         return
     at_text = cells["panel"].iloc[0] == TEXT
-    for line, own in cells.groupby("line", sort=False):
-        ax.plot(own["params"], own["mean"], **GREY)
+    lowest = cells[cells["kind"] == OPTIMUM]
+    for line, own in cells[cells["kind"] != OPTIMUM].groupby("line", sort=False):
+        between = np.geomspace(own["params"].min(), own["params"].max(), 50)
+        if at_text or len(own) < 3:
+            ax.plot(own["params"], own["mean"], **GREY)
+        else:
+            ax.plot(between, parabola(own)(np.log(between)), **GREY)
         if law:
-            params = np.geomspace(own["params"].min(), own["params"].max(), 50)
-            tokens = own["tokens"].iloc[0] if at_text else own["flops"].iloc[0] / FLOPS / params
-            ax.plot(params, law(params, tokens), **DOTTED)
+            tokens = own["tokens"].iloc[0] if at_text else own["flops"].iloc[0] / FLOPS / between
+            ax.plot(between, law(between, tokens), **DOTTED)
         name = line if at_text else plotting.power(float(line))
         ax.annotate(
             name,
@@ -131,6 +160,7 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[
         ax.plot(own["params"], own["mean"], "o", markersize=4, color=colour, markerfacecolor=face)
         reach = [own["mean"] - own["low"], own["high"] - own["mean"]]
         ax.errorbar(own["params"], own["mean"], np.nan_to_num(reach), fmt="none", ecolor=colour, capsize=1.5)
+    ax.plot(lowest["params"], lowest["mean"], **LOWEST)
     plotting.log_axis(ax, "x", cells["params"], "parameters", short)
     plotting.log_axis(ax, "y", cells["mean"], "held-out loss (nats)")
     # The names of lines stand on the right.

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from gridlaw import holdout
+from gridlaw import holdout, powerlaw
 from gridlaw.forecasting import LEVEL, Forecast, Forecaster
 from gridlaw.points import Points
 from gridlaw.powerlaw import Array, Fit
@@ -30,8 +30,8 @@ LEAST_COVERAGE = 0.8
 SPECULATIVE, TOO_FAR = 10.0, 100.0
 # Resamples of forecasts that are made only to see whether their intervals hold.
 TRIAL_RESAMPLES = 200
-# Resamples that a record holds.
-SHOWN = 100
+# Resamples that a record holds, and floors of a profile.
+SHOWN, FLOORS = 100, 41
 
 NAMES = {"params": ("A", "alpha"), "tokens": ("B", "beta")}
 SYMBOLS = {"params": "N", "tokens": "D"}
@@ -123,6 +123,7 @@ class Law:
             "hold_out": self.hold_out,
             "residuals": list(self._residuals()),
             "draws": self._draws(),
+            "profile": self._profile(),
         }
 
     def parameters(self) -> dict[str, dict[str, float | None]]:
@@ -138,6 +139,17 @@ class Law:
             return {}
         some = slice(None, None, max(1, len(draws) // SHOWN))
         return {name: [float(f"{value:.5g}") for value in of(draws)[some]] for name, _, of in self._values(draws)}
+
+    def _profile(self) -> dict[str, list[float]]:
+        """Floors from none to the smallest loss, and how far the best fit with each is off: mean |log loss|.
+
+        It is what the fit makes least, but for errors below the Huber loss' bend.
+        """
+        x, y, best = self.points.x, self.points.y, self.forecaster.fit
+        floors = y.min() * np.linspace(powerlaw.NO_FLOOR, 1, FLOORS, endpoint=False)
+        floors = np.sort(np.append(floors, best.floor if best.has_floor else []))
+        errors = np.abs(np.log(powerlaw.profile(best, x, y, floors)(x) / y)).mean(1)
+        return {"E": [float(f"{floor:.5g}") for floor in floors], "error": [float(f"{one:.3g}") for one in errors]}
 
     def _residuals(self) -> Iterator[dict[str, float]]:
         """Each point with its log loss above that of the law."""

@@ -29,6 +29,8 @@ MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
 COLUMN, PAGE = 3.4, 7.0
+# Colours beyond the palette's ten.
+DARKER = 0.55
 # What stands for a figure that there is nothing for.
 NOTHING = "Nothing was pre-trained."
 # Ticks of a decade, by how many decades an axis spans.
@@ -86,11 +88,11 @@ def files(file: str | Path) -> list[Path]:
 
 
 def styles(models: list[str]) -> dict[str, dict]:
-    """Colour and dashes of every model of the grid, the same in all figures."""
+    """Colour and dashes of every model of the grid, the same in all figures; every ten models darker."""
     colours = sns.color_palette("colorblind", 10)
     return {
         model: {
-            "color": colours[index % 10],
+            "color": tuple(part * DARKER ** (index // 10) for part in colours[index % 10]),
             "linestyle": DASHES[index // 10 % len(DASHES)] if len(models) > 10 else DASHES[index % len(DASHES)],
         }
         for index, model in enumerate(models)

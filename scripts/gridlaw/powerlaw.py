@@ -109,8 +109,7 @@ def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, 
         tolerance: relative decrease of the objective at which a fit ends; at 1e-8 standard errors are within 0.1 %.
     """
     z, centre = _centred(x)
-    scales = np.log(found.scales[0]) - found.exponents[0] * centre
-    start = np.concatenate([np.log(found.floor[:1]), scales, found.exponents[0]])
+    start = _start(found, centre)
     log_y = np.broadcast_to(np.log(y), weights.shape)
     parts = []
     for at in range(0, len(weights), CHUNK):
@@ -119,6 +118,26 @@ def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, 
         parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance, found.has_floor))
     parameters, objective = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _fit(parameters, objective, centre, found.has_floor)
+
+
+def profile(found: Fit, x: Array, y: Array, floors: Array, delta: float = DELTA) -> Fit:
+    """The best fit with E held at each of some values; how little worse it is tells how little the points tell of E.
+
+    Args:
+        found: of all points.
+        floors: E, in units of y, positive; shape (resamples,).
+    """
+    z, centre = _centred(x)
+    starts = np.tile(_start(found, centre), (len(floors), 1))
+    starts[:, 0] = np.log(floors)
+    ones = np.ones((len(floors), len(y)))
+    return _fit(*_minimise(z, ones * np.log(y), ones, starts, delta, tolerance=1e-10, floor=False), centre, True)
+
+
+def _start(found: Fit, centre: Array) -> Array:
+    """Parameters of the first resample as `_minimise` takes them."""
+    scales = np.log(found.scales[0]) - found.exponents[0] * centre
+    return np.concatenate([np.log(found.floor[:1]), scales, found.exponents[0]])
 
 
 def _centred(x: Array) -> tuple[Array, Array]:
@@ -159,6 +178,7 @@ def _minimise(
         z: centred log x; shape (points, terms).
         log_y, weights: shape (rows, points).
         start: log E, log A_k of the centred x, a_k; shape (rows, 1 + 2 terms).
+        floor: whether E is fitted; it stays where it starts otherwise.
 
     Returns:
         parameters of that shape, and the objective; shape (rows,).
@@ -166,7 +186,8 @@ def _minimise(
     terms = z.shape[1]
     low = np.full(start.shape[1], -np.inf)
     high = np.full(start.shape[1], np.inf)
-    low[0], high[0] = (log_y.min() + np.log(NO_FLOOR), log_y.max()) if floor else (start[0, 0], start[0, 0])
+    if floor:
+        low[0], high[0] = log_y.min() + np.log(NO_FLOOR), log_y.max()
     # At the centre of the points a term is about what y is, or nothing.
     low[1 : 1 + terms], high[1 : 1 + terms] = log_y.min() + 2 * np.log(NO_FLOOR), log_y.max() + np.log(10)
     low[1 + terms :], high[1 + terms :] = EXPONENTS
@@ -183,7 +204,8 @@ def _minimise(
         hessian = scaled @ jacobian.transpose(0, 2, 1)
         gradient = (scaled @ residuals[..., None])[..., 0]
         # A parameter at a bound that would go beyond it stays.
-        held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0)) | (low == high)
+        held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
+        held[:, 0] |= not floor
         gradient[held] = 0
         hessian *= ~held[:, :, None] & ~held[:, None, :]
         diagonal = np.einsum("rpp->rp", hessian)

@@ -98,6 +98,13 @@ class Clone:
         assert len(lines) == 1, self.said()
         return lines[0]
 
+    def progress(self):
+        """What a person who looks at the folder is told."""
+        command = [sys.executable, "scripts/progress.py", "--configfile", "overlay.json"]
+        return subprocess.run(
+            command, cwd=self.folder, check=True, capture_output=True, text=True, timeout=SECONDS
+        ).stdout
+
     def jobs(self, fields="%i"):
         """What squeue says of the clone's running jobs."""
         command = ["squeue", "--noheader", "--states=RUNNING", f"--format=%Z|{fields}"]
@@ -189,9 +196,17 @@ def memory(clone):
 def cancelled(clone):
     clone.pretrain("--retries", "0")
     number = clone.training()
+    # Of a training on another machine its files tell how far it is.
+    wait_for(
+        lambda: re.search(r"1 running.*\n +pretrain tiny 2k 1 1 +\d+ % .* tokens/s", clone.progress(), re.DOTALL),
+        "progress",
+        clone.progress,
+        SECONDS,
+    )
     _slurm("scancel", number)
     assert clone.end() == 1
     assert f"failed: pretrain tiny 2k 1 1 (attempt 1, Slurm job {number}): cancelled" in clone.failed()
+    wait_for(lambda: "tokens/s" not in clone.progress(), "it to be seen as ended", clone.progress, SECONDS)
 
 
 def preempted_and_cancelled(clone):

@@ -150,6 +150,7 @@ def law_of(model, number):
         "points": 4, "runs": 8, "back_test": {"levels": [0.3, 0.6, 0.99]},
         "parameters": {"E": {"value": 1.0, "low": 0.9, "high": 1.2}, "beta": {"value": 0.3, "low": 0.2, "high": 0.4}},
         "draws": {"E": [0.9, 1.0, 1.1], "beta": [0.2, 0.3, 0.4]},
+        "profile": {"E": [0.1, 0.5, 1.0, 1.1], "error": [0.1, 0.05, 0.01, 0.02]},
         "residuals": [{"tokens": one, "loss": number / one**0.1, "residual": 0.01 * number} for one in tokens],
         "hold_out": [{"left_out": "tokens", "tokens": 128e3, "actual": 2.0, "predicted": 2.1, "low": 1.9, "high": 2.3, "inside": True}],
     }  # fmt: skip
@@ -201,7 +202,7 @@ SCORES = [
      "value": size / 100 + (seed - other) / 1000}
     for model in MODELS for size in (2, 8) for seed in (1, 2) for other in (1, 2)
 ]  # fmt: skip
-RECIPE = json.dumps({"models": MODELS, "scaling": "strong", "tasks": [["sentiment", "accuracy", "validation"]]})
+RECIPE = {"models": MODELS, "scaling": "strong", "tasks": [["sentiment", "accuracy", "validation"]]}
 OTHERS = [
     figure_budget, figure_costs, figure_estimates, figure_holdout, figure_pairs, figure_parameters, figure_residuals,
     figure_seeds, figure_transfer,
@@ -212,15 +213,16 @@ OTHERS = [
 def drawn(draw):
     """What a figure shows of a grid of two models."""
 
-    def of(module, laws=LAWS, decisions=DECISIONS, runs=None, scores=SCORES):
+    def of(module, laws=LAWS, decisions=DECISIONS, runs=None, scores=SCORES, models=MODELS):
         known = {
             "laws": laws,
             "decisions": decisions,
             "scores": scores,
-            "runs": runs or grid_of_runs(MODELS, [2, 8, 32, 128]),
+            "runs": runs or grid_of_runs(models, [2, 8, 32, 128]),
         }
         files = steps.FIGURES[module.__name__.removeprefix("figure_")]
-        figure = draw(module, RECIPE, **{name: known[name] for name in (file.partition(".")[0] for file in files)})
+        recipe = json.dumps(RECIPE | {"models": models})
+        figure = draw(module, recipe, **{name: known[name] for name in (file.partition(".")[0] for file in files)})
         assert all(file.stat().st_size > 0 for file in plotting.files(figure))
         return pd.read_csv(figure.with_suffix(".csv"))
 
@@ -254,6 +256,21 @@ def test_equal_compute_lies_between_cells(drawn):
     assert compute["mean"].between(text["mean"].min(), text["mean"].max()).all()
 
 
+def test_the_lowest_point_at_equal_compute(drawn):
+    """Of a law with a known optimum (Hoffmann et al. 2022, equation 4)."""
+    models = [f"m{number}" for number in range(5)]
+    many = grid_of_runs(models, [10**k for k in range(1, 6)], seeds=[1])
+    for number, run in enumerate(many):
+        params = run["parameters"] = run["parameters_without_embeddings"] = 10 ** (5 + number // 5 / 2)
+        run["held_out_loss"] = 1 + 200 / params**0.4 + 200 / run["trained_tokens"] ** 0.4
+    data = drawn(figure_parameters, runs=many, models=models)
+    lowest = data[data["kind"] == "optimum"]
+    assert len(lowest) >= 2
+    # With both terms alike a model gets as many tokens as it has parameters; a parabola is near it.
+    assert np.allclose(np.log10(lowest["params"] / lowest["tokens"]), 0, atol=0.3)
+    assert lowest["model"].isna().all()
+
+
 def test_a_curve_is_drawn_where_there_is_one(drawn):
     data = drawn(figure_transfer)
     assert data.groupby("task")["kind"].agg(set).to_dict() == {"sentiment": {"cell", "law"}, "entailment": {"cell"}}
@@ -265,7 +282,25 @@ def test_a_budget_that_is_enough_for_nothing_has_no_point(drawn):
 
 
 def test_pairs_are_of_the_largest_size(drawn):
-    assert drawn(figure_pairs)["size"].to_list() == ["64k"]
+    data = drawn(figure_pairs)
+    assert data.loc[data["a"].notna(), "size"].to_list() == ["64k"]
+
+
+def test_ranks_are_of_every_size(drawn):
+    def pair(size, a, b, difference):
+        return PAIR | {"size": size, "a": a, "b": b, "difference": difference}
+
+    lower = [pair("64k", "small", "tiny", -1), pair("8k", "small", "tiny", 1), pair("2k", "small", "tiny", 0)]
+    higher = [pair("8k", "small", "tiny", 1)]
+    group = DECISIONS["groups"][0] | {"comparisons": lower}
+    data = drawn(figure_pairs, decisions=DECISIONS | {"groups": [group], "averages": higher}).dropna(subset="rank")
+    ranks = data.set_index(["panel", "size", "model"])["rank"].unstack()
+    assert ranks.loc["by loss"].loc[["2k", "8k", "64k"], ["small", "tiny"]].to_numpy().tolist() == [
+        [1.5, 1.5],
+        [2, 1],
+        [1, 2],
+    ]
+    assert ranks.loc["by the average over tasks"].loc["8k", ["small", "tiny"]].to_list() == [1, 2]
 
 
 def test_seeds_are_told_apart(drawn):
@@ -297,7 +332,8 @@ def test_estimates_have_their_resamples(drawn):
         (model, name, kind): n
         for model in MODELS
         for name in ("E", "beta")
-        for kind, n in (("fit", 1), ("resample", 3))
+        for kind, n in (("fit", 1), ("resample", 3), ("profile", 4))
+        if name == "E" or kind != "profile"
     }
 
 

@@ -75,6 +75,20 @@ def test_resamples_are_fitted_as_one_by_one(law, x):
         assert many(x)[i] == pytest.approx(one(x)[0], rel=0.003)
 
 
+@KNOWN
+def test_with_its_floor_held_a_law_is_the_best_of_that_floor(law, x):
+    y = noisy(law, x, 0.002)
+    found = powerlaw.fit(x, y)
+    floors = found.floor[0] * np.array([1e-6, 0.5, 0.9, 1.0, 1.03])
+    held = powerlaw.profile(found, x, y, floors)
+    assert held.floor == pytest.approx(floors)
+    assert held.objective[3] == pytest.approx(found.objective[0], rel=1e-3)
+    assert (np.delete(held.objective, 3) > found.objective).all()
+    assert (np.diff(held.objective[:4]) < 0).all(), "the farther below the worse"
+    # No law without a floor is better than the one that is as good as without.
+    assert held.objective[0] == pytest.approx(powerlaw.fit(x, y, floor=False).objective[0], rel=0.02)
+
+
 def test_losses_may_differ_between_resamples():
     y = np.stack([noisy(ONE, TOKENS, 0.005, seed) for seed in range(300)])
     many = powerlaw.refit(powerlaw.fit(TOKENS, y[0]), TOKENS, y, np.ones(y.shape), tolerance=1e-12)
