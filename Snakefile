@@ -70,8 +70,8 @@ if workflow.is_main_process:
     onerror:
         if CLUSTER:
             print("", *WATCH.summary(), sep="\n", file=sys.stderr)
-        # Of a run that was stopped nothing has failed.
-        if workflow.scheduler.failed:
+        # Of a run that was stopped nothing has failed; and not every run is to make the report.
+        if workflow.scheduler.failed and any(job.rule.name == "report" for job in workflow.dag.jobs):
             from gridlaw import so_far
 
             so_far.after_failure(config, COMMAND)

@@ -4,9 +4,9 @@
         --record estimates.json
 
 Dots are the fit, bars the 95 % interval over resamples of the runs; hollow where the law is not good for a forecast.
-Below on the left each small dot is a resample: where the two go together, neither is known alone. On the right is how far
-the best law with each floor is off (a profile of the fit, Venzon & Moolgavkar 1988), broad within the floor's interval:
-where it is flat, the runs do not tell the floor.
+Below on the left each small dot is a resample: where the two go together, neither is known alone. On the right is how
+far the best law with each floor is off (a profile of the fit, Venzon & Moolgavkar 1988), broad within the floor's
+interval: where it is flat, the runs do not tell the floor.
 """
 
 from __future__ import annotations

@@ -216,6 +216,9 @@ def test_a_failed_job_leaves_no_record(kept):
     # The program fails: the task's examples are none.
     done = kept.snakemake("--cores", "1", target, overlay=grid)
     assert done.returncode != 0
+    assert "report" not in done.stderr, "nobody asked for one"
+    done = kept.snakemake("--cores", "1", target, "results/report.html", "--prioritize", target, overlay=grid)
+    assert done.returncode != 0
     # These records are no trainings': the report before the end gives up in a line, and the failure is told as ever.
     assert "writing a report of what is there" in done.stderr
     assert (
