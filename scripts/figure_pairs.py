@@ -11,12 +11,13 @@ each size by the means over seeds, and above how well they agree with those at t
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from gridlaw import cli, grid, plotting, record
@@ -24,7 +25,7 @@ from gridlaw import cli, grid, plotting, record
 PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "probability", "p", "better"]
 RANKS = ["panel", "size", "model", "rank"]
 AVERAGE = "by the average over tasks"
-# Of more models than these the numbers would not be read.
+# Of more models than these numbers would not be read.
 NUMBERS = 8
 # Even in grey.
 COLOURS = "cividis"
@@ -122,8 +123,9 @@ def draw_ranks(ax: Axes, ranks: pd.DataFrame, models: dict[str, dict]) -> None:
             )  # fmt: skip
     ax.set_xticks(range(len(table)), table.index, rotation=45 if len(table) > 6 else 0)
     ax.set_xlim(-0.3, len(table) - 0.7)
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set(xlabel="corpus tokens", ylabel="rank", ylim=(table.max(axis=None) + 0.5, 0.2))
+    last = math.ceil(table.max(axis=None))
+    ax.set_yticks(range(1, last + 1, math.ceil(last / NUMBERS)))
+    ax.set(xlabel="corpus tokens", ylabel="rank", ylim=(last + 0.5, 0.2))
 
 
 if __name__ == "__main__":

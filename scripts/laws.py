@@ -39,7 +39,8 @@ def main() -> None:
         for model, law in evidence.laws_by_tokens(group).items():
             laws.append(of | {"model": model} | told(law, needs.of_law(law, prices["params"])))
         for law, params in evidence.laws_of_models(group):
-            laws.append(of | told(law, needs.of_law(law, prices[params])))
+            counts = {"embeddings": params == evidence.PARAMETERS["with"]}
+            laws.append(of | counts | told(law, needs.of_law(law, prices[params])))
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)

@@ -29,6 +29,8 @@ MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
 COLUMN, PAGE = 3.4, 7.0
+# Inches.
+TWO_ROWS = 0.6
 # Colours beyond the palette's ten.
 DARKER = 0.55
 # What stands for a figure that there is nothing for.
@@ -202,11 +204,16 @@ def legend(
             for value in values
         ]
     entries = [*handles, *extra]
-    columns = max(1, int(drawn.get_figwidth() / 1.1))
-    box = drawn.legend(
-        handles=entries, loc="outside lower center", ncols=min(columns, len(entries)), frameon=False, title=note
-    )
-    box.get_title().set(fontsize="x-small", color="0.35")
+    # As many columns as there is room for.
+    for columns in range(len(entries), 0, -1):
+        box = drawn.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False, title=note)
+        box.get_title().set(fontsize="x-small", color="0.35")
+        width, height = box.get_window_extent().size / drawn.dpi
+        if width <= drawn.get_figwidth() or columns == 1:
+            break
+        box.remove()
+    # Panels stay as high as with a legend of two rows.
+    drawn.set_figheight(drawn.get_figheight() + max(0.0, height - TWO_ROWS))
 
 
 def marker(values: Iterable[int], value: int) -> dict:

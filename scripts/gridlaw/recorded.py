@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-# The columns of the runs table that a law may count parameters in.
-PARAMETERS = ["parameters", "parameters_without_embeddings"]
+# The column of the runs table that a law counts parameters in, by whether it counts those of embeddings.
+PARAMETERS = {True: "parameters", False: "parameters_without_embeddings"}
 COLUMNS = ["law", "model", "params", "tokens"]
 
 
@@ -21,17 +21,15 @@ def points(laws: list[dict], entry: str, runs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         the columns `law`, `model`, `params` and `tokens`, and those of the entry; laws that have none have no row.
     """
-    table = pd.DataFrame(list(_rows(laws, entry)))
-    table = table.reindex(columns=list(dict.fromkeys([*COLUMNS, *table])))
-    counts = runs.dropna(subset=PARAMETERS).drop_duplicates("model").set_index("model")[PARAMETERS]
-    owners = {count: model for column in PARAMETERS for model, count in counts[column].items()}
-    return table.assign(
-        model=table["model"].fillna(table["params"].map(owners)),
-        params=table["params"].fillna(table["model"].map(counts["parameters"])),
-    )
+    known = runs.dropna(subset=[*PARAMETERS.values()]).drop_duplicates("model").set_index("model")
+    table = pd.DataFrame(list(_rows(laws, entry, known)))
+    return table.reindex(columns=list(dict.fromkeys([*COLUMNS, *table])))
 
 
-def _rows(laws: list[dict], entry: str) -> Iterator[dict]:
+def _rows(laws: list[dict], entry: str, known: pd.DataFrame) -> Iterator[dict]:
     for law in laws:
+        counts = known[PARAMETERS[law.get("embeddings", True)]]
+        owners = {count: model for model, count in counts.items()}
         for point in law.get(entry) or []:
-            yield {"law": law["name"], "model": law.get("model"), **point}
+            about = {"model": law.get("model", owners.get(point.get("params")))}
+            yield {"law": law["name"], "params": counts.get(about["model"]), **about, **point}

@@ -21,6 +21,7 @@ import figure_transfer
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.lines import Line2D
 
 from gridlaw import in_run, intervals, plotting, record, recorded, steps
 
@@ -347,10 +348,27 @@ def test_the_map_tells_done_missing_and_next(drawn):
 
 
 def test_points_have_the_model_that_their_parameters_are_of():
-    runs = pd.DataFrame(grid_of_runs(MODELS, [2]))
-    found = recorded.points([JOINT], "residuals", runs)
-    assert found["model"].to_list() == ["tiny"]
+    runs = pd.DataFrame(grid_of_runs(MODELS, [2])).assign(
+        parameters_without_embeddings=lambda table: table["parameters"] / 10
+    )
+    found = recorded.points([JOINT, JOINT | {"embeddings": False}], "residuals", runs)
+    assert found["model"].to_list() == ["tiny", "small"]
+    assert recorded.points([law_of("small", 2)], "residuals", runs)["params"].to_list() == [1e6] * 4
     assert recorded.points([], "hold_out", runs).empty
+
+
+@pytest.mark.parametrize("number", [1, 3, 20])
+def test_a_legend_has_room_and_leaves_some(tmp_path, number):
+    models = plotting.styles([f"encoder-{n}" for n in range(number)])
+    assert len({style["color"] for style in models.values()}) == number, "dots have no dashes"
+    with plotting.figure(tmp_path / "some.png", 1, 1, plotting.COLUMN, 2.6, pd.DataFrame()) as (figure, axes):
+        plotting.legend(
+            figure, models, [1, 2], "what is shown", [Line2D([], [], label="a name that is longer than others")]
+        )
+        figure.draw_without_rendering()
+        (box,) = figure.legends
+        assert figure.bbox.x0 <= box.get_window_extent().x0 < box.get_window_extent().x1 <= figure.bbox.x1
+        assert axes[0].get_window_extent().height / figure.dpi > 1.2
 
 
 @pytest.mark.parametrize(("number", "words"), [(1e12, "$10^{12}$"), (3e12, "3×$10^{12}$"), (2.55e3, "2.5×$10^{3}$")])
