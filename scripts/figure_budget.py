@@ -47,7 +47,7 @@ def main() -> None:
                 ax.set_title(group)
         if groups:
             spent = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="spent so far")
-            note = "filled: a cell of the grid; hollow: by its law; band: 95 % interval"
+            note = f"n = {len(table)} budgets; filled: a cell of the grid; hollow: by its law; band: 95 % interval"
             plotting.legend(figure, models, table["gpus"], note, [spent])
     record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
 

@@ -90,9 +90,10 @@ def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[st
         sns.heatmap(
             costs.where(costs > 0), cmap="Blues", norm=LogNorm(*ends(costs)), annot=numbers, fmt="", linewidths=1,
             annot_kws={"size": "x-small"}, ax=ax,
-            cbar_kws={"label": "rank-minutes" if minutes else "rank-hours", "format": "{x:g}"},
+            cbar_kws={"label": "rank-minutes" if minutes else "rank-hours"},
         )  # fmt: skip
-        ax.collections[0].colorbar.ax.yaxis.set_minor_formatter("{x:g}")
+        least, most = ends(costs)
+        plotting.log_ticks(ax.collections[0].colorbar.ax.yaxis, most / least, amount)
     else:
         ax.set(xlim=(0, len(places)), ylim=(len(models), 0))
     for row in table.assign(at=at).itertuples():

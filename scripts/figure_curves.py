@@ -32,9 +32,9 @@ def main() -> None:
     parts = [part for one in judged for part in parts_of(one, logged)]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    with plotting.figure(args.figure, 1, 1, plotting.COLUMN * 1.4, 3.4, table) as (figure, (ax,)):
+    with plotting.figure(args.figure, 1, 1, plotting.COLUMN, 3.1, table) as (figure, (ax,)):
         if table.empty:
-            plotting.say(ax, plotting.NOTHING)
+            plotting.say(ax, "No training has logged its losses.")
         else:
             for (model, what), curve in table.groupby(["model", "what"], sort=False):
                 draw(ax, curve, what, models[model])

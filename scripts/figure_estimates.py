@@ -42,7 +42,9 @@ def main() -> None:
             axes[1].tick_params(labelleft=False)
             pairs(axes[2], laws, models)
             profiles(axes[3], laws, models)
-            plotting.legend(figure, models, [], "bar: 95 % interval over 1,000 resamples; hollow: not a forecast")
+            runs = sum(law["runs"] for law in laws)
+            note = f"n = {runs} runs; bar: 95 % interval over 1,000 resamples; hollow: not a forecast"
+            plotting.legend(figure, models, [], note)
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 

@@ -44,9 +44,11 @@ def main() -> None:
             ax.set_ylabel("held-out loss (nats)" if name in losses else "macro average")
         if axes:
             front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="front")
-            note = "numbers: probability to be on the front" if table["probability"].notna().any() else ""
+            numbers = any(len(numbered(own)) for _, own in table.groupby("panel"))
+            note = "numbers: probability to be on the front" if numbers else ""
             bars = "bars: 95 % t interval over seeds" if table["low"].notna().any() else ""
-            plotting.legend(figure, models, table["gpus"], "; ".join(filter(None, [note, bars])), [front])
+            said = "; ".join(filter(None, [f"n = {len(table)} points", note, bars]))
+            plotting.legend(figure, models, table["gpus"], said, [front])
     record.write(args.record, args.recipe, [args.runs, args.summary], plotting.files(args.figure))
 
 
@@ -57,6 +59,12 @@ def of_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     of = of[of["train_set"] == of["train_set"].iloc[-1]] if len(of) else of
     cells = hours.merge(of.rename(columns={"mean": "value"}), on=CELL).sort_values("hours")
     return cells.assign(on_front=cells["value"] > cells["value"].cummax().shift(fill_value=-1.0))
+
+
+def numbered(own: pd.DataFrame) -> pd.DataFrame:
+    """The cells of a panel that are on the front, and not for sure; none where they are many."""
+    unsure = own[own["on_front"].astype(bool) & own["probability"].between(0, 0.995)]
+    return unsure if len(unsure) <= NUMBERS else unsure.head(0)
 
 
 def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) -> None:
@@ -70,8 +78,7 @@ def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) 
         ax.plot(of, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
         reach = [(cells["value"] - cells["low"]).fillna(0), (cells["high"] - cells["value"]).fillna(0)]
         ax.errorbar(of, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
-    numbered = own[front & own["probability"].between(0, 0.995)]
-    for index, cell in numbered.iterrows() if len(numbered) <= NUMBERS else []:
+    for index, cell in numbered(own).iterrows():
         ax.annotate(
             f"{cell['probability']:.2f}",
             (cost[index], cell["value"]),

@@ -39,9 +39,8 @@ def main() -> None:
     table = pd.concat([part for part in (cells, shares) if len(part)] or [cells]).reindex(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(cells["model"])])
     shown = [axis for axis in LEFT_OUT if axis in set(cells["panel"])]
-    columns = max(1, len(shown) + bool(len(levels)))
-    width = min(plotting.PAGE * 1.3, plotting.COLUMN * max(1.2, 0.75 * columns))
-    with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
+    rows, columns, width = plotting.arranged(len(shown) + bool(len(levels)))
+    with plotting.figure(args.figure, rows, columns, width, 2.4 * rows + 0.6, table) as (figure, axes):
         if not len(cells):
             plotting.say(axes[0], "No law has cells enough to leave the largest out and forecast it.")
         for axis, ax in zip(shown, axes, strict=False):

@@ -47,7 +47,9 @@ def main() -> None:
         if axes:
             dot = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
             kinds = [Line2D([], [], label="measured", **dot), Line2D([], [], label="forecast", mfc="none", **dot)]
-            plotting.legend(figure, models, [], "line: law; band: 95 % interval of a new run", kinds)
+            number = sum(len(group.runs) for group in groups)
+            note = f"n = {number} runs; line: law; band: 95 % interval of a new run"
+            plotting.legend(figure, models, [], note, kinds)
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 
 

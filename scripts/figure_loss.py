@@ -22,11 +22,12 @@ def main() -> None:
     table, over = losses(runs)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(runs["model"])])
     tokenizers = list(table["tokenizer"].unique())
-    columns = max(1, len(tokenizers))
-    width = plotting.COLUMN * 1.2 if columns == 1 else plotting.PAGE
-    with plotting.figure(args.figure, 1, columns, width, 3.0, table) as (figure, axes):
+    rows, columns, width = plotting.arranged(len(tokenizers))
+    with plotting.figure(args.figure, rows, columns, width, 2.3 * rows + 0.6, table) as (figure, axes):
         if table.empty:
             plotting.say(axes[0], "No run has a held-out loss.")
+        for ax in axes[max(1, len(tokenizers)) :]:
+            ax.set_visible(False)
         for tokenizer, ax in zip(tokenizers, axes, strict=False):
             own = table[table["tokenizer"] == tokenizer]
             zero = plotting.tokens_axis(ax, own)
@@ -40,9 +41,7 @@ def main() -> None:
             if columns > 1:
                 ax.set_title(f"tokenizer {tokenizer}")
         if tokenizers:
-            unigram = Line2D(
-                [], [], color="0.4", linewidth=0.7, linestyle=":", label="words guessed by their frequency"
-            )
+            unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="unigrams")
             plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 

@@ -31,9 +31,7 @@ def main() -> None:
     baselines = pd.read_csv(args.baselines).set_index(["task", "metric", "split"])["value"]
     models = plotting.styles([model for model in args.recipe["models"] if model in set(summary["model"])])
 
-    columns = 2 if len(panels) == 4 else min(len(panels), 3)
-    rows = math.ceil(len(panels) / columns)
-    width = plotting.PAGE if columns > 1 else plotting.COLUMN
+    rows, columns, width = plotting.arranged(len(panels))
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):
         by_panel = summary.set_index(["task", "metric", "split"]).sort_index()
         for panel, ax in zip(panels, axes, strict=False):

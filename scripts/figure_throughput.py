@@ -21,7 +21,7 @@ def main() -> None:
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
     table = throughput(runs)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    with plotting.figure(args.figure, 1, 2, plotting.PAGE * 0.8, 3.0, table) as (figure, (speed, efficiency)):
+    with plotting.figure(args.figure, 1, 2, plotting.PAGE, 3.0, table) as (figure, (speed, efficiency)):
         for ax in (speed, efficiency):
             ax.set_xlabel("gpus" if not (table["device"] == "cpu").all() else "ranks (one CPU thread each)")
         speed.set_ylabel("tokens a second")
@@ -31,7 +31,8 @@ def main() -> None:
         else:
             draw(speed, efficiency, table, models)
             ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
-            plotting.legend(figure, models, [], "band: 95 % interval of the median update", [ideal])
+            note = f"n = {int(table['n'].sum())} runs; band: 95 % interval of the median update"
+            plotting.legend(figure, models, [], note, [ideal])
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 
 
@@ -60,10 +61,10 @@ def throughput(runs: pd.DataFrame) -> pd.DataFrame:
         size = counts.sort_values(["gpus", "tokens"]).index[-1]
         columns = {"tokens_per_second": "mean", "tokens_per_second_low": "low", "tokens_per_second_high": "high"}
         at_size = own[own["size"] == size].groupby(["model", "size", "device", "gpus"], sort=True)
-        curve = at_size[list(columns)].median().rename(columns=columns).reset_index()
+        curve = at_size[list(columns)].median().rename(columns=columns).assign(n=at_size.size()).reset_index()
         curve["ideal"] = curve["mean"].iloc[0] * curve["gpus"] / curve["gpus"].iloc[0]
         curves.append(curve)
-    columns = ["model", "size", "device", "gpus", "mean", "low", "high", "ideal"]
+    columns = ["model", "size", "device", "gpus", "mean", "low", "high", "n", "ideal"]
     return pd.concat(curves)[columns] if curves else pd.DataFrame(columns=columns)
 
 

@@ -9,8 +9,6 @@ without a curve has a word about why.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -34,9 +32,7 @@ def main() -> None:
     table = pd.concat([described(law) for law in laws]) if laws else pd.DataFrame()
     table = table.reindex(columns=COLUMNS)
     models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
-    columns = min(3, max(1, len(tasks)))
-    rows = max(1, math.ceil(len(tasks) / columns))
-    width = plotting.PAGE if columns > 1 else plotting.COLUMN * 1.2
+    rows, columns, width = plotting.arranged(len(tasks))
     with plotting.figure(args.figure, rows, columns, width, 2.2 * rows + 0.7, table) as (figure, axes):
         if not tasks:
             plotting.say(axes[0], "No cell has both a held-out loss and a score.")

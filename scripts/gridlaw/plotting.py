@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
@@ -28,6 +29,7 @@ from gridlaw.words import amount, short
 MARKERS = "osD^vPX*"
 # Lines stay apart in grey, and where there are more models than colours.
 DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (4, 1, 1, 1))]
+# Widths of a journal, in inches.
 COLUMN, PAGE = 3.4, 7.0
 # Inches.
 TWO_ROWS = 0.6
@@ -74,14 +76,22 @@ def figure(
 
 @contextmanager
 def panels(file: str | Path, names: list[str], data: pd.DataFrame) -> Iterator[tuple[Figure, dict[str, Axes]]]:
-    """A figure with a panel side by side for each group of runs that compare, by name; saved as `figure` does."""
-    width = COLUMN * 1.4 if len(names) < 2 else PAGE
-    with figure(file, 1, max(1, len(names)), width, 3.2, data) as (drawn, axes):
+    """A figure with a panel for each group of runs that compare, by name; saved as `figure` does."""
+    rows, columns, width = arranged(len(names))
+    with figure(file, rows, columns, width, 2.5 * rows + 0.6, data) as (drawn, axes):
         if not names:
             say(axes[0], NOTHING)
         for name, ax in zip(names, axes, strict=False):
             ax.set_title(name)
+        for ax in axes[max(1, len(names)) :]:
+            ax.set_visible(False)
         yield drawn, dict(zip(names, axes, strict=False))
+
+
+def arranged(count: int) -> tuple[int, int, float]:
+    """Rows and columns of some panels, and the figure's width: a journal's column for one panel, its page for more."""
+    columns = 2 if count == 4 else min(max(1, count), 3)
+    return math.ceil(max(1, count) / columns), columns, PAGE if columns > 1 else COLUMN
 
 
 def files(file: str | Path) -> list[Path]:
@@ -155,16 +165,25 @@ def log_axis(
     """
     values = np.asarray(values, float)
     values = values[np.isfinite(values) & (values > 0)]
-    axis = getattr(axes, f"{which}axis")
     axes.set(**{f"{which}scale": "log", f"{which}label": label})
-    span = np.log10(values.max() / values.min()) if len(values) else 0.0
-    subs = next(subs for most, subs in SUBS.items() if (span or 1.0) <= most)
+    span = values.max() / values.min() if len(values) else 10.0
+    log_ticks(getattr(axes, f"{which}axis"), span if span > 1 else 10.0, name)
+    # One value gives an axis no length.
+    if span == 1:
+        axes.set(**{f"{which}lim": (values[0] / 2, values[0] * 2)})
+
+
+def log_ticks(axis: Axis, span: float, name: Callable[[float], str]) -> None:
+    """Few ticks on a logarithmic axis, all of them labelled.
+
+    Args:
+        span: how many times its start its end is.
+        name: a tick's label.
+    """
+    subs = next(subs for most, subs in SUBS.items() if np.log10(span) <= most)
     axis.set_major_locator(LogLocator(subs=subs, numticks=7))
     axis.set_major_formatter(lambda tick, _: name(float(f"{tick:.4g}")))
     axis.set_minor_locator(NullLocator())
-    # One value gives an axis no length.
-    if len(values) and span == 0:
-        axes.set(**{f"{which}lim": (values[0] / 2, values[0] * 2)})
 
 
 def hours_axis(axes: Axes, hours: pd.Series, label: str = "") -> float:
