@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kill import Training, model_for, prepare
@@ -164,25 +165,38 @@ def test_curves_of_fine_tunings_that_were_killed(data, train, reference):
             assert examples - 16 <= steps[-1] <= examples
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
-@pytest.mark.parametrize("phase", ["pretrain", "finetune"])
-def test_compiled(data, tmp_path, phase):
-    """Kernels must not depend on the shapes that a process happens to see first."""
-    if phase == "finetune" and not (data / "model").exists():
+@pytest.fixture(scope="module")
+def compiled(data, tmp_path_factory):
+    """Of each phase a compiled training that was killed, and its result and that in one go; all side by side."""
+    if not (data / "model").exists():
         model_for(data)
+    folder = tmp_path_factory.mktemp("compiled")
 
-    def compiled(name):
-        training = Training(data, tmp_path / name, phase, passes=1, minutes=0.0)
-        at = training.program.index("--recipe") + 1
-        recipe = json.loads(training.program[at]) | {"compile": True}
+    def training(phase, name):
+        made = Training(data, folder / f"{phase} {name}", phase, passes=1, minutes=0.0)
+        at = made.program.index("--recipe") + 1
+        recipe = json.loads(made.program[at]) | {"compile": True}
         if phase == "finetune":
             recipe |= {"seeds": [1], "train_examples": ["all"]}
-        training.program[at] = json.dumps(recipe)
-        return training
+        made.program[at] = json.dumps(recipe)
+        return made
 
-    killed = compiled("killed")
-    killed.kill_when(lambda: updates(killed) > 5)
-    assert killed.finish() == compiled("in one go").finish()
+    def both(phase):
+        killed = training(phase, "killed")
+        killed.kill_when(lambda: updates(killed) > 5, timeout=600)
+        return killed, killed.finish(600), training(phase, "in one go").finish(600)
+
+    pool = ThreadPoolExecutor()
+    yield {phase: pool.submit(both, phase) for phase in ("pretrain", "finetune")}
+    pool.shutdown()
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
+@pytest.mark.parametrize("phase", ["pretrain", "finetune"])
+def test_compiled(compiled, phase):
+    """Kernels must not depend on the shapes that a process happens to see first."""
+    killed, result, in_one_go = compiled[phase].result()
+    assert result == in_one_go
     assert "continuing from update" in killed.log()
 
 
@@ -278,27 +292,26 @@ def port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize("share", [1, 2])
-def test_two_nodes(train, reference, port, share):
-    training = train(ranks=2 * share)
-    nodes = training.start_nodes(share, port)
+def test_two_nodes(train, reference, port):
+    training = train(ranks=4)
+    nodes = training.start_nodes(2, port)
     wait_for(training, nodes[0], 40)
     # Their ranks are in sessions of their own: they must see by themselves that they are alone.
     for node in nodes:
         node.kill()
     assert [node.wait() for node in nodes] == [-signal.SIGKILL] * 2, training.log()
-    nodes = training.start_nodes(share, port)
+    nodes = training.start_nodes(2, port)
     wait_for(training, nodes[0], updates(training) + 10)
     # A word to one of them ends both.
     nodes[1].terminate()
     assert all(node.wait(60) for node in nodes), training.log()
     assert "SIGTERM after update" in training.log()
     assert not (training.folder / "record.json").exists()
-    assert [node.wait(200) for node in training.start_nodes(share, port)] == [0, 0], training.log()
-    assert training.digest() == reference("pretrain", 2 * share)
+    assert [node.wait(200) for node in training.start_nodes(2, port)] == [0, 0], training.log()
+    assert training.digest() == reference("pretrain", 4)
     attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
     assert [attempt["cause"] for attempt in attempts] == ["killed", "SIGTERM", "finished"]
-    assert [node.wait(60) for node in training.start_nodes(share, port)] == [0, 0], training.log()
+    assert [node.wait(60) for node in training.start_nodes(2, port)] == [0, 0], training.log()
     assert training.log().count("finished by another process meanwhile") == 1
 
 
