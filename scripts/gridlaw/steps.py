@@ -173,7 +173,7 @@ def maker(file: str) -> tuple[str, list[str]] | None:
 
 
 class _Inputs:
-    """What each rule is made from: a method a rule gives, with the rule's wildcards, the inputs that records name.
+    """What each rule is made from: its method takes its wildcards and gives the inputs that records name.
 
     Those of figures are in `DRAWN_FROM`.
     """
