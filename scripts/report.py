@@ -11,6 +11,7 @@ finished, --states tells which cells are not done and why.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ RUNS = [
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
 UNKNOWN = "In the folder of the grid, with its configuration files, this makes it again:"
+# Pixels that a point of a figure takes; 4 / 3 would be its own size.
+LARGER = 1.85
 # A crossover that so many resamples have is told.
 LIKELY = 0.5
 # Of more models than these the page does not compare every two in words.
@@ -151,7 +154,8 @@ def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
     for name in order:
         own = known[known["model"] == name]
         said = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in own.itertuples()]
-        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", f"{listed(said)}."
+        words = f"{listed(said)}."
+        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", words[0].upper() + words[1:]
 
 
 def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
@@ -199,11 +203,19 @@ def compared(pairs: list[dict]) -> Iterator[str]:
             yield f"{a} and {b} are not separable at {listed(at)}: seeds differ as much."
 
 
-def figure(file: Path) -> dict[str, str]:
-    """A figure of the page."""
+def figure(file: Path) -> dict[str, str | int]:
+    """A figure of the page, larger than in a journal."""
     title, text = caption.of("figures", file.stem)
-    source = page.source(file.read_bytes(), "image/svg+xml")
-    return {"name": file.stem, "title": title, "caption": text, "source": source}
+    content = file.read_bytes()
+    points = re.search(rb'<svg [^>]*width="([\d.]+)pt"', content)
+    source = page.source(content, "image/svg+xml")
+    return {
+        "name": file.stem,
+        "title": title,
+        "caption": text,
+        "source": source,
+        "width": round(float(points[1]) * LARGER),
+    }
 
 
 def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict) -> Iterator[dict]:

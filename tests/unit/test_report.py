@@ -74,8 +74,8 @@ def test_each_reason_is_told_once():
     assert said["What more text and larger models bring"] == [
         ("good", "It fell."),
         ("long", "It would fall."),
-        ("b on 2M tokens, forecast", "loss 1.000 (0.900 to 1.100)."),
-        ("a on 2M tokens, forecast", "loss 2.000 (1.900 to 2.100) and task 0.500 (0.400 to 0.600)."),
+        ("b on 2M tokens, forecast", "Loss 1.000 (0.900 to 1.100)."),
+        ("a on 2M tokens, forecast", "Loss 2.000 (1.900 to 2.100) and task 0.500 (0.400 to 0.600)."),
     ]  # fmt: skip
     assert said["What the next rank-hours are worth"] == [("passes 2", "Stop.")]
     assert said["What more ranks bring"] == [("fast", "Efficiency: 50 % on 2 ranks.")]
