@@ -597,8 +597,9 @@ except FileExistsError:
 seen = set()
 def enter(frame, event, argument):
     code = frame.f_code
-    # The body of a class is no function.
-    if code.co_filename.startswith(scripts) and code.co_flags & inspect.CO_OPTIMIZED and code not in seen:
+    own = code.co_filename.startswith(scripts) and code.co_filename.endswith(".py")
+    # The body of a class is no function, and what is in a template no module.
+    if own and code.co_flags & inspect.CO_OPTIMIZED and code not in seen:
         seen.add(code)
         os.write(out, f"{os.path.relpath(code.co_filename, scripts)}: {code.co_qualname.partition('.')[0]}\\n".encode())
 if out is not None:
