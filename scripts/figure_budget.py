@@ -34,7 +34,7 @@ def main() -> None:
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     groups = list(table["group"].unique())
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     height = 2.8 * max(1, len(groups)) + 0.3
     with plotting.figure(args.figure, max(1, len(groups)), 2, plotting.PAGE, height, table) as (figure, axes):
         if not groups:

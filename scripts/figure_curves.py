@@ -31,7 +31,7 @@ def main() -> None:
     logged = pd.read_csv(args.curves, dtype={"model": str, "size": str})
     parts = [part for one in judged for part in parts_of(one, logged)]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 1, plotting.COLUMN, 3.1, table) as (figure, (ax,)):
         if table.empty:
             plotting.say(ax, "No training has logged its losses.")

@@ -29,7 +29,7 @@ def main() -> None:
     laws = [law for law in record.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
     parts = [described(law, name) for law in laws for name in NAMES]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     height = max(2.4, 0.2 * len(laws) + 0.8) if laws else 1.2
     with plotting.figure(args.figure, 2, 2, plotting.PAGE, 2 * height, table) as (figure, axes):
         if not laws:

@@ -37,7 +37,7 @@ def main() -> None:
     parts += [averages.assign(panel=SCORES)] if len(averages) else []
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     names = list(table["panel"].unique())
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.panels(args.figure, names, table) as (figure, axes):
         for name, ax in axes.items():
             draw(ax, table[table["panel"] == name], models, table["gpus"])

@@ -37,7 +37,7 @@ def main() -> None:
     held = [(levels <= level).mean() for level in LEVELS] if len(levels) else []
     shares = pd.DataFrame({"panel": COVERAGE, "level": LEVELS[: len(held)], "share": held})
     table = pd.concat([part for part in (cells, shares) if len(part)] or [cells]).reindex(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(cells["model"])])
+    models = plotting.styles(args.recipe["models"], cells["model"])
     shown = [axis for axis in LEFT_OUT if axis in set(cells["panel"])]
     rows, columns, width = plotting.arranged(len(shown) + bool(len(levels)))
     with plotting.figure(args.figure, rows, columns, width, 2.4 * rows + 0.6, table) as (figure, axes):

@@ -37,7 +37,7 @@ def main() -> None:
         for model, law in evidence.laws_by_tokens(group).items()
     ]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.panels(args.figure, [group.name for group in groups], table) as (figure, axes):
         for name, ax in axes.items():
             shown = table[table["group"] == name]

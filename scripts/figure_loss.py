@@ -20,7 +20,7 @@ def main() -> None:
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["held_out_loss"])
     table, over = losses(runs)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(runs["model"])])
+    models = plotting.styles(args.recipe["models"], runs["model"])
     tokenizers = list(table["tokenizer"].unique())
     rows, columns, width = plotting.arranged(len(tokenizers))
     with plotting.figure(args.figure, rows, columns, width, 2.3 * rows + 0.6, table) as (figure, axes):

@@ -41,7 +41,7 @@ def main() -> None:
     pairs = pd.concat([largest(own) for own in every.values()])
     ranks = pd.concat([ranked(own, lower_is_better=own is not every[AVERAGE]) for own in every.values()])
     panels = list(pairs["panel"].unique())
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(ranks["model"])])
+    models = plotting.styles(args.recipe["models"], ranks["model"])
     rows, side = max(1, len(panels)), max(2.6, 0.17 * len(models) + 1.3)
     table = pd.concat([pairs[PAIRS], ranks]) if panels else pd.DataFrame(columns=[*PAIRS, *RANKS[2:]])
     with plotting.figure(args.figure, rows, 2, plotting.PAGE, rows * side + 0.5, table) as (figure, axes):

@@ -47,7 +47,7 @@ def main() -> None:
         cells = at_equal_text(group.runs)
         parts += [part.assign(group=group.name) for part in (cells, at_equal_compute(cells))]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     rows = max(1, len(groups))
     with plotting.figure(args.figure, rows, 2, plotting.PAGE, 3.0 * rows + 0.2, table) as (figure, axes):
         if not groups:

@@ -36,7 +36,7 @@ def main() -> None:
     scatter = {law["name"]: (law["run_sd"] or np.nan) / (law["runs"] / law["points"]) ** 0.5 for law in laws}
     table = table.assign(flops=FLOPS * table["params"] * table["tokens"], run_sd=table["law"].map(scatter))
     table = table.reindex(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     shape = (2, 2, plotting.PAGE, 4.8) if len(table) else (1, 1, plotting.COLUMN, 2.0)
     with plotting.figure(args.figure, *shape, table) as (figure, axes):
         if table.empty:

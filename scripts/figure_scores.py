@@ -29,7 +29,7 @@ def main() -> None:
     keys = pd.MultiIndex.from_frame(summary[["task", "metric", "split"]])
     summary = summary[keys.isin(panels)]
     baselines = pd.read_csv(args.baselines).set_index(["task", "metric", "split"])["value"]
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(summary["model"])])
+    models = plotting.styles(args.recipe["models"], summary["model"])
 
     rows, columns, width = plotting.arranged(len(panels))
     with plotting.figure(args.figure, rows, columns, width, 2.1 * rows + 0.6, summary) as (figure, axes):

@@ -38,7 +38,7 @@ def main() -> None:
         if task in scores.groups
     ]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 2, plotting.PAGE, 0.34 * len(tasks) + 1.7, table) as (figure, axes):
         for ax, of in zip(axes, (FINETUNING, PRETRAINING), strict=True):
             ax.set_title(f"{of} seeds")

@@ -20,7 +20,7 @@ def main() -> None:
 
     runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
     table = throughput(runs)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 2, plotting.PAGE, 3.0, table) as (figure, (speed, efficiency)):
         for ax in (speed, efficiency):
             ax.set_xlabel("gpus" if not (table["device"] == "cpu").all() else "ranks (one CPU thread each)")

@@ -31,7 +31,7 @@ def main() -> None:
     tasks = list(dict.fromkeys((law["task"], law["metric"]) for law in laws))
     table = pd.concat([described(law) for law in laws]) if laws else pd.DataFrame()
     table = table.reindex(columns=COLUMNS)
-    models = plotting.styles([model for model in args.recipe["models"] if model in set(table["model"])])
+    models = plotting.styles(args.recipe["models"], table["model"])
     rows, columns, width = plotting.arranged(len(tasks))
     with plotting.figure(args.figure, rows, columns, width, 2.2 * rows + 0.7, table) as (figure, axes):
         if not tasks:

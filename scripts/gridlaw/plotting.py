@@ -99,16 +99,21 @@ def files(file: str | Path) -> list[Path]:
     return [Path(file).with_suffix(suffix) for suffix in (".png", ".svg", ".pdf", ".csv")]
 
 
-def styles(models: list[str]) -> dict[str, dict]:
-    """Colour and dashes of every model of the grid, the same in all figures; every ten models darker."""
-    colours = sns.color_palette("colorblind", 10)
-    return {
+def styles(models: list[str], shown: Iterable[str]) -> dict[str, dict]:
+    """Colour and dashes of the models that a figure shows; every ten models darker.
+
+    Args:
+        models: all of the grid: a model looks the same in all figures, also in those that lack others.
+    """
+    colours, there = sns.color_palette("colorblind", 10), set(shown)
+    every = {
         model: {
             "color": tuple(part * DARKER ** (index // 10) for part in colours[index % 10]),
             "linestyle": DASHES[index // 10 % len(DASHES)] if len(models) > 10 else DASHES[index % len(DASHES)],
         }
         for index, model in enumerate(models)
     }
+    return {model: style for model, style in every.items() if model in there}
 
 
 def line(axes: Axes, x: pd.Series, table: pd.DataFrame, style: dict, marker: dict) -> None:

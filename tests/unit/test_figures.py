@@ -357,9 +357,16 @@ def test_points_have_the_model_that_their_parameters_are_of():
     assert recorded.points([], "hold_out", runs).empty
 
 
+def test_a_model_looks_the_same_where_others_are_missing():
+    assert plotting.styles(["a", "b", "c"], ["c", "b"]) == {
+        name: plotting.styles(["a", "b", "c"], "abc")[name] for name in "bc"
+    }
+
+
 @pytest.mark.parametrize("number", [1, 3, 20])
 def test_a_legend_has_room_and_leaves_some(tmp_path, number):
-    models = plotting.styles([f"encoder-{n}" for n in range(number)])
+    names = [f"encoder-{n}" for n in range(number)]
+    models = plotting.styles(names, names)
     assert len({style["color"] for style in models.values()}) == number, "dots have no dashes"
     with plotting.figure(tmp_path / "some.png", 1, 1, plotting.COLUMN, 2.6, pd.DataFrame()) as (figure, axes):
         plotting.legend(

@@ -353,11 +353,11 @@ def reports(grid, clock, stream, seconds, happens):
     said = []
     reporter = Reporter(said.append, stream, clock)
     when = []
-    for now in range(0, seconds, 5):
-        clock.now = now
-        happens(now)
+    for moment in range(0, seconds, 5):
+        clock.now = moment
+        happens(moment)
         reporter.look(grid)
-        when += [now] * (len(said) - len(when))
+        when += [moment] * (len(said) - len(when))
     return when, said
 
 
