@@ -99,11 +99,7 @@ class Adoption:
         config, basis = self.verdicts.config, record.basis(made)
         if not basis.keys() >= NEEDED:
             raise Refused("its record is none of this version of gridlaw")
-        differences = [
-            *reasons.of_recipe(config, step, basis),
-            *reasons.of_code(step, basis),
-            *reasons.of_inputs(config, step, basis),
-        ] or list(reasons.of_other_inputs(step, basis))
+        differences = reasons.of(config, step, basis)
         if differences:
             raise Refused("; ".join(differences))
 

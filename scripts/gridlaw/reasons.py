@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gridlaw import code, grid, record
+from gridlaw import code, grid, recipes, record
 from gridlaw.steps import WILDCARDS, Step, maker
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
@@ -21,24 +21,38 @@ PANELS = ("figure_scores", "figure_seeds", "latex")
 UNSET = object()
 
 
-def of_recipe(config: dict, step: Step, made: dict) -> Iterator[str]:
-    """Differences between the recipe that a result was made with and its step's, a line each.
+def of(config: dict, step: Step, made: dict) -> list[str]:
+    """Differences between what a result was made from and what its step's would be, a line each; none if it is valid.
 
     Args:
         config: a completed configuration; lines begin with its keys.
         made: the result's record.
     """
-    before, now = made["recipe"], step.recipe
-    if before == now:
-        return
-    for path, old, new in _differences((), _named(step, before), _named(step, now)):
-        if path[0] not in FILES:
-            yield _key(config, step, path) + _change(path[-1], old, new)
+    found = [*_of_recipe(config, step, made), *_of_code(step, made), *_of_inputs(config, step, made)]
+    return found or list(_of_other_inputs(step, made))
+
+
+def _of_recipe(config: dict, step: Step, made: dict) -> list[str]:
+    """Differences between the recipe that a result was made with and its step's; at least one if it is another."""
+    before, now = (_comparable(step, recipe) for recipe in (made["recipe"], step.recipe))
+    if _same(before, now):
+        return []
+    found = [
+        _key(config, step, path) + _change(path[-1], old, new)
+        for path, old, new in _differences((), _named(step, before), _named(step, now))
+        if path[0] not in FILES
+    ]
     if any(before.get(name) != now.get(name) for name in FILES):
-        yield from _of_files(step, made["inputs"])
+        found += _of_files(step, made["inputs"])
+    # By their names, panels have no order; it is named as that of the list.
+    return found or [
+        _key(config, step, (name,)) + _change(name, old, now[name])
+        for name, old in before.items()
+        if not _same(old, now[name])
+    ]
 
 
-def of_code(step: Step, made: dict) -> Iterator[str]:
+def _of_code(step: Step, made: dict) -> Iterator[str]:
     """Differences between the program that made a result and its step's, a line for each definition.
 
     Args:
@@ -55,7 +69,7 @@ def of_code(step: Step, made: dict) -> Iterator[str]:
         yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
 
 
-def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
+def _of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
     """Differences between the results that a result was made from and its step's, a line for each axis of the grid.
 
     Args:
@@ -76,7 +90,7 @@ def of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
             yield key + _change(axis, sorted(before[axis]), sorted(now[axis]))
 
 
-def of_other_inputs(step: Step, made: dict) -> Iterator[str]:
+def _of_other_inputs(step: Step, made: dict) -> Iterator[str]:
     """Differences between the results that a result was made from and its step's, by their paths.
 
     Args:
@@ -93,8 +107,20 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
             yield from _differences((*path, name), old.get(name, UNSET), new.get(name, UNSET))
-    elif old != new:
+    elif not _same(old, new):
         yield path, old, new
+
+
+def _same(old: object, new: object) -> bool:
+    """Whether two entries of recipes are the same; `UNSET` is none."""
+    return UNSET not in (old, new) and recipes.canonical(old) == recipes.canonical(new)
+
+
+def _comparable(step: Step, recipe: dict) -> dict:
+    """A recipe without what the user's files held, if none of them is there, as with an archive of results."""
+    if recipe.keys().isdisjoint(FILES) or any(Path(file).exists() for file in step.inputs):
+        return recipe
+    return {name: value for name, value in recipe.items() if name not in FILES}
 
 
 def _named(step: Step, recipe: dict) -> dict:
@@ -186,9 +212,6 @@ def _of_files(step: Step, used: dict[str, str]) -> Iterator[str]:
         used: digests of the earlier files.
     """
     there = [file for file in step.inputs if Path(file).exists()]
-    # Of an archive of results, which has none of them, nothing is known.
-    if not there:
-        return
     what = {
         "changed": [file for file in there if file in used and record.sha256(file) != used[file]],
         "added": [file for file in there if file not in used],

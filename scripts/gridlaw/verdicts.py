@@ -93,13 +93,7 @@ class Verdicts:
         known = {file: self.steps.of(file) for file in step.inputs if file in basis["inputs"]}
         others = [of for file, of in known.items() if of and self._sha256(file) not in (None, basis["inputs"][file])]
         replaced = tuple(dict.fromkeys(others))
-        found = (
-            *reasons.of_recipe(self.config, step, basis),
-            *reasons.of_code(step, basis),
-            *reasons.of_inputs(self.config, step, basis),
-        )
-        # Whatever has no better name, so that no difference is passed over.
-        found = found or tuple(reasons.of_other_inputs(step, basis))
+        found = tuple(reasons.of(self.config, step, basis))
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
     def _sha256(self, file: str) -> str | None:

@@ -1,6 +1,7 @@
 """What records alone say of a grid: each change is named by the key, the definition or the file that it is of."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,10 @@ def test_a_finished_grid_is_done(finished):
         ("tasks: [sentiment, similarity, entailment]", "aggregate", "tasks: entailment added"),
         ("sizes: [0, 1k]", "aggregate", "cells: small 8k 1 and tiny 8k 1 removed"),
         ("models: [small, tiny]", "figure_loss", "models: in another order"),
+        *(
+            ("tasks: [similarity, sentiment]", step, "tasks: in another order")
+            for step in ("figure_scores", "figure_seeds", "latex", "laws", "forecasts", "report")
+        ),
         ("seeds: {pretrain: [1, 2]}", "aggregate", "seeds.pretrain: 2 added"),
         ("catalogue: {models: {tiny: {tokenizer: bpe}}}", "pretrain tiny 1k 1 1", "tokenizer of tiny wordpiece → bpe"),
         ("data: {tokenizer: bpe}", "slice toy wordpiece 1k", "data.tokenizer: bpe added"),
@@ -87,6 +92,39 @@ def test_a_finished_grid_is_done(finished):
 def test_a_change_is_named_by_its_key(finished, change, step, reason):
     finished(configuration(GRID))
     assert reason in stale(overlay(change))[step]
+
+
+def variants(value: object) -> Iterator[object]:
+    """All values that differ from a recipe, or from an entry of one, in one place."""
+    if isinstance(value, dict):
+        yield value | {"another": 1}
+        for name, item in value.items():
+            yield {key: other for key, other in value.items() if key != name}
+            yield from (value | {name: variant} for variant in variants(item))
+    elif isinstance(value, list):
+        yield [*value, "another"]
+        for number, item in enumerate(value):
+            yield [*value[:number], *value[number + 1 :]]
+            yield from ([*value[:number], variant, *value[number + 1 :]] for variant in variants(item))
+        yield from ([value[number], *value[:number], *value[number + 1 :]] for number in range(1, len(value)))
+    else:
+        # True and 1 are equal to Python.
+        yield from ([int(value)] if isinstance(value, bool) else ["another"])
+
+
+@pytest.mark.parametrize("rule", sorted(WILDCARDS.keys() - {"checkpoint"}))
+def test_a_result_of_another_recipe_is_never_done(finished, rule):
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+    config = configuration({**GRID, "gpus": [1, 2], "pretrain": trunk})
+    step = next(step for step in finished(config).values() if step.rule == rule)
+    made, verdicts = record.read_json(step.record), Verdicts(config)
+    assert verdicts.of(step).state == DONE
+    for recipe in variants(made["recipe"]):
+        assert recipes.canonical(recipe) != recipes.canonical(step.recipe)
+        record.write_json(step.record, made | {"recipe": recipe})
+        verdicts.forget(step)
+        assert verdicts.of(step).state == STALE, recipe
+        assert verdicts.of(step).reasons, recipe
 
 
 def test_a_base_value_is_named_where_it_decides(finished):
