@@ -4,13 +4,15 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-all test-nightly lint clean
 
 help:
-	@echo "make demo   set up and run the default grid to its report"
-	@echo "make test   set up and pass the tests"
-	@echo "make lint   set up and check the style of everything"
-	@echo "make clean  remove what runs have made (results/, resources/, work/, logs/)"
+	@echo "make demo          set up and run the default grid to its report"
+	@echo "make test          set up and test that this installation works"
+	@echo "make test-all      the same, and all other tests but the nightly ones"
+	@echo "make test-nightly  tests of rare combinations"
+	@echo "make lint          set up and check the style of everything"
+	@echo "make clean         remove what runs have made (results/, resources/, work/, logs/)"
 
 # Made anew when the pins change; a finished set-up is used again, also without a network.
 .venv/.done: requirements.txt
@@ -29,8 +31,18 @@ demo: setup
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
 	@echo "Figures: results/figures/scores.png  laws.png  front.png  ...  (each also as .svg, .pdf and .csv)"
 
+# A file's tests share what they have made, so that one process runs them all.
+PYTEST = python -m pytest -rs --dist loadfile --no-loadscope-reorder
+
 test: setup lint
-	python -m pytest -rs tests
+	$(PYTEST) -n $(CORES) -m "not extended and not nightly"
+
+# One process more than cores: the tests of Slurm mostly wait for it.
+test-all: test
+	$(PYTEST) -n $$(($(CORES) + 1)) -m extended
+
+test-nightly: setup
+	python -m pytest -rs -m nightly
 
 lint: setup
 	ruff check .

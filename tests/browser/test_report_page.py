@@ -127,6 +127,7 @@ def test_it_opens_alone_and_without_complaint(browser, pages, kind):
     assert set(linked) <= set(ids)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_fits_a_phone_and_is_readable_in_light_and_dark(browser, pages, kind, scheme):
@@ -182,6 +183,7 @@ def focus(browser, name, head):
     )
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", ["partly", "many"])
 def test_tables_are_sorted_by_click_and_by_keys(browser, pages, kind):
     browser.window(1100, 900)
@@ -234,6 +236,7 @@ def test_tables_are_sorted_by_click_and_by_keys(browser, pages, kind):
     assert counts == sorted(counts)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_download_is_the_whole_table(browser, pages, kind):
     browser.open(pages[kind])
@@ -249,6 +252,7 @@ def test_a_download_is_the_whole_table(browser, pages, kind):
     assert {run["status"] for run in runs} == ({"done", "missing"} if kind in ("partly", "many") else {"done"})
 
 
+@pytest.mark.extended
 def test_what_is_not_done_is_said(browser, pages):
     browser.open(pages["partly"])
     assert "not finished" in browser.evaluate("document.querySelector('.state').textContent")
@@ -267,6 +271,7 @@ def test_what_is_not_done_is_said(browser, pages):
     assert browser.evaluate("document.querySelector('.state').textContent") == "All 14 cells of the grid are done."
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_prints_all_that_it_can(browser, pages, kind):
     browser.window(1100, 900, "light", "print")
@@ -286,6 +291,7 @@ def test_it_prints_all_that_it_can(browser, pages, kind):
     assert pdf.count(b"/Type /Page\n") < 40
 
 
+@pytest.mark.extended
 def test_hundreds_of_cells_are_no_burden(pages):
     size = pages["many"].stat().st_size
     assert size < 3e6, f"{size / 1e6:.1f} MB"

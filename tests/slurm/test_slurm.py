@@ -24,6 +24,7 @@ from conftest import Workflow
 
 from gridlaw import record
 
+pytestmark = pytest.mark.extended
 SITE = {
     "account": "lab",
     "cpu": {"partition": "cpu", "cpus": 2},

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from hub import COMMIT, GRID, fill, serve
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory):

@@ -28,6 +28,7 @@ from gridlaw import code, language, record
 from gridlaw.grid import size_name
 from gridlaw.steps import FIGURES
 
+pytestmark = pytest.mark.extended
 OVERLAY = {
     "models": ["alpha", "beta"],
     "sizes": [0, "2k"],

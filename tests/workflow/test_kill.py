@@ -58,7 +58,7 @@ def wait_for(training, process, number):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.extended)])
 def test_pretraining(train, reference, ranks):
     training = train(ranks=ranks)
     # Before the first checkpoint, while one is written in the third pass, and shortly before the end.
@@ -87,6 +87,7 @@ def measure(training, data, times):
     training.program += ["--evaluations", times]
 
 
+@pytest.mark.extended
 def test_measuring_on_the_way_changes_nothing(data, train, reference):
     training = train(minutes=10)
     measure(training, data, 7)
@@ -104,6 +105,7 @@ def curves(folder):
 TRAINING = {"train/loss", "train/learning_rate", "train/gradient_norm"}
 
 
+@pytest.mark.nightly
 def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     place = train(minutes=10)
     folder = place.folder / "tensorboard"
@@ -145,6 +147,7 @@ def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     assert [step for step, _ in again["train/loss"]] == [step for step, _ in whole["train/loss"]]
 
 
+@pytest.mark.nightly
 def test_curves_of_fine_tunings_that_were_killed(data, train, reference):
     if not (data / "model").exists():
         model_for(data)
@@ -191,6 +194,7 @@ def compiled(data, tmp_path_factory):
     pool.shutdown()
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
 @pytest.mark.parametrize("phase", ["pretrain", "finetune"])
 def test_compiled(compiled, phase):
@@ -200,6 +204,7 @@ def test_compiled(compiled, phase):
     assert "continuing from update" in killed.log()
 
 
+@pytest.mark.extended
 def test_finetuning(data, train, reference):
     if not (data / "model").exists():
         model_for(data)
@@ -212,6 +217,7 @@ def test_finetuning(data, train, reference):
     assert (work / "60-1" / "predictions.parquet").stat().st_mtime_ns == done, "finished runs are not repeated"
 
 
+@pytest.mark.extended
 def test_one_more_seed_costs_one_seed(data, train, reference):
     reference("finetune")
     training = train("finetune")
@@ -227,6 +233,7 @@ def test_one_more_seed_costs_one_seed(data, train, reference):
     assert before.items() <= after.items()
 
 
+@pytest.mark.extended
 def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
     training = train()
 
@@ -250,6 +257,7 @@ def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
     assert f"continuing from update {older.name.split('-')[1]}" in log
 
 
+@pytest.mark.extended
 def test_another_recipe_starts_afresh(train):
     training = train()
     training.kill_when(lambda: updates(training) > 10)
@@ -260,6 +268,7 @@ def test_another_recipe_starts_afresh(train):
     assert "continuing" not in training.log()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_sigterm_saves_and_fails(train, reference, ranks):
     training = train(ranks=ranks, minutes=10)
@@ -275,6 +284,7 @@ def test_sigterm_saves_and_fails(train, reference, ranks):
     assert [attempt["cause"] for attempt in attempts] == ["SIGTERM", "finished"]
 
 
+@pytest.mark.extended
 def test_one_writer_at_a_time(train, reference):
     training = train(minutes=10)
     first, second = training.start(), training.start()
@@ -292,6 +302,7 @@ def port():
         return free.getsockname()[1]
 
 
+@pytest.mark.extended
 def test_two_nodes(train, reference, port):
     training = train(ranks=4)
     nodes = training.start_nodes(2, port)
@@ -327,6 +338,7 @@ sys.exit(max(task.wait() for task in tasks))
 """
 
 
+@pytest.mark.extended
 def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     programs = {
         "srun": SRUN.format(python=sys.executable),
@@ -356,6 +368,7 @@ def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     assert {attempt["slurm_job"] for attempt in attempts} == {"7"}
 
 
+@pytest.mark.nightly
 def test_ranks_of_srun(train, reference, port):
     training = train(ranks=2, minutes=10)
     meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "SLURM_STEP_NUM_TASKS": "2"}
@@ -364,6 +377,7 @@ def test_ranks_of_srun(train, reference, port):
     assert training.digest() == reference("pretrain", 2)
 
 
+@pytest.mark.extended
 def test_another_number_of_ranks_is_refused(train):
     training = train(ranks=1)
     torchrun = training.start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -20,6 +20,7 @@ from gridlaw import record, steps
 from gridlaw.steps import FILES, Steps
 from gridlaw.verdicts import Verdicts, to_run
 
+pytestmark = pytest.mark.extended
 GRID = {
     "models": ["tiny"],
     "sizes": ["2k", "4k"],

@@ -10,6 +10,7 @@ from conftest import Workflow
 
 from gridlaw import steps
 
+pytestmark = pytest.mark.extended
 GRID = {
     "models": ["tiny"],
     "sizes": ["3k", "6k"],
