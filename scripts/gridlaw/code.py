@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -64,27 +64,35 @@ def definitions(script: Path) -> dict[str, str]:
     script = script.resolve()
     known = _known(script.parent)
     if script.name not in known["programs"]:
-        known["programs"][script.name] = _definitions(script)
+        known["programs"][script.name] = find_definitions(script)
         # Without a place to remember them, each process finds them again.
         with suppress(OSError):
             _remember(script.parent, known)
     return known["programs"][script.name]
 
 
-def _definitions(script: Path) -> dict[str, str]:
-    reach = _Reach(script)
+def find_definitions(script: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> dict[str, str]:
+    """Find the `definitions` of a program in its sources, without remembering them.
+
+    Args:
+        script: the program, in the folder that holds the project's packages; an absolute path.
+        read: gives the content of a source file, which may differ from what is on disk.
+    """
+    reach = _Reach(script, read)
     # This module decides when a program runs again, and not what it computes.
     reached = {(path, name) for path, name in reach.definitions if path.parts[-2:] != Path(__file__).parts[-2:]}
-    found = {f"{reach.label(path)}: {name}": _module(reach.root, path).digest(name) for path, name in reached}
-    found |= {reach.label(path): _digest(path.read_bytes()) for path in reach.files}
+    found = {f"{reach.label(path)}: {name}": reach.module(path).digest(name) for path, name in reached}
+    found |= {reach.label(path): _digest(read(path)) for path in reach.files}
     return dict(sorted(found.items()))
 
 
 class _Reach:
     """What a program can reach: `definitions`, each a module's path and a name in it, and other `files`."""
 
-    def __init__(self, script: Path):
+    def __init__(self, script: Path, read: Callable[[Path], bytes]):
         self.root = script.parent
+        self._read = read
+        self._modules: dict[Path, _Module] = {}
         self.definitions: set[tuple[Path, str]] = set()
         self.files: set[Path] = set()
         self._loaded: set[Path] = set()
@@ -99,9 +107,15 @@ class _Reach:
         """What a file is called."""
         return f"scripts/{path.relative_to(self.root).as_posix()}"
 
+    def module(self, path: Path) -> _Module:
+        """The module in a file."""
+        if path not in self._modules:
+            self._modules[path] = _module(self.root, path, self._read(path))
+        return self._modules[path]
+
     def _follow(self, path: Path, name: str) -> None:
         """Take what a definition refers to."""
-        module = _module(self.root, path)
+        module = self.module(path)
         unit = module.units[name]
         for target in unit.loads:
             self._find(target)
@@ -127,12 +141,12 @@ class _Reach:
         modules = self._find(dotted)
         for path, names in modules:
             # A package may itself define what a module in it is called.
-            if path == modules[-1][0] or _first(names) in _module(self.root, path).units:
+            if path == modules[-1][0] or _first(names) in self.module(path).units:
                 self._take_name(path, names)
 
     def _take_name(self, path: Path, names: str) -> None:
         """Take a name of a module, its attributes behind it; the whole module where that is not plain."""
-        module = _module(self.root, path)
+        module = self.module(path)
         name = _first(names)
         if name in module.units:
             if (path, name) not in self.definitions:
@@ -149,7 +163,7 @@ class _Reach:
         if path in self._whole:
             return
         self._whole.add(path)
-        module = _module(self.root, path)
+        module = self.module(path)
         for name in module.units:
             self._take_name(path, name)
         for target in set().union(*module.imports.values()):
@@ -186,7 +200,7 @@ class _Reach:
         if path in self._loaded:
             return
         self._loaded.add(path)
-        module = _module(self.root, path)
+        module = self.module(path)
         for target in module.loads:
             self._find(target)
         for name, unit in module.units.items():
@@ -206,11 +220,11 @@ class _Reach:
 class _Module:
     """A module: its definitions by name, and what its imports bind and load."""
 
-    def __init__(self, root: Path, path: Path):
+    def __init__(self, root: Path, path: Path, source: bytes):
         package = ".".join(path.relative_to(root).parts[:-1])
         statements: dict[str, list[ast.stmt]] = {LEVEL: []}
         imports: list[ast.stmt] = []
-        for statement in ast.parse(path.read_bytes(), path).body:
+        for statement in ast.parse(source, path).body:
             if isinstance(statement, IMPORTS):
                 imports += [] if getattr(statement, "module", None) == "__future__" else [statement]
             elif not _is_text(statement):
@@ -385,8 +399,8 @@ def _meanings(dotted: str, imports: dict[str, set[str]]) -> set[str]:
 
 
 @cache
-def _module(root: Path, path: Path) -> _Module:
-    return _Module(root, path)
+def _module(root: Path, path: Path, source: bytes) -> _Module:
+    return _Module(root, path, source)
 
 
 @cache

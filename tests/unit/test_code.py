@@ -1,5 +1,6 @@
 """The digest of a program follows what it computes with, definition by definition."""
 
+import ast
 import shutil
 import subprocess
 import textwrap
@@ -276,23 +277,16 @@ def test_a_file_that_is_no_python_is_named(reached):
 # On the project's own programs -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def changed(tmp_path):
-    """Programs whose digest an edit of a copy of the scripts changes."""
-    folder = tmp_path / "scripts"
-    shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture(scope="module")
+def changed():
+    """Programs that reach other definitions when some source files hold something else."""
+    before = {path: code.find_definitions(path) for path in PROGRAMS}
 
-    def digests():
-        forget()
-        return {path.stem: code.digest(folder / path.name) for path in PROGRAMS}
-
-    def by(file, old, new):
-        before, text = digests(), (folder / file).read_text()
-        assert old in text
-        (folder / file).write_text(text.replace(old, new, 1))
-        after = digests()
-        (folder / file).write_text(text)
-        return {name for name in before if before[name] != after[name]}
+    def by(edits):
+        after = {
+            path: code.find_definitions(path, lambda file: edits.get(file) or file.read_bytes()) for path in before
+        }
+        return {path.stem for path in before if before[path] != after[path]}
 
     return by
 
@@ -303,44 +297,65 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "programs"),
+    ("file", "definition", "programs"),
     [
-        ("pretrain.py", "import shutil\n", "# a comment\nimport shutil\n\n\n", set()),
-        ("gridlaw/masking.py", '"""Mask rows.', '"""Hide some tokens of rows.', set()),
-        ("pretrain.py", "ranks = args", "ranks = 1 + args", {"pretrain"}),
-        ("gridlaw/masking.py", "fate < 0.8", "fate < 0.7", {"pretrain", "trunk"}),
-        ("gridlaw/objective.py", "hidden: model.cls(hidden)", "hidden: model.cls(-hidden)", {"pretrain", "trunk"}),
-        ("gridlaw/objective.py", "torch.arange(0,", "torch.arange(1,", {"finetune"}),
-        ("gridlaw/modeling.py", "classes == 1", "classes == 2", {"finetune"}),
-        ("gridlaw/sparse.py", "index_copy(0", "index_add(0", TRAININGS),
-        ("gridlaw/training.py", "steps // 50", "steps // 40", TRAININGS),
-        ("gridlaw/training.py", "0.98 * n", "0.99 * n", {"pretrain", "trunk"}),
-        ("gridlaw/schedule.py", "warmup_ratio * steps", "warmup_ratio + steps", {"finetune"}),
-        ("gridlaw/cli.py", "type=float, default=5", "type=float, default=6", TRAININGS),
-        ("gridlaw/cli.py", '"--slice"', '"--section"', {"pretrain", "trunk"}),
-        ("gridlaw/plotting.py", "MARKERS = ", "MARKERS = '+' + ", FIGURES - {"figure_costs"}),
-        ("gridlaw/plotting.py", "sns.despine(drawn)", "pass", FIGURES),
-        ("gridlaw/plotting.py", 'matplotlib.use("Agg")', 'matplotlib.use("pdf")', FIGURES),
-        ("gridlaw/metrics/classification.py", "zero_division=0", "zero_division=1", {"score", "baseline"}),
-        ("gridlaw/metrics/regression.py", "0.0}", "1.0}", {"score", "baseline"}),
-        ("gridlaw/intervals.py", "reach = t.ppf((1 + level) / 2, n", "reach = t.ppf((2 + level) / 2, n", {"aggregate"}),
-        ("gridlaw/intervals.py", "exp(middle - reach)", "exp(middle)", {"figure_loss", "figure_parameters", "latex"}),
-        ("gridlaw/captions/figures/loss.rst", "In nats", "In units", {"report"}),
-        ("gridlaw/templates/page.css", "max-width: 64rem", "max-width: 60rem", {"report"}),
-        ("gridlaw/language.py", "DOCUMENT = (4, 8)", "DOCUMENT = (5, 8)", {"corpus"}),
-        ("gridlaw/language.py", "LINE = (14, 28)", "LINE = (13, 28)", {"corpus"}),
-        ("gridlaw/language.py", "HAVE = (", "HAVE = ('had', ", {"corpus", "task"}),
-        ("gridlaw/text.py", "limit / 4", "limit / 5", {"segments"}),
-        ("gridlaw/sources.py", '"quoting": 3', '"quoting": 2', {"corpus", "task"}),
-        ("gridlaw/record.py", "indent=2", "indent=1", ALL),
-        ("gridlaw/cli.py", "RawDescriptionHelpFormatter", "HelpFormatter", ALL),
+        ("pretrain.py", "main", {"pretrain"}),
+        ("segments.py", "ROWS", {"segments"}),
+        ("figure_loss.py", "main", {"figure_loss"}),
+        ("gridlaw/masking.py", "Masker", {"pretrain", "trunk"}),
+        ("gridlaw/objective.py", "HEADS", {"pretrain", "trunk"}),
+        ("gridlaw/objective.py", "Classify", {"finetune"}),
+        ("gridlaw/modeling.py", "classifier", {"finetune"}),
+        ("gridlaw/sparse.py", "LastLayer", TRAININGS),
+        ("gridlaw/training.py", "arguments", TRAININGS),
+        ("gridlaw/training.py", "throughput", {"pretrain", "trunk"}),
+        ("gridlaw/schedule.py", "named", {"finetune"}),
+        ("gridlaw/cli.py", "training_parser", TRAININGS),
+        ("gridlaw/cli.py", "pretraining_parser", {"pretrain", "trunk"}),
+        ("gridlaw/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
+        ("gridlaw/plotting.py", "figure", FIGURES),
+        ("gridlaw/plotting.py", code.LEVEL, FIGURES),
+        ("gridlaw/metrics/classification.py", "Classification", {"score", "baseline"}),
+        ("gridlaw/metrics/regression.py", "Regression", {"score", "baseline"}),
+        ("gridlaw/intervals.py", "mean_interval", {"aggregate"}),
+        ("gridlaw/intervals.py", "summarise_pooled", {"figure_loss", "figure_parameters", "latex"}),
+        ("gridlaw/language.py", "DOCUMENT", {"corpus"}),
+        ("gridlaw/language.py", "HAVE", {"corpus", "task"}),
+        ("gridlaw/text.py", "segments", {"segments"}),
+        ("gridlaw/sources.py", "from_files", {"corpus", "task"}),
+        ("gridlaw/record.py", "write_json", ALL),
+        ("gridlaw/cli.py", "parser", ALL),
         # Nothing that a program computes: what is between programs and Snakemake.
-        ("gridlaw/code.py", "[:12]", "[:11]", set()),
-        ("gridlaw/config.py", "recipes.normal(config)", "config", set()),
+        ("gridlaw/code.py", "_digest", set()),
+        ("gridlaw/config.py", "complete", set()),
+        ("gridlaw/recipes.py", "corpus", set()),
     ],
 )
-def test_an_edit_changes_the_programs_that_it_reaches(changed, file, old, new, programs):
-    assert changed(file, old, new) == programs
+def test_an_edit_changes_the_programs_that_it_reaches(changed, file, definition, programs):
+    path = SCRIPTS / file
+    edit = "for _ in (): pass" if definition == code.LEVEL else f"{definition} = {definition}"
+    assert changed({path: f"{path.read_text()}\n{edit}\n".encode()}) == programs
+
+
+@pytest.mark.parametrize("file", ["captions/figures/loss.rst", "templates/page.css"])
+def test_a_text_changes_the_programs_that_show_it(changed, file):
+    path = SCRIPTS / "gridlaw" / file
+    assert changed({path: path.read_bytes() + b"\nmore\n"}) == {"report"}
+
+
+def rewritten(source):
+    """A module without comments, in another layout, with other docstrings."""
+    module = ast.parse(source)
+    for node in ast.walk(module):
+        if isinstance(node, code.DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body[0].value.value = "Other words."
+    return ast.unparse(module).encode()
+
+
+def test_comments_layout_and_docstrings_change_no_program(changed):
+    edits = {path: rewritten(path.read_bytes()) for path in SCRIPTS.rglob("*.py")}
+    assert all(edits[path] != path.read_bytes() for path in PROGRAMS)
+    assert changed(edits) == set()
 
 
 PYTHONS = [found for minor in range(11, 16) if (found := shutil.which(f"python3.{minor}"))]
