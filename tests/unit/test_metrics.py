@@ -1,5 +1,8 @@
 """Metrics against scikit-learn, SciPy and cases worked out by hand."""
 
+import sys
+
+import evaluate
 import numpy as np
 import pytest
 import scipy.stats
@@ -66,3 +69,19 @@ def test_standard_error_over_examples():
     # Of balanced classes Matthews' correlation is 2 accuracy - 1.
     assert found["matthews_correlation"] == pytest.approx(2 * found["accuracy"], rel=0.1)
     assert np.isnan(metrics.item_errors("classification", ["accuracy"], said[:1], labels[:1])["accuracy"])
+
+
+@pytest.mark.parametrize(("kind", "values"), [("classification", 2), ("classification", 3), ("regression", 50)])
+def test_are_those_of_evaluate_to_the_last_digit(kind, values, tmp_path):
+    random = np.random.default_rng(values)
+    truth, said = random.integers(0, values, (2, 157))
+    file = sys.modules[metrics.METRICS[kind].__module__].__file__
+    module = evaluate.load(file, cache_dir=str(tmp_path))
+    by_evaluate = module.compute(predictions=said.tolist(), references=truth.tolist())
+    assert metrics.compute(kind, list(by_evaluate), said, truth) == by_evaluate
+
+
+@pytest.mark.parametrize("kind", metrics.METRICS)
+def test_write_no_files(kind, monkeypatch):
+    monkeypatch.setattr(evaluate.EvaluationModule, "_init_writer", lambda *_: pytest.fail("a file is written"))
+    metrics.item_errors(kind, [], *np.random.default_rng(0).integers(0, 2, (2, 40)))

@@ -1,6 +1,6 @@
 """Metrics of saved predictions.
 
-They come through `evaluate`, from the module beside this page: the hub's metric scripts are fetched when they are
+They come through `evaluate`, from the modules beside this page: the hub's metric scripts are fetched when they are
 used, which a compute node cannot do and a reader cannot check.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +22,7 @@ if sys.modules["transformers"] is None:
 
 # Groups of examples that are left out in turn.
 JACKKNIFE_GROUPS = 10
-MODULES = {"classification": classification, "regression": regression}
+METRICS = {"classification": classification.Classification, "regression": regression.Regression}
 
 
 def compute(kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
@@ -33,7 +32,8 @@ def compute(kind: str, names: list[str], predictions: np.ndarray, references: np
         kind: `classification` (class numbers) or `regression` (scores).
         names: metrics of the kind's module.
     """
-    values = _metric(kind).compute(predictions=predictions.tolist(), references=references.tolist())
+    # The public `compute` gives the same, by way of an Arrow file under a lock: it gathers predictions of processes.
+    values = _metric(kind)._compute(predictions=predictions, references=references)
     return {name: values[name] for name in names}
 
 
@@ -53,4 +53,4 @@ def item_errors(kind: str, names: list[str], predictions: np.ndarray, references
 
 @cache
 def _metric(kind: str) -> evaluate.EvaluationModule:
-    return evaluate.load(str(Path(MODULES[kind].__file__)))
+    return METRICS[kind]()
