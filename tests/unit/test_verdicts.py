@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,41 @@ def running(config) -> dict[str, set[str]]:
     return {step.name: set(why) for step, why in causes(verdicts, steps, {}).items()}
 
 
-def test_a_finished_grid_is_done(finished):
-    finished(configuration(GRID))
+TRUNK = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+BRANCHED = {**GRID, "gpus": [1, 2], "pretrain": TRUNK}
+
+
+def kept(tmp_path_factory, grid):
+    folder = tmp_path_factory.mktemp("kept")
+    with chdir(folder):
+        for step in Steps(configuration(grid)):
+            finish(step)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kept_grid(tmp_path_factory):
+    return kept(tmp_path_factory, GRID)
+
+
+@pytest.fixture(scope="module")
+def kept_branches(tmp_path_factory):
+    return kept(tmp_path_factory, BRANCHED)
+
+
+@pytest.fixture
+def grid(kept_grid, monkeypatch):
+    """The working directory is one in which the grid is finished, for tests that leave it so."""
+    monkeypatch.chdir(kept_grid)
+
+
+@pytest.fixture
+def branches(kept_branches, monkeypatch):
+    """The working directory is one in which the grid with trunks is finished, for tests that leave it so."""
+    monkeypatch.chdir(kept_branches)
+
+
+def test_a_finished_grid_is_done(grid):
     assert stale(configuration(GRID)) == {}
     assert running(configuration(GRID)) == {}
 
@@ -89,8 +123,7 @@ def test_a_finished_grid_is_done(finished):
         ("data: {tokenizer: bpe}", "slice toy wordpiece 1k", "data.tokenizer: bpe added"),
     ],
 )  # fmt: skip
-def test_a_change_is_named_by_its_key(finished, change, step, reason):
-    finished(configuration(GRID))
+def test_a_change_is_named_by_its_key(grid, change, step, reason):
     assert reason in stale(overlay(change))[step]
 
 
@@ -113,10 +146,9 @@ def variants(value: object) -> Iterator[object]:
 
 
 @pytest.mark.parametrize("rule", sorted(WILDCARDS.keys() - {"checkpoint"}))
-def test_a_result_of_another_recipe_is_never_done(finished, rule):
-    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
-    config = configuration({**GRID, "gpus": [1, 2], "pretrain": trunk})
-    step = next(step for step in finished(config).values() if step.rule == rule)
+def test_a_result_of_another_recipe_is_never_done(branches, rule):
+    config = configuration(BRANCHED)
+    step = next(step for step in Steps(config) if step.rule == rule)
     made, verdicts = record.read_json(step.record), Verdicts(config)
     assert verdicts.of(step).state == DONE
     for recipe in variants(made["recipe"]):
@@ -125,6 +157,7 @@ def test_a_result_of_another_recipe_is_never_done(finished, rule):
         verdicts.forget(step)
         assert verdicts.of(step).state == STALE, recipe
         assert verdicts.of(step).reasons, recipe
+    record.write_json(step.record, made)
 
 
 def test_a_base_value_is_named_where_it_decides(finished):
@@ -132,17 +165,7 @@ def test_a_base_value_is_named_where_it_decides(finished):
     assert stale(configuration(GRID))["finetune tiny 1k 1 1 sentiment"] == ("finetune.epochs 9 → 5",)
 
 
-def test_a_metric_retrains_nothing_and_a_hyper_parameter_what_it_touches(finished):
-    finished(configuration(GRID))
-    assert {name.split()[0] for name in stale(overlay("catalogue: {tasks: {sentiment: {metrics: [f1]}}}"))} == {
-        "score", "baseline", "laws", "forecasts", "figure_scores", "figure_seeds", "latex",
-    }  # fmt: skip
-    touched = stale(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
-    assert set(touched) == {"pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1"}
-
-
-def test_what_follows_has_the_root_cause_once(finished):
-    finished(configuration(GRID))
+def test_what_follows_has_the_root_cause_once(grid):
     found = running(overlay("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}"))
     key = "pretrain.per_model.tiny.learning_rate 3e-3 → 0.5"
     assert found["pretrain tiny 8k 1 1"] == {key}
@@ -158,11 +181,9 @@ UNNAMED = (
 )  # fmt: skip
 
 
-def test_every_entry_of_every_recipe_has_its_key(finished):
+def test_every_entry_of_every_recipe_has_its_key():
     """The key that a reason names is where the configuration has the value."""
-    config = configuration(
-        {**GRID, "pretrain": {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}}
-    )
+    config = configuration({**GRID, "pretrain": TRUNK})
     known = {"generator_seed": "seed"}
     seen = set()
     for step in Steps(config):
@@ -179,8 +200,7 @@ def test_every_entry_of_every_recipe_has_its_key(finished):
     assert seen == set(WILDCARDS) - {*UNNAMED, "checkpoint"}
 
 
-def test_changed_code_is_named_by_definition(finished, monkeypatch):
-    finished(configuration(GRID))
+def test_changed_code_is_named_by_definition(grid, monkeypatch):
     digest, definitions = code.digest, code.definitions
 
     def edited(script):
@@ -291,8 +311,7 @@ def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
     assert found["pretrain tiny 1k 1 1"] == {"pack toy wordpiece was removed and is made again"}
 
 
-def test_a_new_size_has_no_reasons(finished):
-    finished(configuration(GRID))
+def test_a_new_size_has_no_reasons(grid):
     found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
     assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
     assert {name for name, why in found.items() if why} == {
@@ -304,9 +323,8 @@ def test_a_new_size_has_no_reasons(finished):
 
 
 def test_another_schedule_is_named_once(finished):
-    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
-    finished(configuration({**GRID, "pretrain": trunk}))
-    changed = configuration({**GRID, "pretrain": trunk | {"schedule": "independent"}})
+    finished(configuration({**GRID, "pretrain": TRUNK}))
+    changed = configuration({**GRID, "pretrain": TRUNK | {"schedule": "independent"}})
     assert stale(changed)["pretrain tiny 1k 1 1"] == ("pretrain.schedule trunk → independent",)
 
 
@@ -317,15 +335,14 @@ def test_the_corpus_is_another(finished):
 
 
 def test_trunks_keep_the_state_that_they_went_on_from(finished):
-    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
-    finished(configuration({**GRID, "pretrain": trunk}))
-    config = configuration({**GRID, "sizes": [0, "1k", "4k", "8k"], "pretrain": trunk})
+    finished(configuration({**GRID, "pretrain": TRUNK}))
+    config = configuration({**GRID, "sizes": [0, "1k", "4k", "8k"], "pretrain": TRUNK})
     assert "trunk tiny 8k 1 1" not in stale(config)
     cells = [step.cell for step in Steps(config) if step.rule == "pretrain"]
     assert layout.trunk_before(config, "tiny", "8k", 1, 1, cells) == "1k"
     assert layout.trunk_before(config, "tiny", "4k", 1, 1, cells) == "1k"
     # A size that the grid has no more is still what the state came from.
-    config = configuration({**GRID, "sizes": [0, "8k"], "pretrain": trunk})
+    config = configuration({**GRID, "sizes": [0, "8k"], "pretrain": TRUNK})
     assert "trunk tiny 1k 1 1" in {step.name for step in Steps(config)}
 
 
