@@ -29,7 +29,7 @@ from gridlaw.forecasting import LEVEL, Forecast, Forecaster
 from gridlaw.laws import LAW, REFUSED, Law
 from gridlaw.points import Points
 
-AXES = ["params", "tokens"]
+AXES = ["params", "corpus_tokens"]
 # FLOPs: fitted are runs up to the first, forecast those beyond the second.
 SPLITS = ((3e19, 3e20), (1e20, 3e20), (1e20, 1e21), (3e20, 1e21))
 RESAMPLES = 4000
@@ -38,10 +38,10 @@ TARGET = np.array([[340e6, 1e9]])
 
 
 def published(file: Path) -> pd.DataFrame:
-    """The published points, in the order of the file: `params`, `tokens`, `flops`, `loss`."""
+    """The published points, in the order of the file: `params`, `corpus_tokens`, `flops`, `loss`."""
     table = pd.read_csv(file).rename(columns={"Model Size": "params", "Training FLOP": "flops"})
     table = table.drop(table["loss"].nlargest(5).index)
-    return table.assign(tokens=table["flops"] / (6 * table["params"]))
+    return table.assign(corpus_tokens=table["flops"] / (6 * table["params"]))
 
 
 def parameters(fit: powerlaw.Fit) -> dict[str, np.ndarray]:

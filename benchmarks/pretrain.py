@@ -336,7 +336,7 @@ def write_text(folder: Path, tokens: int) -> tuple[dict[str, Path], dict]:
         "--held-out-rows", "held_out.bin", "--manifest", "pack.json",
     )  # fmt: skip
     run(
-        "slice", {"tokens": tokens}, "--grid-index", "index", "--index", "index", "--rows", "rows.bin",
+        "slice", {"size_tokens": tokens}, "--grid-index", "index", "--index", "index", "--rows", "rows.bin",
         "--pack", "pack.json", "--grid-pack", "pack.json", "--manifest", "slice.json",
     )  # fmt: skip
     files = {"tokenizer": folder / "tokenizer", "rows": folder / "rows.bin", "slice": folder / "slice.json"}

@@ -12,21 +12,20 @@ Parquet. Cells of the grid without a result stay in `runs`, with the status miss
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, intervals, record, work
+from gridlaw import cli, grid, intervals, legacy, record, work
 from gridlaw.states import RUNNING
 
-CELL = ["model", "size", "tokens", "gpus"]
+CELL = ["model", "size", "size_tokens", "gpus"]
 # What the average over tasks is called, in the columns `task` and `metric`.
 ALL_TASKS, AVERAGE = "all tasks", "macro_average"
 RUN_FACTS = [
-    "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "unique_tokens", "trained_tokens",
+    "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "corpus_tokens", "trained_tokens",
     "tokens_here", "steps", "batch_rows", "flops", "flops_without_embeddings", "final_loss", "held_out_loss",
     "held_out_loss_se", "unigram_loss", "trained", "tokens_per_second", "tokens_per_second_low",
     "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
@@ -65,8 +64,8 @@ def main() -> None:
     if not runs["status"].eq("done").any():
         raise cli.Failure(f"{args.results}: nothing is pre-trained yet")
     runs = runs.merge(differences(recipe, args.results / "ranks"), how="left")
-    tokens = runs.groupby(["model", "size"])["tokens"].first()
-    scores = score_rows(recipe, args.results / "score", tokens)
+    counts = runs.groupby(["model", "size"])["size_tokens"].first()
+    scores = score_rows(recipe, args.results / "score", counts)
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
     keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
@@ -124,18 +123,18 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
             row = {
                 "model": model,
                 "size": size,
-                "tokens": None,
+                "size_tokens": None,
                 "gpus": gpus,
                 "pretrain_seed": seed,
                 "status": "missing",
             }
             file = folder / model / size / str(gpus) / str(seed) / "record.json"
             if file.is_file():
-                facts = json.loads(file.read_text())
-                row |= {"tokens": facts["size_tokens"], "status": "done"}
+                facts = legacy.training(record.read_json(file))
+                row["status"] = "done"
                 row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts["recipe"].get(name) for name in SCHEDULE}
-                row |= {name: facts.get("tokens" if name == "trained_tokens" else name) for name in RUN_FACTS}
+                row |= {name: facts.get(name) for name in RUN_FACTS}
                 # With start-up and evaluation, of the attempt that finished.
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
                 row["joules"] = facts["energy"]["joules"]
@@ -149,12 +148,12 @@ def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
     """A row for each loss that a pre-training logged, at the middle of the updates that it is the mean of."""
     for model, size, gpus, _ in cells(recipe):
         for seed in recipe["seeds"]:
-            facts = record.found(folder / model / size / str(gpus) / str(seed) / "record.json") or {}
+            facts = legacy.training(record.found(folder / model / size / str(gpus) / str(seed) / "record.json") or {})
             # Nothing is trained at size 0; nor was this kept by a result that a person has accepted since.
             logged = facts.get("curve", {"step": [], "loss": []})
             before = 0
             for step, loss in zip(logged["step"], logged["loss"], strict=True):
-                tokens = (before + step) / 2 / facts["steps"] * facts["tokens"]
+                tokens = (before + step) / 2 / facts["steps"] * facts["trained_tokens"]
                 yield model, size, gpus, seed, tokens, loss, phase(facts, before, step)
                 before = step
 
@@ -176,17 +175,20 @@ def differences(recipe: dict, folder: Path) -> pd.DataFrame:
     return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def score_rows(recipe: dict, folder: Path, tokens: pd.Series) -> pd.DataFrame:
+def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
     """Scores of the grid's cells, each from the gpus value that was fine-tuned for it.
 
     A note says if that is another, a mark whether a person has accepted or adopted them.
+
+    Args:
+        counts: tokens of each size, by model and size.
     """
     tables = []
     for model, size, gpus, scored_at in cells(recipe):
         file = folder / model / size / str(scored_at) / "scores.csv"
         if not file.is_file():
             continue
-        cell = {"model": model, "size": size, "tokens": tokens[model, size], "gpus": gpus}
+        cell = {"model": model, "size": size, "size_tokens": counts[model, size], "gpus": gpus}
         note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
         mark = "; ".join(record.marks(record.read_json(file.with_name("record.json"))))
         table = pd.read_csv(file, dtype={"train_set": str}).assign(note=note, mark=mark)

@@ -17,6 +17,7 @@ import yaml
 
 from gridlaw import budget, cli, comparison, evidence, next_cells, quality, record
 from gridlaw.evidence import Group
+from gridlaw.tables import read_table
 from gridlaw.words import amount, counted, rank_time
 
 # Budgets where none is set, as multiples of what the grid's pre-training took.
@@ -34,12 +35,12 @@ def main() -> None:
     recipe = args.recipe
 
     runs = evidence.read_runs(args.runs)
-    most = evidence.corpus_tokens(args.packs) if args.packs else 0
+    most = evidence.tokens_there_are(args.packs) if args.packs else 0
     groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent
     decided = [of_group(group, runs, recipe, allowed, spent, most) for group in groups]
-    scores = pd.read_csv(args.scores, dtype={"model": str, "size": str})
+    scores = read_table(args.scores)
     chosen = [cell for one in decided for cell in one["next"]["cells"]]
     overlay = next_cells.overlay(chosen, recipe)
     args.next.write_text(header(chosen) + yaml.safe_dump(overlay, sort_keys=False))

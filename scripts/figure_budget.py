@@ -18,7 +18,18 @@ from matplotlib.lines import Line2D
 from gridlaw import cli, plotting, record
 from gridlaw.words import short
 
-COLUMNS = ["group", "rank_hours", "model", "gpus", "tokens", "cost_rank_hours", "measured", "loss", "low", "high"]
+COLUMNS = [
+    "group",
+    "rank_hours",
+    "model",
+    "gpus",
+    "corpus_tokens",
+    "cost_rank_hours",
+    "measured",
+    "loss",
+    "low",
+    "high",
+]
 UNKNOWN = "No run says how long it takes."
 
 
@@ -54,7 +65,7 @@ def main() -> None:
 
 def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:
     """The two panels of a group: loss and tokens."""
-    for ax, column in zip(axes, ("loss", "tokens"), strict=True):
+    for ax, column in zip(axes, ("loss", "corpus_tokens"), strict=True):
         unit = plotting.hours_axis(ax, own["rank_hours"], " of budget")
         hours = own["rank_hours"] * unit
         ax.plot(hours, own[column], color="0.6", linewidth=0.8, zorder=1)
@@ -71,7 +82,7 @@ def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus:
         loss.annotate(own.loc[index, "model"], at, (3, 4), textcoords="offset points", size="x-small")
     loss.fill_between(hours, own["low"], own["high"], color="0.6", alpha=0.25, linewidth=0)
     plotting.log_axis(loss, "y", own[["low", "high"]].to_numpy(), "held-out loss (nats)")
-    plotting.log_axis(tokens, "y", own["tokens"], "tokens of the choice", short)
+    plotting.log_axis(tokens, "y", own["corpus_tokens"], "corpus tokens of the choice", short)
 
 
 if __name__ == "__main__":

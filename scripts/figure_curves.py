@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
 from gridlaw.laws import LAW
+from gridlaw.tables import read_table
 from gridlaw.words import short
 
 COLUMNS = ["model", "size", "gpus", "trained_tokens", "what", "phase", "loss", "low", "high", "runs"]
@@ -28,7 +29,7 @@ def main() -> None:
     args = cli.figure_parser(__doc__, curves="losses that runs logged, CSV", laws="the grid's laws, JSON").parse_args()
 
     judged = record.read_json(args.laws)["in_run"]
-    logged = pd.read_csv(args.curves, dtype={"model": str, "size": str})
+    logged = read_table(args.curves)
     parts = [part for one in judged for part in parts_of(one, logged)]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
@@ -38,7 +39,7 @@ def main() -> None:
         else:
             for (model, what), curve in table.groupby(["model", "what"], sort=False):
                 draw(ax, curve, what, models[model])
-            plotting.log_axis(ax, "x", table["trained_tokens"], "tokens trained", short)
+            plotting.log_axis(ax, "x", table["trained_tokens"], "trained tokens", short)
             plotting.log_axis(ax, "y", table["loss"], "training loss (nats)")
             runs = sorted({int(n) for n in table["runs"].dropna()})
             note = f"mean of n = {'–'.join(map(str, runs))} runs at each model's largest size"

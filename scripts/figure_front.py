@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, evidence, plotting, quality, record
+from gridlaw.tables import read_table
 
 COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
 CELL = ["model", "size", "gpus"]
@@ -33,7 +34,7 @@ def main() -> None:
         front = quality.front(quality.Cells.of(group, runs if strong else group.runs), "hours")
         parts.append(front.rename(columns={"loss": "value"}).assign(panel=group.name or LOSS))
     losses = [part["panel"].iloc[0] for part in parts]
-    averages = of_scores(runs, pd.read_csv(args.summary, dtype={"model": str, "size": str, "train_set": str}))
+    averages = of_scores(runs, read_table(args.summary))
     parts += [averages.assign(panel=SCORES)] if len(averages) else []
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     names = list(table["panel"].unique())

@@ -16,13 +16,14 @@ from matplotlib.axes import Axes
 from scipy import stats
 
 from gridlaw import cli, plotting, record, recorded
+from gridlaw.tables import read_table
 
 LEFT_OUT = {
-    "tokens": "the largest size left out",
+    "corpus_tokens": "the largest size left out",
     "params": "the largest model left out",
     "compute": "the most compute left out",
 }
-COLUMNS = ["panel", "law", "model", "params", "tokens", "actual", "predicted", "low", "high", "level", "share"]
+COLUMNS = ["panel", "law", "model", "params", "corpus_tokens", "actual", "predicted", "low", "high", "level", "share"]
 COVERAGE = "coverage"
 LEVELS = np.linspace(0, 1, 101)
 
@@ -31,7 +32,7 @@ def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
 
     laws = record.read_json(args.laws)["laws"]
-    cells = recorded.points(laws, "hold_out", pd.read_csv(args.runs, dtype={"model": str, "size": str}))
+    cells = recorded.points(laws, "hold_out", read_table(args.runs))
     cells["panel"] = cells["left_out"] if len(cells) else []
     levels = np.array([level for law in laws for level in (law.get("back_test") or {}).get("levels", [])])
     held = [(levels <= level).mean() for level in LEVELS] if len(levels) else []

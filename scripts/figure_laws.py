@@ -19,7 +19,7 @@ from gridlaw import cli, evidence, plotting, record
 from gridlaw.laws import LAW, Law
 from gridlaw.words import short
 
-COLUMNS = ["group", "model", "tokens", "kind", "mean", "low", "high"]
+COLUMNS = ["group", "model", "corpus_tokens", "kind", "mean", "low", "high"]
 # How far beyond the largest size, and at what multiples a forecast is marked.
 BEYOND, MARKED = 4.0, (2.0, 4.0)
 # Ticks of a decade.
@@ -55,7 +55,7 @@ def main() -> None:
 
 def described(law: Law) -> pd.DataFrame:
     """Cells, curve and forecasts of a law, a row for each place."""
-    cells = pd.DataFrame({"tokens": law.points.x[:, 0], "mean": law.points.y, "kind": "measured"})
+    cells = pd.DataFrame({"corpus_tokens": law.points.x[:, 0], "mean": law.points.y, "kind": "measured"})
     if law.state != LAW:
         return cells
     least, most = law.points.x.min(), law.points.x.max()
@@ -67,7 +67,9 @@ def described(law: Law) -> pd.DataFrame:
     for kind, tokens in places.items():
         found, _ = law.at(tokens[:, None])
         parts.append(
-            pd.DataFrame({"tokens": tokens, "mean": found.value, "low": found.low, "high": found.high, "kind": kind})
+            pd.DataFrame(
+                {"corpus_tokens": tokens, "mean": found.value, "low": found.low, "high": found.high, "kind": kind}
+            )
         )
     return pd.concat(parts)
 
@@ -77,27 +79,35 @@ def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
     of = dict(list(own.groupby("kind")))
     if "law" in of:
         curve = of["law"]
-        ax.plot(curve["tokens"], curve["mean"], linewidth=1.3, **style)
-        ax.fill_between(curve["tokens"], curve["low"], curve["high"], color=style["color"], alpha=0.15, linewidth=0)
+        ax.plot(curve["corpus_tokens"], curve["mean"], linewidth=1.3, **style)
+        ax.fill_between(
+            curve["corpus_tokens"], curve["low"], curve["high"], color=style["color"], alpha=0.15, linewidth=0
+        )
         marked = of["forecast"]
         ax.plot(
-            marked["tokens"], marked["mean"], "o", markersize=4, markerfacecolor="white", color=style["color"], zorder=3
+            marked["corpus_tokens"],
+            marked["mean"],
+            "o",
+            markersize=4,
+            markerfacecolor="white",
+            color=style["color"],
+            zorder=3,
         )
-    ax.plot(of["measured"]["tokens"], of["measured"]["mean"], "o", markersize=4, color=style["color"], zorder=3)
+    ax.plot(of["measured"]["corpus_tokens"], of["measured"]["mean"], "o", markersize=4, color=style["color"], zorder=3)
 
 
 def label(ax: Axes, own: pd.DataFrame) -> None:
     """Logarithmic axes with ticks that people read."""
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xlabel("different tokens")
+    ax.set_xlabel("corpus tokens")
     ax.set_ylabel("held-out loss (nats)")
     lowest, highest = own[["mean", "low"]].min().min(), own[["mean", "high"]].max().max()
     ax.yaxis.set_major_locator(LogLocator(subs=FEW if highest / lowest > 10 else MANY))
     ax.yaxis.set_major_formatter("{x:g}")
     ticks: list[float] = []
-    reach = np.log(own["tokens"].max() / own["tokens"].min())
-    for tokens in sorted(own.loc[own["kind"] != "law", "tokens"]):
+    reach = np.log(own["corpus_tokens"].max() / own["corpus_tokens"].min())
+    for tokens in sorted(own.loc[own["kind"] != "law", "corpus_tokens"]):
         # Labels would run into each other.
         if not ticks or np.log(tokens / ticks[-1]) > 0.1 * reach:
             ticks.append(tokens)

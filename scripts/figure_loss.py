@@ -13,12 +13,13 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, intervals, plotting, record
+from gridlaw.tables import read_table
 
 
 def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
 
-    runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["held_out_loss"])
+    runs = read_table(args.runs).dropna(subset=["held_out_loss"])
     table, over = losses(runs)
     models = plotting.styles(args.recipe["models"], runs["model"])
     tokenizers = list(table["tokenizer"].unique())
@@ -32,9 +33,9 @@ def main() -> None:
             own = table[table["tokenizer"] == tokenizer]
             zero = plotting.tokens_axis(ax, own)
             for (model, gpus), curve in own.groupby(["model", "gpus"], sort=False):
-                curve = curve.sort_values("tokens")
+                curve = curve.sort_values("size_tokens")
                 marker = plotting.marker(table["gpus"], gpus)
-                plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model], marker)
+                plotting.line(ax, curve["size_tokens"].replace(0, zero), curve, models[model], marker)
             for unigram in runs.loc[runs["tokenizer"] == tokenizer, "unigram_loss"].dropna().unique():
                 ax.axhline(unigram, color="0.4", linewidth=0.7, linestyle=":")
             ax.set_ylabel("held-out loss (nats)")
@@ -48,7 +49,7 @@ def main() -> None:
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Mean held-out loss of each cell with its interval, and what the interval is over."""
-    keys = ["model", "tokenizer", "size", "tokens", "gpus"]
+    keys = ["model", "tokenizer", "size", "size_tokens", "gpus"]
     if runs["pretrain_seed"].nunique() > 1:
         over = f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}, scatter pooled over cells"
         return intervals.summarise_pooled(runs, keys, "held_out_loss"), over

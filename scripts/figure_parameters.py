@@ -4,11 +4,10 @@
         --figure parameters.png --record parameters.json
 
 On the left a grey line joins the models of one size, with the 95 % interval over pre-training seeds. On the right it
-joins models at one amount of compute, 6 FLOPs a parameter and token (Hoffmann et al. 2022, approach 2), each at the
-text that is left for it then; these points are hollow, for they lie between two cells, on a power law through them. Of
-three models or more the line is a parabola in log parameters, and its lowest point, marked where it lies between two
-models, is the size to take for that compute. Where the grid carries a law, it is dotted. Runs that do not compare have
-a row each.
+joins models at one amount of compute, in FLOPs of the runs as they were counted, every epoch included (Hoffmann et al.
+2022, approach 2); these points are hollow, for they lie between two cells, on a power law through them. Of three models
+or more the line is a parabola in log parameters, and its lowest point, marked where it lies between two models, is the
+size to take for that compute. Where the grid carries a law, it is dotted. Runs that do not compare have a row each.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ from gridlaw.laws import LAW
 from gridlaw.powerlaw import Array
 from gridlaw.words import short
 
-COLUMNS = ["group", "panel", "line", "kind", "model", "params", "tokens", "flops", "mean", "low", "high"]
+COLUMNS = ["group", "panel", "line", "kind", "model", "params", "corpus_tokens", "flops", "mean", "low", "high"]
 CELL, BETWEEN, OPTIMUM = "cell", "between cells", "optimum"
 TEXT, COMPUTE = "at equal text, in tokens", "at equal compute, in FLOPs"
-FLOPS = 6.0
 # Amounts of compute that are drawn.
 LINES = 5
 GREY = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
@@ -73,15 +71,18 @@ def main() -> None:
 
 def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean loss of each cell with its interval; a line is a size."""
-    sizes = runs.groupby("size")["tokens"].transform("median")
-    cells = intervals.summarise_pooled(runs.assign(tokens=sizes), ["model", "params", "size", "tokens"], "loss")
-    cells = cells.sort_values(["tokens", "params"])
-    return cells.assign(panel=TEXT, line=cells["size"], kind=CELL, flops=FLOPS * cells["params"] * cells["tokens"])
+    # A cell's text is a few tokens longer in one tokenizing than in another; sizes are what is meant to be equal.
+    sizes = runs.groupby("size")["corpus_tokens"].transform("median")
+    keys = ["model", "params", "size", "corpus_tokens"]
+    cells = intervals.summarise_pooled(runs.assign(corpus_tokens=sizes), keys, "loss")
+    cells = cells.merge(runs.groupby(["model", "size"], as_index=False)["flops"].mean())
+    return cells.sort_values(["corpus_tokens", "params"]).assign(panel=TEXT, line=cells["size"], kind=CELL)
 
 
 def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
     """Loss of each model at some amounts of compute, for which two or more of them have cells around; a line is one."""
-    own = {model: rows.sort_values("flops") for model, rows in cells.groupby("model", sort=False) if len(rows) > 1}
+    measured = cells.dropna(subset=["flops"]).sort_values("flops")
+    own = {model: rows for model, rows in measured.groupby("model", sort=False) if len(rows) > 1}
     columns = [*cells.columns]
     if len(own) < 2:
         return pd.DataFrame(columns=columns)
@@ -93,10 +94,9 @@ def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
     for flops in np.geomspace(begins[1], ends[-2], LINES + 2)[1:-1]:
         for model, rows in own.items():
             if rows["flops"].iloc[0] <= flops <= rows["flops"].iloc[-1]:
-                loss = np.exp(np.interp(np.log(flops), np.log(rows["flops"]), np.log(rows["mean"])))
-                params = rows["params"].iloc[0]
-                about = {"model": model, "params": params, "tokens": flops / FLOPS / params, "flops": flops}
-                found.append({**about, "line": f"{flops:.2g}", "mean": loss})
+                between = {name: power_law(flops, rows["flops"], rows[name]) for name in ("corpus_tokens", "mean")}
+                about = {"model": model, "params": rows["params"].iloc[0], "flops": flops}
+                found.append({**about, **between, "line": f"{flops:.2g}"})
     lines = pd.DataFrame(found).sort_values(["flops", "params"]).assign(kind=BETWEEN)
     return pd.concat([lines, pd.DataFrame(list(optima(lines)))]).assign(panel=COMPUTE).reindex(columns=columns)
 
@@ -109,9 +109,15 @@ def optima(lines: pd.DataFrame) -> Iterator[dict]:
             bottom = curve.deriv().roots()
             low, high = np.log(own["params"].iloc[[0, -1]])
             if curve.deriv(2)(low) > 0 and low < bottom[0] < high:
-                params, flops = float(np.exp(bottom[0])), own["flops"].iloc[0]
-                about = {"params": params, "tokens": flops / FLOPS / params, "flops": flops}
+                params = float(np.exp(bottom[0]))
+                tokens = power_law(params, own["params"], own["corpus_tokens"])
+                about = {"params": params, "corpus_tokens": tokens, "flops": own["flops"].iloc[0]}
                 yield {**about, "kind": OPTIMUM, "line": line, "mean": float(curve(bottom[0]))}
+
+
+def power_law(at: Array | float, x: pd.Series, y: pd.Series) -> Array | float:
+    """y at some places between the points, on a power law from each point to the next; x rises."""
+    return np.exp(np.interp(np.log(at), np.log(x), np.log(y)))
 
 
 def parabola(line: pd.DataFrame) -> Polynomial:
@@ -122,7 +128,7 @@ def parabola(line: pd.DataFrame) -> Polynomial:
 def joint_law(laws: list[dict], group: str) -> Callable[[Array, Array], Array] | None:
     """Loss by parameters and tokens, as the law of a group's models gives it; None where there is none to trust."""
     for law in laws:
-        if law.get("group") == group and law.get("axes") == ["params", "tokens"] and law["state"] == LAW:
+        if law.get("group") == group and law.get("axes") == ["params", "corpus_tokens"] and law["state"] == LAW:
             of = {name: entry["value"] for name, entry in law["parameters"].items()}
             return lambda n, d: of.get("E", 0.0) + of["A"] / n ** of["alpha"] + of["B"] / d ** of["beta"]
     return None
@@ -142,8 +148,7 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[
         else:
             ax.plot(between, parabola(own)(np.log(between)), **GREY)
         if law:
-            tokens = own["tokens"].iloc[0] if at_text else own["flops"].iloc[0] / FLOPS / between
-            ax.plot(between, law(between, tokens), **DOTTED)
+            ax.plot(between, law(between, power_law(between, own["params"], own["corpus_tokens"])), **DOTTED)
         name = line if at_text else plotting.power(float(line))
         ax.annotate(
             name,

@@ -16,11 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record, recorded
+from gridlaw.tables import read_table
 from gridlaw.words import short
 
-COLUMNS = ["law", "model", "params", "tokens", "flops", "started", "hours", "host", "loss", "residual", "run_sd"]
-AXES = {"params": ("parameters", short), "tokens": ("different tokens", short), "flops": ("FLOPs", plotting.power)}
-FLOPS = 6.0
+COLUMNS = ["law", "model", "params", "corpus_tokens", "flops", "started", "hours", "host", "loss", "residual", "run_sd"]
+AXES = {
+    "params": ("parameters", short),
+    "corpus_tokens": ("corpus tokens", short),
+    "flops": ("FLOPs", plotting.power),
+}
 
 
 def main() -> None:
@@ -28,14 +32,13 @@ def main() -> None:
 
     laws = [law for law in record.read_json(args.laws)["laws"] if law.get("residuals")]
     # Of two over both axes that with embeddings, which is the first.
-    joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "tokens"]}
+    joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "corpus_tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]
-    runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}, parse_dates=["started"])
-    table = when_and_where(recorded.points(laws, "residuals", runs), runs)
+    runs = read_table(args.runs, parse_dates=["started"])
+    table = of_cells(recorded.points(laws, "residuals", runs), runs)
     # Of a cell's mean, as cells have runs.
     scatter = {law["name"]: (law["run_sd"] or np.nan) / (law["runs"] / law["points"]) ** 0.5 for law in laws}
-    table = table.assign(flops=FLOPS * table["params"] * table["tokens"], run_sd=table["law"].map(scatter))
-    table = table.reindex(columns=COLUMNS)
+    table = table.assign(run_sd=table["law"].map(scatter)).reindex(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     shape = (2, 2, plotting.PAGE, 4.8) if len(table) else (1, 1, plotting.COLUMN, 2.0)
     with plotting.figure(args.figure, *shape, table) as (figure, axes):
@@ -64,14 +67,14 @@ def main() -> None:
     record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
 
 
-def when_and_where(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """When the first run of each cell began, hours since that of all, and on which host."""
-    known = runs.dropna(subset=["started", "unique_tokens"]).sort_values("started")
-    first = known.groupby(["model", "unique_tokens"], as_index=False)[["started", "host"]].first()
+def of_cells(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """FLOPs of the first run of each cell, when it began, hours since that of all, and on which host."""
+    known = runs.dropna(subset=["started", "corpus_tokens"]).sort_values("started")
+    first = known.groupby(["model", "corpus_tokens"], as_index=False)[["flops", "started", "host"]].first()
     # A law of all models has the median of their counts of the same text.
-    table = table.astype({"tokens": float, "model": str}).sort_values("tokens")
-    first = first.astype({"unique_tokens": float}).sort_values("unique_tokens")
-    table = pd.merge_asof(table, first, left_on="tokens", right_on="unique_tokens", by="model", direction="nearest")
+    table = table.astype({"corpus_tokens": float, "model": str}).sort_values("corpus_tokens")
+    first = first.astype({"corpus_tokens": float}).sort_values("corpus_tokens")
+    table = pd.merge_asof(table, first, on="corpus_tokens", by="model", direction="nearest")
     return table.assign(hours=(table["started"] - table["started"].min()).dt.total_seconds() / 3600)
 
 

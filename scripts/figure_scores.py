@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record, words
+from gridlaw.tables import read_table
 
 AVERAGE = ("all tasks", "macro_average", "validation")
 
@@ -23,7 +24,7 @@ def main() -> None:
 
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
     panels += [AVERAGE] if len(panels) > 1 else []
-    summary = pd.read_csv(args.summary, dtype={"train_set": str, "size": str, "model": str})
+    summary = read_table(args.summary)
     # A score taken over from another gpus value would be drawn twice.
     summary = summary[summary["note"].isna()]
     keys = pd.MultiIndex.from_frame(summary[["task", "metric", "split"]])
@@ -66,9 +67,9 @@ def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
         if over_tokens:
             zero = plotting.tokens_axis(ax, table)
             for train_set, curve in cell.groupby("train_set"):
-                curve = curve.sort_values("tokens")
+                curve = curve.sort_values("size_tokens")
                 faint = {} if train_set == sets[-1] else {"alpha": 0.3 + 0.6 * sets.index(train_set) / len(sets)}
-                plotting.line(ax, curve["tokens"].replace(0, zero), curve, models[model] | faint, marker)
+                plotting.line(ax, curve["size_tokens"].replace(0, zero), curve, models[model] | faint, marker)
         elif over_examples and not average:
             curve = cell.sort_values("train_examples")
             plotting.line(ax, curve["train_examples"], curve, models[model], marker)

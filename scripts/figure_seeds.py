@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
+from gridlaw.tables import read_table
 
 COLUMNS = ["task", "metric", "split", "model", "size", "gpus", "seeds_of", "sd", "n"]
 CELL = ["model", "size", "gpus"]
@@ -29,7 +30,7 @@ def main() -> None:
     args = cli.figure_parser(__doc__, scores="scores of each fine-tuning, CSV").parse_args()
 
     tasks = [tuple(panel) for panel in args.recipe["tasks"]]
-    scores = pd.read_csv(args.scores, dtype={"model": str, "size": str, "train_set": str})
+    scores = read_table(args.scores)
     # A score taken over from another gpus value would count twice.
     scores = scores[scores["note"].isna()].groupby(["task", "metric", "split"])
     parts = [

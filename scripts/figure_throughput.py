@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
+from gridlaw.tables import read_table
 
 
 def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
 
-    runs = pd.read_csv(args.runs, dtype={"model": str, "size": str}).dropna(subset=["tokens_per_second"])
+    runs = read_table(args.runs).dropna(subset=["tokens_per_second"])
     table = throughput(runs)
     models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 2, plotting.PAGE, 3.0, table) as (figure, (speed, efficiency)):
@@ -57,8 +58,8 @@ def throughput(runs: pd.DataFrame) -> pd.DataFrame:
     """Tokens a second of each model and gpus value with its interval, and what ideal scaling would give."""
     curves = []
     for _, own in runs.groupby("model", sort=False):
-        counts = own.groupby("size").agg(gpus=("gpus", "nunique"), tokens=("tokens", "first"))
-        size = counts.sort_values(["gpus", "tokens"]).index[-1]
+        counts = own.groupby("size").agg(gpus=("gpus", "nunique"), size_tokens=("size_tokens", "first"))
+        size = counts.sort_values(["gpus", "size_tokens"]).index[-1]
         columns = {"tokens_per_second": "mean", "tokens_per_second_low": "low", "tokens_per_second_high": "high"}
         at_size = own[own["size"] == size].groupby(["model", "size", "device", "gpus"], sort=True)
         curve = at_size[list(columns)].median().rename(columns=columns).assign(n=at_size.size()).reset_index()

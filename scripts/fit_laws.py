@@ -3,12 +3,19 @@
     python scripts/fit_laws.py --runs runs.csv --output laws.json
     python scripts/fit_laws.py --runs runs.csv --output laws.json --at 1e9,2e10 --at 3e9,6e10
 
-A row is a training run: params, tokens, loss; also flops, which says how large a run is (else params x tokens does),
-and seed, by which runs that agree in params and tokens are told from copied rows; and unique_tokens, where text was
-read more than once. Fitted are the joint law L(N, D) = E + A / N^alpha + B / D^beta, and the laws of one axis at each
-value of the other that has enough, of runs that read their text once; and the joint law of all runs by the fresh tokens
-that their text is worth. Each is called a law, or a trend, withdrawn or refused, with the reason in words. --at
-forecasts the loss of PARAMS,TOKENS by the joint law.
+A row is a training run, with the columns
+
+    params          parameters of the model
+    trained_tokens  tokens that it was trained on, every epoch counted; a table may also call them tokens
+    loss            held-out loss at the end
+    corpus_tokens   optional: distinct tokens among them, where text was read more than once; also unique_tokens
+    flops           optional: says how large a run is; else params x tokens does
+    seed            optional: tells runs that agree in everything else from copied rows
+
+Fitted are the joint law L(N, D) = E + A / N^alpha + B / D^beta, with D the corpus tokens, and the laws of one axis at
+each value of the other that has enough, of runs that read their text once; and the joint law of all runs by the fresh
+tokens that their text is worth. Each is called a law, or a trend, withdrawn or refused, with the reason in words. --at
+forecasts the loss of PARAMS,TOKENS by the joint law, of text that is read once.
 """
 
 from __future__ import annotations
@@ -22,12 +29,14 @@ import pandas as pd
 
 from gridlaw import cli, holdout, needs, record, repetition
 from gridlaw.holdout import LEAST_VALUES
-from gridlaw.laws import LAW, Law
+from gridlaw.laws import LAW, WORDS, Law
 from gridlaw.points import Points
 from gridlaw.words import listed, short
 
-NEEDED, FURTHER = ["params", "tokens", "loss"], ["flops", "seed", "unique_tokens"]
-AXES = ["params", "tokens"]
+NEEDED, FURTHER = ["params", "trained_tokens", "loss"], ["flops", "seed", "corpus_tokens"]
+# What tables from elsewhere call them.
+ALSO = {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"}
+AXES, EFFECTIVE = ["params", "corpus_tokens"], ["params", "effective_tokens"]
 # What is beyond these is no count and no loss, and its powers are no numbers.
 LEAST, MOST = 1e-30, 1e30
 
@@ -62,11 +71,11 @@ def main() -> None:
     for law, verdict in zip(laws, verdicts, strict=True):
         print(f"{law.name} [{law.state}]: {verdict}")
     for one in forecasts:
-        print(f"{short(one['params'])} params, {short(one['tokens'])} tokens: {said(one)}")
+        print(f"{short(one['params'])} params, {short(one['corpus_tokens'])} tokens: {said(one)}")
 
 
 def read(file: Path) -> pd.DataFrame:
-    """A table of runs, its numbers not yet looked at.
+    """A table of runs under its own names, its numbers not yet looked at.
 
     Raises:
         Failure: it is no such table.
@@ -80,18 +89,22 @@ def read(file: Path) -> pd.DataFrame:
         why = str(error).strip()
         raise cli.Failure(f"--runs: {file} is no table: {why}; right would be CSV with a header") from None
     table.columns = table.columns.str.strip()
-    missing = [name for name in NEEDED if name not in table]
+    twice = [f"both {also} and {name}" for also, name in ALSO.items() if also in table and name in table]
+    if twice:
+        raise cli.Failure(f"--runs: {file} has {listed(twice)}; expected one of them, for both mean the same")
+    names = {column: ALSO.get(column, column) for column in table}
+    missing = [name for name in NEEDED if name not in names.values()]
     if missing:
         raise cli.Failure(
             f"--runs: {file} has no column {', '.join(missing)}; right would be {', '.join(NEEDED)}, and if there are"
             f" {' and '.join(FURTHER)}"
         )
-    return table[[name for name in (*NEEDED, *FURTHER) if name in table]]
+    return table[[column for column, name in names.items() if name in (*NEEDED, *FURTHER)]]
 
 
 def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     """The rows that a law can be fitted to, and of each other its line in the file and why it is left out."""
-    numbers = [name for name in ("params", "tokens", "loss", "flops", "unique_tokens") if name in table]
+    numbers = [column for column in table if column != "seed"]
     runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     why = pd.Series("", index=table.index)
     for name in numbers:
@@ -99,12 +112,15 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
         right = f"right would be a number from {LEAST:g} to {MOST:g}"
         why[bad] = f"{name} is " + table[name][bad].fillna("missing") + f"; {right}"
     # Rows that agree in all that is known of them are one run.
-    keys = [name for name in ("params", "tokens", "unique_tokens", "seed") if name in runs]
+    keys = [column for column in runs if column not in ("loss", "flops")]
     keys += [] if "seed" in runs else ["loss"]
     repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
     why[repeated] = f"it repeats the {listed(keys)} of an earlier line"
     left_out = [{"line": int(index) + 2, "why": reason} for index, reason in why[why != ""].items()]
-    return runs[why == ""], left_out
+    runs = runs[why == ""].rename(columns=ALSO)
+    # Of text that no run reached the end of, the rest counts for nothing.
+    counts = runs.reindex(columns=["trained_tokens", "corpus_tokens"])
+    return runs.assign(corpus_tokens=counts.min(axis=1)), left_out
 
 
 def fitted(runs: pd.DataFrame) -> list[Law]:
@@ -112,14 +128,13 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
     runs where some read their text more than once."""
     scale = "flops" if "flops" in runs else None
     everything = runs
-    if "unique_tokens" in runs:
-        runs = runs[runs["tokens"] <= repetition.ONCE * runs["unique_tokens"]]
+    runs = runs[runs["trained_tokens"] <= repetition.ONCE * runs["corpus_tokens"]]
     laws = [Law("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
         laws += [
             Law(
-                f"loss by {axis} at {short(value)} {other}",
+                f"loss by {WORDS[axis]} at {short(value)} {WORDS[other]}",
                 Points.of(group, [axis], scale=scale),
                 [axis],
                 fixed={other: float(value)},
@@ -134,11 +149,12 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
 def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     """The joint law by fresh tokens."""
     name = "loss by params and the fresh tokens that repeated ones are worth"
-    if not holdout.carries(Points.of(runs, AXES)):
-        return Law(name, Points.of(runs, AXES), AXES)
-    repetitions, determined = repetition.fit(runs, AXES)
+    read = runs.assign(effective_tokens=runs["trained_tokens"])
+    if not holdout.carries(Points.of(read, EFFECTIVE)):
+        return Law(name, Points.of(read, EFFECTIVE), EFFECTIVE)
+    repetitions, determined = repetition.fit(runs, EFFECTIVE)
     found = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
-    return Law(f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), AXES, scale=scale), AXES)
+    return Law(f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE)
 
 
 def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[dict]:
@@ -152,7 +168,7 @@ def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[
         numbers = {"loss": found.value, "low": found.low, "high": found.high}
         numbers |= {"sd_sampling": found.sampling, "sd_forms": found.forms, "sd_back_test": found.back_test}
         values = {name: None if none or not np.isfinite(of[i]) else float(of[i]) for name, of in numbers.items()}
-        rows.append({"params": params, "tokens": tokens, **values, "verdict": verdicts[i] or "forecast"})
+        rows.append({"params": params, "corpus_tokens": tokens, **values, "verdict": verdicts[i] or "forecast"})
     return rows
 
 

@@ -21,7 +21,7 @@ from gridlaw.laws import LAW, Law
 from gridlaw.sigmoid import ScoreLaw
 
 COLUMNS = [
-    "model", "size", "tokens", "times_largest", "quantity", "state", "forecast", "low", "high", "sd_sampling",
+    "model", "size", "corpus_tokens", "times_largest", "quantity", "state", "forecast", "low", "high", "sd_sampling",
     "sd_forms", "sd_back_test", "verdict",
 ]  # fmt: skip
 LOSS = "held-out loss"
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="how they were made, JSON to write")
     args = parser.parse_args()
 
-    rows, most = [], evidence.corpus_tokens(args.packs)
+    rows, most = [], evidence.tokens_there_are(args.packs)
     for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         prices = needs.Prices.measured(group.runs, "params", most)
@@ -49,7 +49,7 @@ def main() -> None:
         for model, law in evidence.laws_by_tokens(group).items():
             why_not[LOSS] = needs.verdict(law.why, needs.of_law(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
-                about = {"model": model, "size": size, "tokens": tokens}
+                about = {"model": model, "size": size, "corpus_tokens": tokens}
                 rows += [about | row for row in forecasts(law, scores, tokens, why_not)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
     inputs = [args.runs, args.summary, args.baselines, *args.packs]

@@ -19,6 +19,7 @@ from scipy import stats
 
 from gridlaw import cli, grid, intervals, record
 from gridlaw.laws import REFUSED
+from gridlaw.tables import read_table
 from gridlaw.words import short
 
 LEVEL = 0.05
@@ -39,8 +40,7 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="how they were written, JSON to write")
     args = parser.parse_args()
 
-    text = {"model": str, "size": str, "train_set": str}
-    runs, summary, forecasts = (pd.read_csv(file, dtype=text) for file in (args.runs, args.summary, args.forecasts))
+    runs, summary, forecasts = map(read_table, (args.runs, args.summary, args.forecasts))
     tables = {
         args.scores_table: scores(summary, args.recipe["tasks"], args.recipe["models"]),
         args.loss_table: losses(runs, args.recipe["models"]),
@@ -147,7 +147,7 @@ def of_forecasts(table: pd.DataFrame) -> str:
     columns: dict[str, dict[tuple[str, str], str]] = {}
     for row in known.itertuples():
         told = between(f"{row.forecast:.3f}", f"{row.low:.3f}", f"{row.high:.3f}")
-        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.tokens)] = told
+        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.corpus_tokens)] = told
     caption = "Forecasts between the ends of their 95\\,\\% intervals, which were tried on known cells."
     if known.empty:
         caption += " No law of the grid is good for one."

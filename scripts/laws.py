@@ -18,6 +18,7 @@ import pandas as pd
 from gridlaw import cli, evidence, in_run, needs, record, speedup
 from gridlaw.laws import Law
 from gridlaw.sigmoid import ScoreLaw
+from gridlaw.tables import read_table
 
 COLUMNS = ["name", "state", "verdict", "points", "form"]
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
     args = parser.parse_args()
 
-    runs, most = evidence.read_runs(args.runs), evidence.corpus_tokens(args.packs)
+    runs, most = evidence.read_runs(args.runs), evidence.tokens_there_are(args.packs)
     laws = []
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
         of = {"group": group.name}
@@ -44,7 +45,7 @@ def main() -> None:
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
-    losses = pd.read_csv(args.curves, dtype={"model": str, "size": str})
+    losses = read_table(args.curves)
     longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
     ranks = list(equivalences(runs)) if args.recipe["scaling"] == "strong" else []
     parameters = [
@@ -72,7 +73,7 @@ def told(law: Law | ScoreLaw, lacks: dict | None) -> dict:
 
 def throughput(runs: pd.DataFrame) -> Iterator[dict]:
     """Of each model and size that was trained on several numbers of ranks."""
-    for (model, size), group in runs[runs["tokens"] > 0].groupby(["model", "size"], sort=False):
+    for (model, size), group in runs[runs["corpus_tokens"] > 0].groupby(["model", "size"], sort=False):
         if group["ranks"].nunique() > 1:
             law = speedup.judge(f"{model} {size}", group)
             most = group[group["ranks"] == group["ranks"].max()]
@@ -82,7 +83,7 @@ def throughput(runs: pd.DataFrame) -> Iterator[dict]:
 
 def equivalences(runs: pd.DataFrame) -> Iterator[dict]:
     """Likewise, of the loss; a difference as large as that of seeds, else of held-out texts, is none."""
-    trained = runs[(runs["tokens"] > 0) & runs["loss"].notna()]
+    trained = runs[(runs["corpus_tokens"] > 0) & runs["loss"].notna()]
     for (model, size), group in trained.groupby(["model", "size"], sort=False):
         if group["gpus"].nunique() > 1:
             seeds = group.groupby("gpus")["loss"].std().mean()

@@ -19,7 +19,9 @@ from pathlib import Path
 from gridlaw import cli, launch, record, work
 
 # Facts of a run at size 0.
-NOTHING_TRAINED = {"size_tokens": 0, "tokens": 0, "steps": 0, "steps_here": 0, "tokens_here": 0, "train_seconds": 0}
+NOTHING_TRAINED = dict.fromkeys(
+    ("size_tokens", "corpus_tokens", "trained_tokens", "steps", "steps_here", "tokens_here", "train_seconds"), 0
+)
 
 
 def main() -> None:

@@ -22,11 +22,12 @@ from gridlaw import caption, cli, grid, page, record, spending
 from gridlaw.laws import LAW
 from gridlaw.spending import Spending
 from gridlaw.states import DONE
+from gridlaw.tables import read_table
 from gridlaw.words import listed, percent, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 RUNS = [
-    "model", "size", "gpus", "pretrain_seed", "status", "parameters", "unique_tokens", "trained_tokens",
+    "model", "size", "gpus", "pretrain_seed", "status", "parameters", "corpus_tokens", "trained_tokens",
     "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
@@ -55,9 +56,8 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="how it was written, JSON to write")
     args = parser.parse_args()
 
-    text = {"model": str, "size": str, "train_set": str}
     files = args.runs, args.summary, args.attempts, args.forecasts
-    runs, summary, attempts, forecasts = (pd.read_csv(file, dtype=text) for file in files)
+    runs, summary, attempts, forecasts = map(read_table, files)
     laws, decisions = record.read_json(args.laws), record.read_json(args.decisions)
     states = record.read_json(args.states) if args.states else finished(runs)
     matrix = page.matrix(states["cells"])
@@ -149,7 +149,7 @@ def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, l
 def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Of each model the forecast of the nearest larger size, those of lowest loss first."""
     known = forecasts.dropna(subset=["forecast"])
-    known = known[known["tokens"] == known.groupby("model")["tokens"].transform("min")]
+    known = known[known["corpus_tokens"] == known.groupby("model")["corpus_tokens"].transform("min")]
     order = known.groupby("model")["forecast"].first().sort_values().index[:NAMED]
     for name in order:
         own = known[known["model"] == name]

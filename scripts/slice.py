@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     total = np.cumsum(pq.read_table(args.grid_index, columns=["tokens"])["tokens"].to_numpy())
-    count = segments(total, args.recipe["tokens"])
+    count = segments(total, args.recipe["size_tokens"])
     index = pq.read_table(args.index).slice(0, count)
     pack = record.read_json(args.pack)
     manifest = {
@@ -36,7 +36,7 @@ def main() -> None:
         "words": int(index["words"].to_numpy().sum()),
         "bytes": int(index["bytes"].to_numpy().sum()),
         "size_tokens": int(total[count - 1]),
-        "tokens": int(index["tokens"].to_numpy().sum()),
+        "corpus_tokens": int(index["tokens"].to_numpy().sum()),
         "end": int(index["end"][-1].as_py()),
         **{name: pack[name] for name in ("row_length", "pad", "dtype")},
     }

@@ -71,7 +71,7 @@ def _pretrained(config: dict, step: steps.Step) -> dict:
     read, seconds = 10 * tokens, 10 * tokens * parameters / 1e9 / int(gpus) ** 0.9
     return {
         "ranks": int(gpus), "device": "cpu", "parameters": parameters, "parameters_without_embeddings": parameters // 2,
-        "size_tokens": tokens, "unique_tokens": tokens, "tokens": read, "tokens_here": read, "steps": read // 4000,
+        "size_tokens": tokens, "corpus_tokens": tokens, "trained_tokens": read, "tokens_here": read, "steps": read // 4000,
         "batch_rows": 16, "flops": 6.0 * read * parameters, "flops_without_embeddings": 3.0 * read * parameters,
         "final_loss": loss, "held_out_loss": loss, "held_out_loss_se": 0.01, "unigram_loss": 6.5,
         "trained": loss < 6.4 if tokens else None, "tokens_per_second": read / seconds if tokens else None,

@@ -30,7 +30,7 @@ class Choice:
 
     model: str
     gpus: int
-    tokens: float
+    corpus_tokens: float
     hours: float
     measured: bool
     losses: Array
@@ -38,10 +38,10 @@ class Choice:
 
 def paces(cells: Cells) -> dict[tuple[str, int], float]:
     """Rank-hours of a token of text, of each model and gpus value: the median over its larger half of sizes."""
-    rates = cells.table.assign(pace=cells.table["hours"] / cells.table["tokens"])
+    rates = cells.table.assign(pace=cells.table["hours"] / cells.table["corpus_tokens"])
     found = {}
     for key, group in rates.groupby(["model", "gpus"], sort=False):
-        larger = group[group["tokens"] >= group["tokens"].median()]
+        larger = group[group["corpus_tokens"] >= group["corpus_tokens"].median()]
         if larger["pace"].gt(0).any():
             found[key] = float(larger["pace"].median())
     return found
@@ -52,7 +52,7 @@ def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice
     tokens, up to the farthest that is no speculation."""
     for i, cell in enumerate(cells.table.itertuples()):
         if cell.hours <= hours:
-            yield Choice(cell.model, cell.gpus, cell.tokens, cell.hours, True, cells.draws[:, i])
+            yield Choice(cell.model, cell.gpus, cell.corpus_tokens, cell.hours, True, cells.draws[:, i])
     for (model, gpus), pace in paces(cells).items():
         law = laws.get(model)
         if law and law.state == LAW:
@@ -74,14 +74,14 @@ def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
     chosen = int(losses.mean(1).argmin())
     one, regret = options[chosen], float((losses[chosen] - losses.min(0)).mean())
     # Cells of one model at one size are one choice of what to train.
-    same = [(option.model, option.tokens) == (one.model, one.tokens) for option in options]
+    same = [(option.model, option.corpus_tokens) == (one.model, one.corpus_tokens) for option in options]
     probability = float(np.isin(losses.argmin(0), np.flatnonzero(same)).mean())
     low, high = map(float, np.quantile(one.losses, [0.025, 0.975]))
     facts = {
         "rank_hours": hours,
         "model": one.model,
         "gpus": one.gpus,
-        "tokens": one.tokens,
+        "corpus_tokens": one.corpus_tokens,
         "cost_rank_hours": one.hours,
         "measured": one.measured,
         "loss": float(one.losses.mean()),
@@ -89,7 +89,7 @@ def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
         "high": high,
         "options": len(options),
     }
-    words = f"For {rank_time(hours)}: {one.model} on {short(one.tokens)} tokens with gpus {one.gpus}, loss"
+    words = f"For {rank_time(hours)}: {one.model} on {short(one.corpus_tokens)} tokens with gpus {one.gpus}, loss"
     words += f" {one.losses.mean():.3f} ({low:.3f} to {high:.3f}) {'as measured' if one.measured else 'by its law'};"
     if np.isnan(cells.noise):
         return facts | {"verdict": f"{words} how likely it is the best of {len(options)} cannot be said with one seed."}
@@ -154,7 +154,7 @@ def crossover(a: str, b: str, laws: dict[str, Law]) -> dict:
     if share < 0.05:
         return facts | {"verdict": f"{first} is ahead {span}, and no crossover is in sight."}
     low, middle, high = map(float, np.quantile(tokens[1:][changes[crossing].argmax(1)], [0.025, 0.5, 0.975]))
-    facts |= {"tokens": middle, "low": low, "high": high}
+    facts |= {"corpus_tokens": middle, "low": low, "high": high}
     return facts | {
         "verdict": f"{a} and {b} cross {span} in {percent(share)} of resamples, at about {short(middle)} tokens"
         f" ({short(low)} to {short(high)})."

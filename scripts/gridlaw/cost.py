@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from gridlaw import arithmetic, code, grid, layout, record, schedule, work
+from gridlaw import arithmetic, code, grid, layout, legacy, record, schedule, work
 from gridlaw.steps import OF_A_CELL, TRAININGS, Step
 from gridlaw.verdicts import INTERRUPTED, Verdicts
 
@@ -223,7 +223,7 @@ class Rates:
         """Tokens and rows of a slice: its own, else about what its size says."""
         found = self._verdicts.record(layout.slice_manifest(self._config, model, size))
         if found:
-            return found["tokens"], found["rows"]
+            return legacy.slice(found)["corpus_tokens"], found["rows"]
         tokens = self._corpus(model) if size == grid.ALL else grid.parse_size(size)
         return tokens, tokens / (self._config["data"]["row_length"] - 1)
 

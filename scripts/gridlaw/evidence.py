@@ -17,6 +17,7 @@ from gridlaw import holdout, record
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
+from gridlaw.tables import read_table
 from gridlaw.words import short
 
 # What runs of one law have in common.
@@ -31,7 +32,7 @@ class Group:
 
     Args:
         name: what they have in common, where the grid has several such groups; else empty.
-        runs: with the columns of the runs table, and `params`, `loss`, `seed`; `tokens` are different tokens read.
+        runs: with the columns of the runs table, and `params`, `loss`, `seed`.
     """
 
     name: str
@@ -40,11 +41,10 @@ class Group:
 
 def read_runs(file: str | Path) -> pd.DataFrame:
     """The table of runs, with the columns that laws want."""
-    runs = pd.read_csv(file, dtype={"model": str, "size": str})
+    runs = read_table(file)
     # Of a run that went on from a trunk or a checkpoint only the rest was timed; it counts as if it had run on its own.
     whole = (runs["trained_tokens"] / runs["tokens_here"].where(runs["tokens_here"] > 0)).fillna(1.0)
     return runs.assign(
-        tokens=runs["unique_tokens"],
         params=runs["parameters"],
         params_without_embeddings=runs["parameters_without_embeddings"],
         loss=runs["held_out_loss"],
@@ -54,7 +54,7 @@ def read_runs(file: str | Path) -> pd.DataFrame:
     )
 
 
-def corpus_tokens(packs: Iterable[str | Path]) -> float:
+def tokens_there_are(packs: Iterable[str | Path]) -> float:
     """Tokens that the corpus has, in the tokenizer that makes the fewest of it; without a corpus there is no end."""
     return min((record.read_json(pack)["train"]["tokens"] for pack in packs), default=float("inf"))
 
@@ -64,7 +64,7 @@ def left_out(runs: pd.DataFrame) -> dict[str, str]:
     why = pd.Series("", index=runs.index)
     why[runs["trained"].eq(False)] = "it has learnt no more than how frequent each word is"
     why[runs["loss"].isna()] = "it has no held-out loss"
-    why[runs["tokens"].fillna(0) == 0] = "it is not pre-trained here"
+    why[runs["corpus_tokens"].fillna(0) == 0] = "it is not pre-trained here"
     why[runs["status"] != "done"] = "it is missing"
     names = [run_name(run) for run in runs.itertuples()]
     return {name: reason for name, reason in zip(names, why, strict=True) if reason}
@@ -85,15 +85,15 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
 
 
 def laws_by_tokens(group: Group) -> dict[str, Law]:
-    """The law of each model, of loss by different tokens; forecasts of the other models are evidence as well."""
-    models = {model: Points.of(runs, ["tokens"]) for model, runs in group.runs.groupby("model", sort=False)}
+    """The law of each model, of loss by corpus tokens; forecasts of the other models are evidence as well."""
+    models = {model: Points.of(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)}
     tests = {model: holdout.back_test(of) for model, of in models.items()}
     found = {}
     for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]
         params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
         name = _named(f"{model}: loss by tokens", group)
-        found[model] = Law(name, points, ["tokens"], others, fixed={"params": params})
+        found[model] = Law(name, points, ["corpus_tokens"], others, fixed={"params": params})
     return found
 
 
@@ -102,13 +102,13 @@ def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
     column that it counts parameters in."""
     for _, runs in group.runs.groupby("size", sort=False):
         if runs["model"].nunique() > 1:
-            tokens = float(runs["tokens"].median())
+            tokens = float(runs["corpus_tokens"].median())
             name = _named(f"loss by parameters at {short(tokens)} tokens", group)
-            yield Law(name, _points(runs, ["params"]), ["params"], fixed={"tokens": tokens}), PARAMETERS["with"]
+            yield Law(name, _points(runs, ["params"]), ["params"], fixed={"corpus_tokens": tokens}), PARAMETERS["with"]
     if group.runs["model"].nunique() > 1:
         for embeddings, column in PARAMETERS.items():
             name = _named(f"loss by parameters and tokens, {embeddings} embeddings", group)
-            yield Law(name, _points(group.runs, [column, "tokens"]), ["params", "tokens"]), column
+            yield Law(name, _points(group.runs, [column, "corpus_tokens"]), ["params", "corpus_tokens"]), column
 
 
 def _said(value: object) -> str:
@@ -118,8 +118,8 @@ def _said(value: object) -> str:
 
 def _points(runs: pd.DataFrame, axes: list[str]) -> Points:
     # A cell's text is a few tokens longer in one tokenizing than in another; sizes are what is meant to be equal.
-    tokens = runs.groupby("size")["tokens"].transform("median")
-    return Points.of(runs.assign(tokens=tokens), axes)
+    tokens = runs.groupby("size")["corpus_tokens"].transform("median")
+    return Points.of(runs.assign(corpus_tokens=tokens), axes)
 
 
 def run_name(run) -> str:
@@ -137,7 +137,7 @@ def laws_of_scores(group: Group, summary: str | Path, baselines: str | Path, tas
     Args:
         tasks: what is forecast: `task`, `metric`, `split`, `train_set`.
     """
-    scores = pd.read_csv(summary, dtype={"model": str, "size": str, "train_set": str})
+    scores = read_table(summary)
     floors = pd.read_csv(baselines).set_index(["task", "metric", "split"])["value"]
     cells = group.runs.groupby(["model", "size", "gpus"], as_index=False)["loss"].mean()
     laws = []

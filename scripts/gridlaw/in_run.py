@@ -29,9 +29,9 @@ def largest(curves: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[str, pd.
         runs: the table of runs.
     """
     keys = ["model", "size", "gpus"]
-    cells = curves[keys].drop_duplicates().merge(runs[[*keys, "tokens", "passes"]].drop_duplicates(keys))
+    cells = curves[keys].drop_duplicates().merge(runs[[*keys, "corpus_tokens", "passes"]].drop_duplicates(keys))
     for model, own in cells.groupby("model", sort=False):
-        cell = own.sort_values(["tokens", "gpus"], ascending=[False, True]).head(1)
+        cell = own.sort_values(["corpus_tokens", "gpus"], ascending=[False, True]).head(1)
         name = f"{model}: training loss within its runs on {cell['size'].item()} tokens"
         yield name, curves.merge(cell[[*keys, "passes"]])
 

@@ -33,8 +33,10 @@ TRIAL_RESAMPLES = 200
 # Resamples that a record holds, and floors of a profile.
 SHOWN, FLOORS = 100, 41
 
-NAMES = {"params": ("A", "alpha"), "tokens": ("B", "beta")}
-SYMBOLS = {"params": "N", "tokens": "D"}
+# Of each axis its symbol, those of its coefficient and exponent, and what it counts.
+SYMBOLS = {"params": "N", "corpus_tokens": "D", "effective_tokens": "D"}
+NAMES = {"params": ("A", "alpha"), "corpus_tokens": ("B", "beta"), "effective_tokens": ("B", "beta")}
+WORDS = {"params": "params", "corpus_tokens": "tokens", "effective_tokens": "tokens"}
 SOURCES = {
     1: "Hestness et al. 2017; Henighan et al. 2020, equation 1.1",
     2: "Hoffmann et al. 2022, equation 2, fitted by equation 3",
@@ -46,7 +48,7 @@ class Law:
 
     Args:
         name: what it is a law of.
-        axes: names of the points' axes, among `params` and `tokens`.
+        axes: names of the points' axes: `params`, or `corpus_tokens` or `effective_tokens`, or one of each.
         others: back-tests of like curves.
         fixed: what is the same for all points: the parameters of a law by tokens, for example.
     """
@@ -226,7 +228,7 @@ class Law:
         if not len(self.points):
             return REFUSED, "No law: there are no points.", NOTHING
         few = [
-            f"{counted(values, 'value')} of {axis}"
+            f"{counted(values, 'value')} of {WORDS[axis]}"
             for axis, values in zip(self.axes, self.points.distinct(), strict=True)
             if values < holdout.LEAST_VALUES
         ]
@@ -250,7 +252,7 @@ class Law:
             return REFUSED, why, CORNERS
         if np.ptp(np.log(self.points.y)) == 0:
             return REFUSED, "No law: the loss is the same everywhere.", NOTHING
-        rises = [axis for k, axis in enumerate(self.axes) if not self._falls(k)]
+        rises = [WORDS[axis] for k, axis in enumerate(self.axes) if not self._falls(k)]
         if rises:
             return REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}.", NOTHING
         return self._judge_trend() or self._judge_forecasts()
@@ -258,12 +260,12 @@ class Law:
     def _judge_trend(self) -> tuple[str, str, str] | None:
         """Likewise where the points carry a curve and no forecast; None where they may."""
         short = [
-            f"{axis} span {amount(values.max() / values.min())} times"
+            f"{WORDS[axis]} span {amount(values.max() / values.min())} times"
             for axis, values in zip(self.axes, self.points.x.T, strict=True)
             if values.max() / values.min() < FORECAST_RANGE
         ]
         few = [
-            f"{values} different values of {axis}"
+            f"{values} different values of {WORDS[axis]}"
             for axis, values in zip(self.axes, self.points.distinct(), strict=True)
             if values < FORECAST_VALUES
         ]
@@ -322,7 +324,7 @@ class Law:
             half = largest.copy()
             half[k] /= 2
             gain = 1 - best(largest[None])[0, 0] / best(half[None])[0, 0]
-            says.append(f"The last doubling of {axis} lowered the loss by {percent(gain)}.")
+            says.append(f"The last doubling of {WORDS[axis]} lowered the loss by {percent(gain)}.")
         return " ".join(says)
 
 

@@ -40,11 +40,11 @@ class Prices:
         """By the rank-hours of the nearest model's larger half of sizes, in proportion to parameters and tokens.
 
         Args:
-            runs: comparable ones, with `model`, `tokens`, `hours` and `seed`.
+            runs: comparable ones, with `model`, `corpus_tokens`, `hours` and `seed`.
             params: the column that has the parameters.
         """
-        larger = runs["tokens"] >= runs.groupby("model")["tokens"].transform("median")
-        paces = (runs["hours"] / runs["tokens"])[larger & (runs["hours"] > 0)].groupby(runs[params]).median()
+        larger = runs["corpus_tokens"] >= runs.groupby("model")["corpus_tokens"].transform("median")
+        paces = (runs["hours"] / runs["corpus_tokens"])[larger & (runs["hours"] > 0)].groupby(runs[params]).median()
         known = paces.index.to_numpy(float)
 
         def cost(parameters: float, tokens: float) -> float:
@@ -73,21 +73,22 @@ def of_law(law: Law, prices: Prices) -> dict | None:
         grown = law.axes[-1]
         new, verb = {grown: [2 * columns[grown].max(), 4 * columns[grown].max()]}, "would tell more"
     else:
-        ends = {"tokens": prices.most}
+        ends = {"corpus_tokens": prices.most}
         new = {axis: _ladder(column, ends.get(axis, np.inf)) for axis, column in columns.items()}
         verb = "would do"
     along = {axis: [*new.get(axis, []), *_spread(column)] for axis, column in columns.items()}
     places = [dict(zip(along, place, strict=True)) for place in product(*along.values())]
     places = [law.fixed | place for place in places if any(place[axis] in values for axis, values in new.items())]
     what = listed([_named(axis, values) for axis, values in new.items() if values])
-    return _needs(f"{what} {verb}", [(place["params"], place["tokens"]) for place in places], prices)
+    text = {"corpus_tokens", "effective_tokens"}.intersection(places[0]).pop()
+    return _needs(f"{what} {verb}", [(place["params"], place[text]) for place in places], prices)
 
 
 def of_scores(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None:
     """Likewise of a curve of scores: more text for the model that is best, or one more seed.
 
     Args:
-        cells: with `model`, `params`, `tokens` and `loss`.
+        cells: with `model`, `params`, `corpus_tokens` and `loss`.
     """
     if law.cure == SEEDS:
         words = f"A second fine-tuning seed of {counted(len(law.cells), 'cell')} would tell, without any pre-training."
@@ -95,9 +96,9 @@ def of_scores(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None
     if not law.cure or cells.empty:
         return None
     best = cells.loc[cells["loss"].idxmin()]
-    largest = cells.loc[cells["model"] == best["model"], "tokens"].max()
+    largest = cells.loc[cells["model"] == best["model"], "corpus_tokens"].max()
     tokens = [2 * largest, 4 * largest]
-    what = f"It would tell more to train {best['model']} on {_named('tokens', tokens)}"
+    what = f"It would tell more to train {best['model']} on {_named('corpus_tokens', tokens)}"
     return _needs(what, [(best["params"], number) for number in tokens], prices)
 
 
@@ -145,7 +146,7 @@ def _spread(values: Array) -> list[float]:
 
 def _named(axis: str, values: list[float]) -> str:
     numbers = listed([short(float(f"{value:.2g}")) for value in values])
-    if axis == "tokens":
+    if axis != "params":
         return f"{numbers} tokens"
     return f"{'A model' if len(values) == 1 else 'Models'} of about {numbers} parameters"
 
@@ -163,7 +164,7 @@ def _needs(what: str, places: list[tuple[float, float]], prices: Prices) -> dict
     wanting = max(tokens for _, tokens in places) > prices.most
     but = f"; the corpus has {short(float(f'{prices.most:.2g}'))}" if wanting else ""
     return {
-        "cells": [{"params": float(params), "tokens": float(tokens)} for params, tokens in places],
+        "cells": [{"params": float(params), "corpus_tokens": float(tokens)} for params, tokens in places],
         "cost": float(cost) if known else None,
         "words": f"{what}: {counted(len(places), 'cell')}{about}{but}.",
     }

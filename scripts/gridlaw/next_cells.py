@@ -44,8 +44,8 @@ class Candidate:
     hours: float
 
     @property
-    def tokens(self) -> float:
-        """Different tokens that it reads."""
+    def corpus_tokens(self) -> float:
+        """Distinct tokens that it reads."""
         return float(grid.parse_size(self.size))
 
 
@@ -86,7 +86,7 @@ def plan(laws: dict[str, Law], cells: Cells, budget: float, most: float, ranks: 
     for model in lacking:
         left = budget - sum(row["cost_rank_hours"] for row in rows)
         rows += _first(model, laws[model], affordable, left)
-    facts = {"budget_rank_hours": budget, "cells": rows, "corpus_tokens": most}
+    facts = {"budget_rank_hours": budget, "cells": rows, "tokens_there_are": most}
     return facts | {
         "stop": not rows,
         "verdict": _verdict(rows, possible, affordable, budget, most) if paces(cells) else UNTIMED,
@@ -105,7 +105,7 @@ def _surer(laws: dict[str, Law], possible: list[Candidate], budget: float) -> It
     losses, targets = {}, {}
     for model, law in known.items():
         draws = law.forecaster.draws
-        sizes = np.array([[one.tokens] for one in of if one.model == model] or [[1.0]])
+        sizes = np.array([[one.corpus_tokens] for one in of if one.model == model] or [[1.0]])
         target = np.array([[TARGET * law.points.scale.max()]])
         losses[model], targets[model] = np.log(draws(sizes)), np.log(draws(target))[:, 0]
         losses[model] = losses[model] - losses[model].mean(0)
@@ -146,10 +146,10 @@ def _first(model: str, law: Law, affordable: list[Candidate], budget: float) -> 
         wide = len(sizes) > 1 and max(sizes) / min(sizes) >= FORECAST_RANGE
         if len(sizes) > FORECAST_VALUES and wide:
             return
-        inside = min(sizes) <= one.tokens <= max(sizes)
+        inside = min(sizes) <= one.corpus_tokens <= max(sizes)
         if one.hours <= budget and (not inside or len(sizes) <= FORECAST_VALUES):
             budget -= one.hours
-            sizes.add(one.tokens)
+            sizes.add(one.corpus_tokens)
             yield _row(one) | {"variance_reduction": None, "why": "a forecast needs more sizes"}
 
 
@@ -158,7 +158,7 @@ def _row(one: Candidate) -> dict:
         "model": one.model,
         "size": one.size,
         "gpus": one.gpus,
-        "tokens": one.tokens,
+        "corpus_tokens": one.corpus_tokens,
         "cost_rank_hours": one.hours,
     }
 

@@ -130,12 +130,12 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
 
     Args:
         axes: the panel.
-        table: has the columns `size` (names) and `tokens`.
+        table: has the columns `size` (names) and `size_tokens`.
 
     Returns:
         where to draw size 0.
     """
-    sizes = zip(table["size"], table["tokens"], strict=True)
+    sizes = zip(table["size"], table["size_tokens"], strict=True)
     names = {tokens: short(tokens) if size == "all" else size for size, tokens in sizes}
     positive = sorted(tokens for tokens in names if tokens > 0)
     step = (positive[-1] / positive[0]) ** (1 / (len(positive) - 1)) if len(positive) > 1 else 4

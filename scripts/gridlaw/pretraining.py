@@ -16,7 +16,21 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
 
-from gridlaw import cli, devices, energy, flops, launch, masking, modeling, objective, record, rows, schedule, training
+from gridlaw import (
+    cli,
+    devices,
+    energy,
+    flops,
+    launch,
+    legacy,
+    masking,
+    modeling,
+    objective,
+    record,
+    rows,
+    schedule,
+    training,
+)
 from gridlaw.checkpoints import ResumableTrainer, step
 from gridlaw.heartbeat import Heartbeat, Unit
 
@@ -150,13 +164,13 @@ def _rows_at_once(recipe: dict) -> int:
 
 def tokens_of_an_update(args: Namespace, plan: Plan) -> float:
     """Tokens that an update goes through, on average; padding is none."""
-    size = record.read_json(args.slice)
-    return size["tokens"] / size["rows"] * plan.batch
+    size = legacy.slice(record.read_json(args.slice))
+    return size["corpus_tokens"] / size["rows"] * plan.batch
 
 
 def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
     """What a record says of a training. Tokens, updates and FLOPs are the model's, from its first weights on."""
-    recipe, size = args.recipe, record.read_json(args.slice)
+    recipe, size = args.recipe, legacy.slice(record.read_json(args.slice))
     steps = trainer.state.global_step
     per_step = tokens_of_an_update(args, plan)
     logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
@@ -164,8 +178,8 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
     done = steps - trainer.first_step
     return {
         "size_tokens": size["size_tokens"],
-        "unique_tokens": size["tokens"],
-        "tokens": round(steps * per_step),
+        "corpus_tokens": size["corpus_tokens"],
+        "trained_tokens": round(steps * per_step),
         "steps": steps,
         "steps_here": done,
         "batch_rows": plan.batch,

@@ -22,7 +22,7 @@ class Cells:
     """The cells of a group.
 
     Args:
-        table: a row for each, with `model`, `size`, `gpus`, `tokens`, `loss`, `seeds`, and the costs.
+        table: a row for each, with `model`, `size`, `gpus`, `corpus_tokens`, `loss`, `seeds`, and the costs.
         draws: losses by what is known of their scatter; shape (draws, cells).
         noise: standard deviation of a run's log loss over pre-training seeds; NaN where no cell has several.
     """
@@ -38,11 +38,11 @@ class Cells:
         Args:
             runs: all of the grid, for cells of other gpus values, which hold the same models and cost something else.
         """
-        chosen = runs[runs["model"].isin(group.runs["model"]) & runs["loss"].notna() & (runs["tokens"] > 0)]
+        chosen = runs[runs["model"].isin(group.runs["model"]) & runs["loss"].notna() & (runs["corpus_tokens"] > 0)]
         keys = ["model", "size", "gpus"]
         losses = chosen.assign(log=np.log(chosen["loss"])).groupby(keys, sort=False)
         table = losses.agg(
-            tokens=("tokens", "median"), log=("log", "mean"), seeds=("seed", "nunique"),
+            corpus_tokens=("corpus_tokens", "median"), log=("log", "mean"), seeds=("seed", "nunique"),
             held_out_se=("held_out_loss_se", "mean"), hours=("hours", "mean"), seconds=("train_seconds", "mean"),
             memory_mb=("peak_memory_mb", "max"),
         ).reset_index()  # fmt: skip

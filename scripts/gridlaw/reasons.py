@@ -12,7 +12,7 @@ from gridlaw import code, grid, recipes, record
 from gridlaw.steps import WILDCARDS, Step, maker
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
-COUNTS = ("warmup_tokens", "words", "tokens")
+COUNTS = ("warmup_tokens", "words", "size_tokens")
 # Entries of recipes that tell what the user's files hold.
 FILES = ("files", "held_out_files")
 # Steps whose recipes list tasks, each with a metric and a split.

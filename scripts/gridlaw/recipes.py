@@ -85,7 +85,7 @@ def pack(config: dict) -> dict:
 
 
 def slice(config: dict, size: str) -> dict:
-    return {"tokens": grid.parse_size(size)}
+    return {"size_tokens": grid.parse_size(size)}
 
 
 def task(config: dict, task: str) -> dict:

@@ -8,7 +8,7 @@ import pandas as pd
 
 # The column of the runs table that a law counts parameters in, by whether it counts those of embeddings.
 PARAMETERS = {True: "parameters", False: "parameters_without_embeddings"}
-COLUMNS = ["law", "model", "params", "tokens"]
+COLUMNS = ["law", "model", "params", "corpus_tokens"]
 
 
 def points(laws: list[dict], entry: str, runs: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def points(laws: list[dict], entry: str, runs: pd.DataFrame) -> pd.DataFrame:
         runs: the runs table, which tells whose parameters are how many.
 
     Returns:
-        the columns `law`, `model`, `params` and `tokens`, and those of the entry; laws that have none have no row.
+        the columns `law`, `model`, `params` and `corpus_tokens`, and those of the entry; laws without it have no row.
     """
     known = runs.dropna(subset=[*PARAMETERS.values()]).drop_duplicates("model").set_index("model")
     table = pd.DataFrame(list(_rows(laws, entry, known)))

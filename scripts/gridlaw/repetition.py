@@ -1,6 +1,6 @@
 """Text that is read more than once: how many fresh tokens its passes are worth.
 
-D' = U + U R* (1 - exp(-R / R*)) with U different tokens and R = D / U - 1 repetitions (Muennighoff et al. 2023).
+D' = U + U R* (1 - exp(-R / R*)) with U distinct tokens and R = D / U - 1 repetitions (Muennighoff et al. 2023).
 R* says how fast a repetition loses its worth; for causal language models of English they found about 15. Masked
 language models lose more by repetition (Cheng et al. 2024), so that it is always fitted here.
 """
@@ -20,22 +20,23 @@ TRIED = np.geomspace(0.3, 300, 31)
 ONCE = 1.01
 
 
-def effective(unique: Array, read: Array, repetitions: float) -> Array:
+def effective(corpus_tokens: Array, trained_tokens: Array, repetitions: float) -> Array:
     """Fresh tokens that some text is worth.
 
     Args:
-        unique, read: different tokens, and tokens trained on; the same shape.
+        corpus_tokens, trained_tokens: U and D; the same shape.
         repetitions: R*.
     """
-    repeated = np.maximum(read / unique - 1, 0)
-    return unique * (1 + repetitions * -np.expm1(-repeated / repetitions))
+    repeated = np.maximum(trained_tokens / corpus_tokens - 1, 0)
+    return corpus_tokens * (1 + repetitions * -np.expm1(-repeated / repetitions))
 
 
 def fit(runs: pd.DataFrame, axes: list[str]) -> tuple[float, bool]:
     """R* under which the law over some axes fits best, and whether the runs determine it.
 
     Args:
-        runs: with `unique_tokens`, `tokens` read, `loss` and the other axes.
+        runs: with `corpus_tokens`, `trained_tokens`, `loss` and the other axes.
+        axes: with `effective_tokens` among them.
     """
     objectives = []
     for repetitions in TRIED:
@@ -46,6 +47,6 @@ def fit(runs: pd.DataFrame, axes: list[str]) -> tuple[float, bool]:
 
 
 def worth(runs: pd.DataFrame, repetitions: float) -> pd.DataFrame:
-    """Runs with the fresh tokens that their text is worth as `tokens`."""
-    unique, read = (runs[name].to_numpy(float) for name in ("unique_tokens", "tokens"))
-    return runs.assign(tokens=effective(unique, read, repetitions))
+    """Runs with the fresh tokens that their text is worth as `effective_tokens`."""
+    counts = (runs[name].to_numpy(float) for name in ("corpus_tokens", "trained_tokens"))
+    return runs.assign(effective_tokens=effective(*counts, repetitions))

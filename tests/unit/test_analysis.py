@@ -37,9 +37,9 @@ def grid_of(models=("tiny", "small"), sizes=SIZES, gpus=(1,), seeds=(1, 2), **ch
     moved = [scatter[key] for key in zip(runs["model"], runs["size"], runs["pretrain_seed"], strict=True)]
     seconds = tokens * parameters / 1e10 / runs["gpus"] ** 0.9
     runs = runs.assign(
-        tokens=tokens, status="done", tokenizer="wordpiece", schedule="independent", decay_shape="linear",
+        size_tokens=tokens, status="done", tokenizer="wordpiece", schedule="independent", decay_shape="linear",
         decay_ratio=1.0, warmup_tokens=5000.0, passes=1.0, ranks=runs["gpus"], parameters=parameters,
-        parameters_without_embeddings=parameters / 2, unique_tokens=tokens.where(trained), held_out_loss=loss * np.exp(moved),
+        parameters_without_embeddings=parameters / 2, corpus_tokens=tokens.where(trained), held_out_loss=loss * np.exp(moved),
         held_out_loss_se=0.01, trained=trained.astype(object).where(trained), train_seconds=seconds,
         tokens_per_second=(tokens / seconds).where(trained), peak_memory_mb=500.0, trained_tokens=tokens,
         tokens_here=tokens,
@@ -267,7 +267,7 @@ def test_ranks_without_a_throughput(analyse):
     ("change", "words"),
     [
         (
-            {"held_out_loss": lambda runs: 5.0 + np.log(runs["unique_tokens"])},
+            {"held_out_loss": lambda runs: 5.0 + np.log(runs["corpus_tokens"])},
             "the loss does not fall with more tokens",
         ),
         ({"held_out_loss": 3.0}, "the loss is the same everywhere"),
@@ -292,9 +292,9 @@ def test_a_run_that_went_on_from_a_trunk_counts_whole(tmp_path):
     """A tenth of it was done here; on its own it would have taken ten times as long."""
     runs = grid_of()
     runs.to_csv(tmp_path / "runs.csv", index=False)
-    runs.assign(tokens_here=runs["tokens"] / 10, train_seconds=runs["train_seconds"] / 10).to_csv(
+    runs.assign(tokens_here=runs["trained_tokens"] / 10, train_seconds=runs["train_seconds"] / 10).to_csv(
         tmp_path / "branches.csv", index=False
     )
     whole, branches = (evidence.read_runs(tmp_path / f"{name}.csv") for name in ("runs", "branches"))
     pd.testing.assert_series_equal(whole["hours"], branches["hours"])
-    assert whole.loc[whole["tokens"] > 0, "hours"].gt(0).all()
+    assert whole.loc[whole["corpus_tokens"] > 0, "hours"].gt(0).all()

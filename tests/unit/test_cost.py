@@ -127,7 +127,9 @@ def test_what_a_branch_has_left(folder):
     trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.25, "warmup_tokens": 100}
     config = configuration({**GRID, "pretrain": trunk})
     for name, rows in (("8k", 320), ("16k", 640)):
-        record.write_json(f"resources/slice/toy/wordpiece/{name}/manifest.json", {"tokens": rows * 20, "rows": rows})
+        record.write_json(
+            f"resources/slice/toy/wordpiece/{name}/manifest.json", {"corpus_tokens": rows * 20, "rows": rows}
+        )
     found, steps, _ = rates(config)
     assert found._updates(steps["trunk tiny 8k 1 1"]) == (0, 15)
     assert found._updates(steps["trunk tiny 16k 1 1"]) == (15, 30)

@@ -22,7 +22,7 @@ def table(curves, noise=0.002, seeds=SEEDS, hours=1e-7, sizes=SIZES, gpus=1):
             for seed in seeds:
                 took = hours * tokens * number
                 rows.append(
-                    {"model": model, "size": size, "gpus": gpus, "seed": seed, "tokens": tokens, "params": 1e6 * number,
+                    {"model": model, "size": size, "gpus": gpus, "seed": seed, "corpus_tokens": tokens, "params": 1e6 * number,
                      "loss": loss(tokens) * np.exp(noise * random.standard_normal()), "held_out_loss_se": 0.01,
                      "hours": took, "train_seconds": took * 3600 / gpus, "peak_memory_mb": 100.0 * number}
                 )  # fmt: skip
@@ -226,7 +226,7 @@ def test_what_has_no_known_cost_is_on_no_front():
 def test_the_best_of_a_budget():
     cells, laws = cells_of(TWO), LAWS
     found = budget.best(cells, laws, 0.5)
-    assert (found["model"], found["tokens"], found["measured"]) == ("early", 4e6, True)
+    assert (found["model"], found["corpus_tokens"], found["measured"]) == ("early", 4e6, True)
     assert found["cost_rank_hours"] <= 0.5
     assert found["expected_regret"] >= 0
     assert 0 <= found["probability_best"] <= 1
@@ -234,7 +234,7 @@ def test_the_best_of_a_budget():
     larger = budget.best(cells, laws, 60.0)
     assert (larger["model"], larger["measured"]) == ("late", False)
     assert larger["cost_rank_hours"] <= 60
-    assert larger["low"] < better_late(larger["tokens"]) < larger["high"]
+    assert larger["low"] < better_late(larger["corpus_tokens"]) < larger["high"]
     assert "are not enough for any cell" in budget.best(cells, laws, 1e-6)["verdict"]
 
 
@@ -254,8 +254,8 @@ def test_with_one_seed_nobody_says_how_likely():
 def test_a_crossover_is_found_where_it_is():
     found = budget.crossover("early", "late", LAWS)
     assert found["share_of_draws"] > 0.95
-    assert found["low"] <= found["tokens"] <= found["high"]
-    assert found["tokens"] == pytest.approx(CROSSING, rel=0.2)
+    assert found["low"] <= found["corpus_tokens"] <= found["high"]
+    assert found["corpus_tokens"] == pytest.approx(CROSSING, rel=0.2)
     assert "cross from 1M to 128M tokens" in found["verdict"]
 
 
@@ -298,7 +298,7 @@ def test_the_next_cells_are_worth_it_and_within_the_budget():
     assert sum(row["cost_rank_hours"] for row in found["cells"]) <= 20
     for row in found["cells"]:
         assert next_cells.WORTH < row["variance_reduction"] <= 1
-        assert row["tokens"] == grid.parse_size(row["size"]) <= 1e8
+        assert row["corpus_tokens"] == grid.parse_size(row["size"]) <= 1e8
     assert found["verdict"].startswith("Next, for ")
 
 
@@ -369,8 +369,8 @@ def test_an_overlay_adds_the_chosen_cells_and_nothing_else(exclude, chosen):
 
 
 def test_laws_of_one_axis_learn_from_other_models():
-    points = {name: Points.of(runs, ["tokens"]) for name, runs in TWO.groupby("model")}
-    alone = Law("late: loss by tokens", points["late"], ["tokens"])
+    points = {name: Points.of(runs, ["corpus_tokens"]) for name, runs in TWO.groupby("model")}
+    alone = Law("late: loss by tokens", points["late"], ["corpus_tokens"])
     there = np.array([[1e8]])
     assert LAWS["late"].at(there)[0].origins > alone.at(there)[0].origins
     assert LAWS["late"].at(there)[0].value == alone.at(there)[0].value

@@ -11,7 +11,7 @@ import pytest
 
 from gridlaw import cli
 
-HEADER = "params,tokens,loss\n"
+HEADER = "params,trained_tokens,loss\n"
 CELLS = [(n, d) for n in np.geomspace(4e6, 1e8, 4) for d in np.geomspace(1e7, 3e8, 4)]
 GOOD = HEADER + "".join(f"{n},{d},{1.8172 + 477.8 / n**0.3473 + 2143 / d**0.3672}\n" for n, d in CELLS)
 
@@ -52,13 +52,13 @@ def test_a_good_table_has_its_law_and_forecasts(fit):
 BAD = {
     "nan,1e7,3": "params is missing",
     ",1e7,3": "params is missing",
-    "1e6,-5,3": "tokens is -5",
-    "1e6,0,3": "tokens is 0",
-    "1e6,many,3": "tokens is many",
+    "1e6,-5,3": "trained_tokens is -5",
+    "1e6,0,3": "trained_tokens is 0",
+    "1e6,many,3": "trained_tokens is many",
     "1e6,1e7,inf": "loss is inf",
     "1e6,1e7,1e400": "loss is 1e400",
     "": "params is missing",
-    "1e6,1e7,3.1": "repeats the params, tokens and loss",
+    "1e6,1e7,3.1": "repeats the params, trained_tokens and loss",
 }
 
 
@@ -74,11 +74,11 @@ def test_rows_that_are_no_run_are_named(fit, row):
 
 def test_replicates_of_a_cell_differ_in_loss_or_in_seed(fit):
     assert fit(HEADER + "1,1,2\n1,1,2.1\n")[0]["laws"][0]["runs"] == 2
-    header = "params,tokens,loss,seed\n"
+    header = "params,trained_tokens,loss,seed\n"
     assert fit(header + "1,1,2,1\n1,1,2,2\n")[0]["laws"][0]["runs"] == 2
     found, _ = fit(header + "1,1,2,1\n1,1,2.1,1\n")
     assert found["laws"][0]["runs"] == 1
-    assert found["left_out"][0]["why"] == "it repeats the params, tokens and seed of an earlier line"
+    assert found["left_out"][0]["why"] == "it repeats the params, trained_tokens and seed of an earlier line"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_too_little_is_refused(fit, text, words):
     assert words in found["laws"][0]["verdict"]
     assert found["forecasts"][0] == {
         "params": 1e9,
-        "tokens": 1e10,
+        "corpus_tokens": 1e10,
         "loss": None,
         "verdict": found["laws"][0]["verdict"],
     }
@@ -108,8 +108,8 @@ def test_too_little_is_refused(fit, text, words):
     ("text", "words"),
     [
         ("", "no table"),
-        ("params,loss\n1,2\n", "no column tokens"),
-        ("params;tokens;loss\n1;2;3\n", "no column params, tokens, loss"),
+        ("params,loss\n1,2\n", "no column trained_tokens"),
+        ("params;tokens;loss\n1;2;3\n", "no column params, trained_tokens, loss"),
         (HEADER + "1,2,3\n1,2,3,4\n", "line 3, saw 4"),
     ],
     ids=["empty", "a column short", "semicolons", "a field too many"],

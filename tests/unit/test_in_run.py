@@ -70,7 +70,7 @@ def test_what_says_nothing_of_a_longer_training(change, state, words):
 
 def test_of_each_model_the_largest_size_on_the_fewest_ranks_is_taken():
     cells = [("a", "1M", 1), ("a", "2M", 2), ("a", "2M", 1), ("b", "1M", 4)]
-    runs = pd.DataFrame(cells, columns=["model", "size", "gpus"]).assign(tokens=[1e6, 2e6, 2e6, 1e6], passes=1)
+    runs = pd.DataFrame(cells, columns=["model", "size", "gpus"]).assign(corpus_tokens=[1e6, 2e6, 2e6, 1e6], passes=1)
     logged = runs[["model", "size", "gpus"]].assign(pretrain_seed=1, trained_tokens=10.0, loss=2.0, phase="constant")
     found = dict(in_run.largest(logged, runs))
     assert list(found) == [

@@ -15,7 +15,7 @@ from gridlaw import record
 NAMES = ("scores", "loss", "laws", "forecasts")
 TASK = {"task": "odd_task", "train_set": "all", "split": "validation", "metric": "accuracy"}
 LAW = {
-    "name": "a_model: loss by tokens", "axes": ["tokens"], "state": "law", "points": 4,
+    "name": "a_model: loss by tokens", "axes": ["corpus_tokens"], "state": "law", "points": 4,
     "parameters": {name: {"value": value, "low": None, "high": None} for name, value in {"E": 1.5, "B": 60, "beta": 0.3}.items()},
 }  # fmt: skip
 
@@ -45,7 +45,7 @@ def write(program, tmp_path):
             }
             for key, (_, score) in zip(keys, cells.values(), strict=True)
         ]
-        columns = ["model", "size", "tokens", "quantity", "forecast", "low", "high"]
+        columns = ["model", "size", "corpus_tokens", "quantity", "forecast", "low", "high"]
         tables = {
             "runs": pd.DataFrame(runs),
             "summary": pd.DataFrame(summary),
@@ -106,7 +106,7 @@ def test_names_are_escaped_and_latex_reads_it(write, tmp_path):
     forecast = {
         "model": "a_model",
         "size": "1M",
-        "tokens": 1e6,
+        "corpus_tokens": 1e6,
         "quantity": "odd_task (accuracy)",
         "forecast": 0.9,
         "low": 0.8,

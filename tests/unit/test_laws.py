@@ -13,7 +13,7 @@ from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, Law
 from gridlaw.points import Points
 from gridlaw.words import percent, rank_time
 
-AXES = ["params", "tokens"]
+AXES = ["params", "corpus_tokens"]
 TARGET = np.array([[340e6, 1e9]])
 
 
@@ -27,7 +27,7 @@ def runs(values, noise, seed=0, replicates=3, truth=loss, tokens=(1e7, 3e8)):
     x = np.stack(np.meshgrid(params, tokens), -1).reshape(-1, 2).repeat(replicates, 0)
     table = pd.DataFrame(x, columns=AXES)
     scatter = np.exp(noise * np.random.default_rng(seed).standard_normal(len(x)))
-    return table.assign(loss=truth(table["params"], table["tokens"]) * scatter)
+    return table.assign(loss=truth(table["params"], table["corpus_tokens"]) * scatter)
 
 
 def joint(table, **more):
@@ -36,7 +36,9 @@ def joint(table, **more):
 
 def curve(y, tokens=None):
     tokens = np.geomspace(1e6, 1e9, len(y)) if tokens is None else np.asarray(tokens, float)
-    return Law("curve", Points.of(pd.DataFrame({"tokens": tokens, "loss": y}), ["tokens"]), ["tokens"])
+    return Law(
+        "curve", Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), ["corpus_tokens"]
+    )
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01])
@@ -64,7 +66,7 @@ def test_a_grid_of_two_by_two_is_refused():
 @cache
 def with_flops(each):
     """A law of a grid whose compute is so many times parameters x tokens."""
-    return joint(runs((4, 4), 0.002).assign(flops=lambda t: each * t["params"] * t["tokens"]), scale="flops")
+    return joint(runs((4, 4), 0.002).assign(flops=lambda t: each * t["params"] * t["corpus_tokens"]), scale="flops")
 
 
 def held(truth, noise, grids=7):
@@ -95,9 +97,9 @@ def test_intervals_of_one_curve_hold_what_they_should():
         floor, exponent = random.uniform(1, 2), random.uniform(0.2, 0.5)
         scale = random.uniform(1, 3) * 1e6**exponent
         y = (floor + scale / tokens**exponent) * np.exp(0.01 * random.standard_normal(6))
-        found = Forecaster(Points.of(pd.DataFrame({"tokens": tokens, "loss": y}), ["tokens"]), resamples=100).at(
-            np.array([[4e9]])
-        )
+        found = Forecaster(
+            Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), resamples=100
+        ).at(np.array([[4e9]]))
         inside.append(found.low[0] <= floor + scale / 4e9**exponent <= found.high[0])
         widths.append(found.high[0] / found.low[0])
     assert np.mean(inside) >= 0.85
@@ -126,8 +128,8 @@ def test_what_is_uncertain_is_told_apart():
 
 
 def test_replicates_say_how_runs_scatter():
-    table = pd.DataFrame({"tokens": [1e6, 1e6, 2e6], "loss": [2 * np.exp(0.1), 2 * np.exp(-0.1), 1.0]})
-    points = Points.of(table, ["tokens"])
+    table = pd.DataFrame({"corpus_tokens": [1e6, 1e6, 2e6], "loss": [2 * np.exp(0.1), 2 * np.exp(-0.1), 1.0]})
+    points = Points.of(table, ["corpus_tokens"])
     assert points.y == pytest.approx([2, 1])
     assert list(points.replicates) == [2, 1]
     # Two values that are 0.2 apart have this standard deviation.
@@ -138,7 +140,7 @@ REFUSALS = {
     "No law: 2 values of tokens are too few": curve([3, 2.5], [1e6, 1e7]),
     "No law: 1 value of tokens is too few": curve([3, 2.5], [1e6, 1e6]),
     "No law: there are no points": curve([]),
-    "larger models were also trained on more tokens": joint(runs((6, 6), 0.001).query("abs(params / 4e6 - (tokens / 1e7) ** 0.974) < 0.5 * params / 4e6")),
+    "larger models were also trained on more tokens": joint(runs((6, 6), 0.001).query("abs(params / 4e6 - (corpus_tokens / 1e7) ** 0.974) < 0.5 * params / 4e6")),
     "the loss is the same everywhere": curve([3.0] * 6),
     "the loss does not fall with more tokens": curve(np.linspace(2, 3, 6)),
     "it takes 8 points": joint(runs((3, 3), 0).iloc[[0, 3, 6, 9, 12, 18]]),
@@ -153,7 +155,7 @@ def test_refusals_say_why(words):
 
 def test_models_on_fewer_tokens_the_larger_they_are_cannot_be_told_apart():
     params = np.geomspace(1e6, 1e8, 10)
-    law = joint(pd.DataFrame({"params": params, "tokens": 1e15 / params, "loss": 2 + params**-0.1}))
+    law = joint(pd.DataFrame({"params": params, "corpus_tokens": 1e15 / params, "loss": 2 + params**-0.1}))
     assert law.state == REFUSED
     assert "trained on fewer tokens" in law.why
     assert "small models with few tokens, and of large models with many" in law.why
@@ -216,7 +218,7 @@ def test_how_far_a_forecast_goes(place, state, flops):
 
 def test_the_largest_of_each_axis_is_held_out():
     rows = pd.DataFrame(with_flops(6).hold_out)
-    assert set(rows["left_out"]) == {"params", "tokens", "compute"}
+    assert set(rows["left_out"]) == {"params", "corpus_tokens", "compute"}
     assert (rows.loc[rows["left_out"] == "params", "params"] == rows["params"].max()).all()
     assert (abs(rows["error"]) < 0.02).all()
     assert (rows["inside"] == rows["actual"].between(rows["low"], rows["high"])).all()
@@ -243,8 +245,8 @@ def test_records_are_json(law):
 def test_baselines():
     points = Points.of(runs((3, 3), 0, replicates=1), AXES)
     assert holdout.nearest(points)(points.x * 1.01) == pytest.approx(points.y)
-    power = pd.DataFrame({"tokens": [1e3, 1e4, 1e5], "loss": [8.0, 4.0, 2.0]})
-    assert holdout.log_linear(Points.of(power, ["tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
+    power = pd.DataFrame({"corpus_tokens": [1e3, 1e4, 1e5], "loss": [8.0, 4.0, 2.0]})
+    assert holdout.log_linear(Points.of(power, ["corpus_tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
 
 
 def test_cuts_are_of_smaller_points_and_leave_larger_ones():
@@ -270,7 +272,7 @@ def test_words():
 
 def test_the_level_that_holds_a_value():
     """What is just held at a level is inside an interval of that level and outside of narrower ones."""
-    whole = Forecaster(Points.of(runs((1, 5), 0.01), ["tokens"])).at(np.array([[1e9]]))
+    whole = Forecaster(Points.of(runs((1, 5), 0.01), ["corpus_tokens"])).at(np.array([[1e9]]))
     for end in (whole.low, whole.high):
         assert whole.level(end) == pytest.approx([0.95])
     assert whole.level(whole.value) == pytest.approx([0])

@@ -16,7 +16,7 @@ SIZES = {"1M": 1e6, "2M": 2e6, "4M": 4e6, "16M": 16e6}
 def table(models, sizes, seeds=(1, 2)):
     """Runs that take `PACE` rank-hours for a parameter and a token."""
     rows = [
-        {"model": model, "size": size, "gpus": 1, "seed": seed, "params": MODELS[model], "tokens": SIZES[size],
+        {"model": model, "size": size, "gpus": 1, "seed": seed, "params": MODELS[model], "corpus_tokens": SIZES[size],
          "params_without_embeddings": MODELS[model] / 2, "hours": PACE * MODELS[model] * SIZES[size],
          "loss": (1.8 + 400 / MODELS[model] ** 0.35 + 2000 / SIZES[size] ** 0.37) * np.exp(0.002 * (-1) ** seed)}
         for model in models for size in sizes for seed in seeds
@@ -31,7 +31,7 @@ def by_tokens(sizes, most=np.inf):
 
 
 def tokens(found):
-    return [cell["tokens"] for cell in found["cells"]]
+    return [cell["corpus_tokens"] for cell in found["cells"]]
 
 
 def test_a_curve_of_two_sizes_lacks_two_more():
@@ -59,7 +59,7 @@ def test_nothing_is_lacking(missing):
         (law,) = evidence.laws_by_tokens(group).values()
         assert law.state == LAW
     else:
-        law = Law("none", Points.of(group.runs[:0], ["tokens"]), ["tokens"])
+        law = Law("none", Points.of(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
     assert needs.of_law(law, needs.Prices.measured(group.runs, "params", np.inf)) is None
 
 
@@ -103,10 +103,10 @@ def test_a_grid_that_lacks_both_says_so():
 @pytest.mark.parametrize("way", [1, -1])
 def test_axes_that_go_together_lack_corners(way):
     x = np.exp(np.column_stack([np.arange(9), way * np.arange(9)]) * 0.5) * 1e6
-    runs = pd.DataFrame(x, columns=["params", "tokens"]).assign(loss=9.0 - np.arange(9))
-    law = Law("joint", Points.of(runs, ["params", "tokens"]), ["params", "tokens"])
+    runs = pd.DataFrame(x, columns=["params", "corpus_tokens"]).assign(loss=9.0 - np.arange(9))
+    law = Law("joint", Points.of(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
     found = needs.of_law(law, needs.Prices.by_flops())
-    (small, one), (large, other) = ((cell["params"], cell["tokens"]) for cell in found["cells"])
+    (small, one), (large, other) = ((cell["params"], cell["corpus_tokens"]) for cell in found["cells"])
     assert small < large
     assert (one > other) == (way > 0)
 
@@ -151,8 +151,8 @@ def test_arithmetic_is_a_price_as_well():
     prices = needs.Prices.by_flops()
     assert prices.cost(1e9, 2e10) == pytest.approx(1.2e20)
     assert prices.said(1.2e20) == "1.2e+20 FLOPs"
-    points = Points.of(pd.DataFrame({"tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["tokens"])
-    law = Law("loss by tokens", points, ["tokens"], fixed={"params": 1e8})
+    points = Points.of(pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"])
+    law = Law("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
     assert law.state == TREND
     assert needs.verdict(law.why, needs.of_law(law, prices)).endswith(
         "8B and 16B tokens would do: 2 cells, about 1.4e+19 FLOPs."

@@ -6,7 +6,7 @@ import pytest
 
 from gridlaw import repetition
 
-AXES = ["params", "tokens"]
+AXES = ["params", "effective_tokens"]
 
 
 def runs(worth):
@@ -17,8 +17,8 @@ def runs(worth):
         for unique in np.geomspace(1e7, 1e9, 4)
         for passes in (1, 2, 4, 16)
     ]
-    table = pd.DataFrame(rows, columns=["params", "unique_tokens", "tokens"])
-    fresh = repetition.effective(table["unique_tokens"], table["tokens"], worth)
+    table = pd.DataFrame(rows, columns=["params", "corpus_tokens", "trained_tokens"])
+    fresh = repetition.effective(table["corpus_tokens"], table["trained_tokens"], worth)
     return table.assign(loss=1.8 + 480 / table["params"] ** 0.35 + 2100 / fresh**0.37)
 
 
@@ -39,4 +39,4 @@ def test_recovery(worth):
 
 def test_text_read_once_does_not_determine_it():
     once = runs(5.0)
-    assert not repetition.fit(once[once["tokens"] == once["unique_tokens"]], AXES)[1]
+    assert not repetition.fit(once[once["trained_tokens"] == once["corpus_tokens"]], AXES)[1]

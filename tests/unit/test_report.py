@@ -40,7 +40,7 @@ def test_of_many_models_the_best_at_the_largest_size():
 FORECASTS = pd.DataFrame(
     [("a", "2M", 2e6, "loss", 2.0, 1.9, 2.1), ("a", "2M", 2e6, "task", 0.5, 0.4, 0.6), ("a", "4M", 4e6, "loss", 1.5, 1.4, 1.6),
      ("b", "2M", 2e6, "loss", 1.0, 0.9, 1.1), ("c", "2M", 2e6, "loss", None, None, None)],
-    columns=["model", "size", "tokens", "quantity", "forecast", "low", "high"],
+    columns=["model", "size", "corpus_tokens", "quantity", "forecast", "low", "high"],
 )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def prepare(folder: Path) -> None:
     ends, tokens = packer.close()
     manifest = {
         "end": int(ends[-1]), "pad": tokenizer.pad_token_id, "dtype": "uint16", "row_length": 32,
-        "tokens": int(tokens.sum()), "size_tokens": int(tokens.sum()), "rows": -(-int(ends[-1]) // 31),
+        "corpus_tokens": int(tokens.sum()), "size_tokens": int(tokens.sum()), "rows": -(-int(ends[-1]) // 31),
     }  # fmt: skip
     record.write_json(folder / "slice.json", manifest)
     labels = rng.integers(0, 2, 200)

@@ -50,7 +50,7 @@ def test_runs(finished):
     assert list(runs.index) == [("2k", 1), ("4k", 1), ("4k", 2)]
     assert (runs["status"] == "done").all()
     assert (runs["ranks"] == runs.index.get_level_values("gpus")).all()
-    assert (runs["tokens"] >= [2000, 4000, 4000]).all()
+    assert (runs["size_tokens"] >= [2000, 4000, 4000]).all()
     assert runs["held_out_loss"].notna().all()
     assert runs["tokens_per_second"].gt(0).all()
     one, two = runs.loc[("4k", 1), "held_out_loss"], runs.loc[("4k", 2), "held_out_loss"]
@@ -79,7 +79,7 @@ def test_scores(finished):
     assert {
         "model",
         "size",
-        "tokens",
+        "size_tokens",
         "gpus",
         "pretrain_seed",
         "task",

@@ -116,7 +116,7 @@ def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     assert place.finish() == reference("pretrain"), "no result depends on them"
     whole = curves(folder)
     assert whole.keys() == TRAINING | {"train/tokens_per_second", "held_out/loss", "held_out/loss_standard_error"}
-    tokens = json.loads((place.folder / "record.json").read_text())["tokens"]
+    tokens = json.loads((place.folder / "record.json").read_text())["trained_tokens"]
     assert len(whole["held_out/loss"]) == 2
     assert whole["held_out/loss"][-1][0] == pytest.approx(tokens, abs=1), "the last one is the result's"
     assert all(speed > 0 for _, speed in whole["train/tokens_per_second"])

@@ -61,7 +61,7 @@ def test_a_branch_goes_on_from_the_trunk(finished):
     trained = sum(
         record(finished, step, size)["tokens_here"] for step in ("trunk", "pretrain") for size in ("3k", "6k")
     )
-    apart = sum(record(finished, "pretrain", size)["tokens"] for size in ("3k", "6k"))
+    apart = sum(record(finished, "pretrain", size)["trained_tokens"] for size in ("3k", "6k"))
     assert trained < 0.8 * apart
 
 
@@ -124,7 +124,7 @@ def test_a_branch_has_the_curve_of_its_trunk(finished):
     curve = pd.read_csv(finished.folder / "results/curves.csv", dtype={"size": str})
     phases = curve[curve["size"] == "6k"].groupby("phase")["trained_tokens"].agg(["min", "max"])
     assert phases.loc["warmup", "max"] < phases.loc["constant", "min"]
-    end = trunk["steps"] / branch["steps"] * branch["tokens"]
+    end = trunk["steps"] / branch["steps"] * branch["trained_tokens"]
     assert phases.loc["constant", "max"] < end < phases.loc["decay", "min"]
     (told,) = json.loads((finished.folder / "results/laws.json").read_text())["in_run"]
     assert told["points"] == len(steps)
