@@ -74,3 +74,18 @@ def test_command_on_several_nodes(slurm):
 def test_ranks_that_no_node_would_have_an_equal_share_of(slurm):
     with pytest.raises(cli.Failure, match="gpus: 4 ranks cannot be spread equally over the job's 3 nodes"):
         launch.command(4, launch.job_nodes())
+
+
+def test_ranks_that_srun_has_started(monkeypatch):
+    monkeypatch.setattr(launch, "follow", lambda: None)
+    for name, value in {
+        "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "MASTER_ADDR": "n1", "MASTER_PORT": "2000",
+        launch.LAUNCHER: "n1 5",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        # Set first, so that what `join` sets is unset at the end.
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
+    launch.join()
+    assert (launch.rank(), launch.local_rank(), os.environ["WORLD_SIZE"]) == (3, 1, "4")

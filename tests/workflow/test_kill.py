@@ -15,6 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gridlaw.events import Events
 
+# What needs several processors or a model of its own is run beside the rest.
+RANKS = pytest.mark.xdist_group("killed ranks")
+FINETUNE = pytest.mark.xdist_group("killed fine-tunings")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -37,12 +41,18 @@ def reference(data):
     return of
 
 
+@pytest.fixture(scope="module")
+def model(data):
+    """What fine-tunings start from."""
+    model_for(data)
+
+
 @pytest.fixture
 def train(data, tmp_path):
     """A training with a checkpoint after each update."""
 
-    def make(phase="pretrain", ranks=1, minutes=0.0):
-        return Training(data, tmp_path / f"{phase}-{ranks}", phase, ranks, passes=4, minutes=minutes)
+    def make(phase="pretrain", ranks=1, minutes=0.0, passes=4):
+        return Training(data, tmp_path / f"{phase}-{ranks}", phase, ranks, passes=passes, minutes=minutes)
 
     return make
 
@@ -58,23 +68,55 @@ def wait_for(training, process, number):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.extended)])
-def test_pretraining(train, reference, ranks):
-    training = train(ranks=ranks)
-    # Before the first checkpoint, while one is written in the third pass, and shortly before the end.
-    training.kill(2.0)
-    assert not training.checkpoints()
+def is_told_to_save(training):
+    """Start a training that saves only when it is told to, and tell it after its first update."""
+    at = training.program.index("--checkpoint-minutes") + 1
+    minutes, training.program[at] = training.program[at], 10
+    process = training.start()
+    while "'loss'" not in training.log() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM, training.log()
+    assert len(training.checkpoints()) == 1, training.log()
+    assert not (training.folder / "record.json").exists()
+    training.program[at] = minutes
+
+
+def is_killed_while_saving(training):
+    """Kill a training while it writes a checkpoint in its third pass."""
     partial = training.folder / "work" / ".partial"
     training.kill_when(lambda: updates(training) > 45 and partial.exists())
+
+
+def causes(training):
+    return [attempt["cause"] for attempt in json.loads((training.folder / "record.json").read_text())["attempts"]]
+
+
+def test_pretraining(train, reference):
+    training = train()
+    training.kill(2.0)
+    assert not training.checkpoints()
+    is_told_to_save(training)
+    is_killed_while_saving(training)
+    assert training.finish() == reference("pretrain")
+    assert training.log().count("continuing from update") == 2
+    assert causes(training)[-3:] == ["SIGTERM", "killed", "finished"]
+
+
+@pytest.mark.extended
+@RANKS
+def test_pretraining_on_two_ranks(train, reference):
+    training = train(ranks=2)
+    is_told_to_save(training)
+    is_killed_while_saving(training)
     # Only what was started is killed: its ranks must not go on.
     process = training.start()
     wait_for(training, process, 60)
     process.kill()
     process.wait()
-    assert training.finish() == reference("pretrain", ranks)
-    assert training.log().count("continuing from update") == 2
-    attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
-    assert [attempt["cause"] for attempt in attempts][-3:] == ["killed", "killed", "finished"]
+    assert training.finish() == reference("pretrain", 2)
+    assert training.log().count("continuing from update") == 3
+    assert causes(training) == ["SIGTERM", "killed", "killed", "finished"]
 
 
 def measure(training, data, times):
@@ -100,6 +142,11 @@ def curves(folder):
     found = EventAccumulator(str(folder))
     found.Reload()
     return {tag: [(point.step, point.value) for point in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def has_no_point_twice(points):
+    steps = [step for step, _ in points]
+    return steps == sorted(set(steps))
 
 
 TRAINING = {"train/loss", "train/learning_rate", "train/gradient_norm"}
@@ -141,38 +188,13 @@ def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     assert again.keys() == whole.keys()
     for tag in ("train/learning_rate", "held_out/loss"):
         assert again[tag] == whole[tag]
-    for points in again.values():
-        steps = [step for step, _ in points]
-        assert steps == sorted(set(steps)), "no point is there twice"
+    assert all(map(has_no_point_twice, again.values()))
     assert [step for step, _ in again["train/loss"]] == [step for step, _ in whole["train/loss"]]
 
 
-@pytest.mark.nightly
-def test_curves_of_fine_tunings_that_were_killed(data, train, reference):
-    if not (data / "model").exists():
-        model_for(data)
-    training = train("finetune")
-    folder = training.folder / "tensorboard"
-    training.program += ["--tensorboard", folder]
-    training.kill_when(lambda: (training.folder / "work" / "60-2").exists() and updates(training) > 10)
-    # 30 updates of each seed on 60 examples, 75 on all 150.
-    assert json.loads((training.folder / "work" / "progress.json").read_text())["total"] == 2 * (30 + 75)
-    assert training.finish() == reference("finetune")
-    assert not (training.folder / "work" / "progress.json").exists()
-    for train_set, seed, examples in (("60", 1, 240), ("60", 2, 240), ("all", 1, 600), ("all", 2, 600)):
-        found = curves(folder / train_set / str(seed))
-        assert found.keys() == TRAINING | {"train/examples_per_second"}
-        for points in found.values():
-            steps = [step for step, _ in points]
-            assert steps == sorted(set(steps))
-            assert examples - 16 <= steps[-1] <= examples
-
-
 @pytest.fixture(scope="module")
-def compiled(data, tmp_path_factory):
+def compiled(data, model, tmp_path_factory):
     """Of each phase a compiled training that was killed, and its result and that in one go; all side by side."""
-    if not (data / "model").exists():
-        model_for(data)
     folder = tmp_path_factory.mktemp("compiled")
 
     def training(phase, name):
@@ -205,20 +227,29 @@ def test_compiled(compiled, phase):
 
 
 @pytest.mark.extended
-def test_finetuning(data, train, reference):
-    if not (data / "model").exists():
-        model_for(data)
+@FINETUNE
+def test_finetuning(train, model, reference):
     training = train("finetune")
-    work = training.folder / "work"
+    work, folder = training.folder / "work", training.folder / "tensorboard"
+    training.program += ["--tensorboard", folder]
     training.kill_when(lambda: updates(training) > 10)
     training.kill_when(lambda: (work / "all-1").exists() and updates(training) > 40)
+    # 30 updates of each seed on 60 examples, 75 on all 150.
+    assert json.loads((work / "progress.json").read_text())["total"] == 2 * (30 + 75)
     done = (work / "60-1" / "predictions.parquet").stat().st_mtime_ns
     assert training.finish() == reference("finetune")
     assert (work / "60-1" / "predictions.parquet").stat().st_mtime_ns == done, "finished runs are not repeated"
+    assert not (work / "progress.json").exists()
+    for train_set, seed, examples in (("60", 1, 240), ("60", 2, 240), ("all", 1, 600), ("all", 2, 600)):
+        found = curves(folder / train_set / str(seed))
+        assert found.keys() == TRAINING | {"train/examples_per_second"}
+        assert all(map(has_no_point_twice, found.values()))
+        assert all(examples - 16 <= points[-1][0] <= examples for points in found.values())
 
 
 @pytest.mark.extended
-def test_one_more_seed_costs_one_seed(data, train, reference):
+@FINETUNE
+def test_one_more_seed_costs_one_seed(data, train, model, reference):
     reference("finetune")
     training = train("finetune")
     shutil.copytree(data / "reference-finetune-1" / "work", training.folder / "work")
@@ -236,6 +267,7 @@ def test_one_more_seed_costs_one_seed(data, train, reference):
 @pytest.mark.extended
 def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
     training = train()
+    training.program += ["--tensorboard", training.folder / "tensorboard"]
 
     def whole():
         return [path for path in training.checkpoints() if (path / "seal.json").exists()]
@@ -255,33 +287,18 @@ def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
     assert "checkpoint-999: passed over, of another run" in log
     assert f"{newer.name}: passed over, damaged (optimizer.pt)" in log
     assert f"continuing from update {older.name.split('-')[1]}" in log
+    assert all(map(has_no_point_twice, curves(training.folder / "tensorboard").values()))
 
 
 @pytest.mark.extended
 def test_another_recipe_starts_afresh(train):
-    training = train()
+    training = train(passes=1)
     training.kill_when(lambda: updates(training) > 10)
     at = training.program.index("--recipe") + 1
     training.program[at] = training.program[at].replace('"learning_rate":0.003', '"learning_rate":0.002')
     training.finish()
     assert "dropped what an earlier recipe, code or input had left" in training.log()
     assert "continuing" not in training.log()
-
-
-@pytest.mark.extended
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_sigterm_saves_and_fails(train, reference, ranks):
-    training = train(ranks=ranks, minutes=10)
-    process = training.start()
-    while "'loss'" not in training.log() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM, training.log()
-    assert len(training.checkpoints()) == 1, training.log()
-    assert not (training.folder / "record.json").exists()
-    assert training.finish() == reference("pretrain", ranks)
-    attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
-    assert [attempt["cause"] for attempt in attempts] == ["SIGTERM", "finished"]
 
 
 @pytest.mark.extended
@@ -303,6 +320,7 @@ def port():
 
 
 @pytest.mark.extended
+@RANKS
 def test_two_nodes(train, reference, port):
     training = train(ranks=4)
     nodes = training.start_nodes(2, port)
@@ -338,7 +356,8 @@ sys.exit(max(task.wait() for task in tasks))
 """
 
 
-@pytest.mark.extended
+@pytest.mark.nightly
+@RANKS
 def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     programs = {
         "srun": SRUN.format(python=sys.executable),
@@ -369,6 +388,7 @@ def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
 
 
 @pytest.mark.nightly
+@RANKS
 def test_ranks_of_srun(train, reference, port):
     training = train(ranks=2, minutes=10)
     meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "SLURM_STEP_NUM_TASKS": "2"}
@@ -378,6 +398,7 @@ def test_ranks_of_srun(train, reference, port):
 
 
 @pytest.mark.extended
+@RANKS
 def test_another_number_of_ranks_is_refused(train):
     training = train(ranks=1)
     torchrun = training.start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
