@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import caption, code, console, demands, files, grid, layout, preview, recipes, site, steps
+from gridlaw import caption, code, console, demands, files, grid, layout, preview, recipes, site, steps, throttle
 from gridlaw.config import complete
 
 # Jobs are submitted to a cluster, or run on one.
@@ -19,6 +19,7 @@ try:
 except ValueError as mistakes:
     sys.exit(str(mistakes))
 
+throttle.mend()
 if workflow.is_main_process:
     preview.announce(workflow, config)
 
