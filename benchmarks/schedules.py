@@ -49,6 +49,7 @@ class Setting:
         shape["max_position_embeddings"] = int(self.held_out.rows.shape[1])
         return {
             "model": model, "gpus": 1, "seed": seed, "passes": 1, "mask_rate": self.args.mask_rate,
+            "held_out_mask_rate": 0.15,
             "warmup_tokens": grid.parse_size(self.args.warmup),
             "batch_size": self.args.batch, "device_batch_size": 256, "learning_rate": rate, "weight_decay": 0.01,
             "adam_beta2": 0.98, "max_grad_norm": 1.0, "dropout": 0.0, "precision": self.args.precision,

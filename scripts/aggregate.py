@@ -48,6 +48,8 @@ ATTEMPT = [
 CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
 # What points must have in common to be one curve's.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
+# Share of tokens that are masked, in training and to measure the loss.
+MASKS = ["mask_rate", "held_out_mask_rate"]
 
 
 def main() -> None:
@@ -133,7 +135,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 facts = legacy.training(record.read_json(file))
                 row["status"] = "done"
                 row["tokenizer"] = recipe["tokenizers"][model]
-                row |= {name: facts["recipe"].get(name) for name in SCHEDULE}
+                row |= {name: facts["recipe"].get(name) for name in [*SCHEDULE, *MASKS]}
                 row |= {name: facts.get(name) for name in RUN_FACTS}
                 # With start-up and evaluation, of the attempt that finished.
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]

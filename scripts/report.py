@@ -254,8 +254,9 @@ def methods(recipe: dict) -> Iterator[str]:
         f" {percent(pretrain['decay_ratio'])} of a run; single models may differ, as the records say."
     )
     yield (
-        f"Held-out loss is that of predicted tokens of whole documents, {data['held_out_words']:,} words, that were set"
-        f" aside first. Each model was fine-tuned on {listed(recipe['tasks'])} for {finetune['epochs']} epochs with"
+        f"Held-out loss is that of masked tokens, {percent(pretrain['held_out_mask_rate'])} of the text for every"
+        f" model, in whole documents, {data['held_out_words']:,} words, that were set aside first. Each model was"
+        f" fine-tuned on {listed(recipe['tasks'])} for {finetune['epochs']} epochs with"
         f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
         f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."
     )

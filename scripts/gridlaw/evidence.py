@@ -1,8 +1,8 @@
 """What of a grid's tables may enter a law: runs that are comparable, each counted once.
 
-In one fit are runs of one tokenizer, one learning-rate schedule and one number of passes, which have laws of their own;
-in strong scaling those of one gpus value of each cell, for the others are the same run again; and of models that have
-learnt more than how frequent each word is.
+In one fit are runs of one tokenizer, one mask rate of the held-out text, one learning-rate schedule and one number of
+passes, which have laws of their own; in strong scaling those of one gpus value of each cell, for the others are the
+same run again; and of models that have learnt more than how frequent each word is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gridlaw.tables import read_table
 from gridlaw.words import short
 
 # What runs of one law have in common.
-COMMON = ["tokenizer", "schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
+COMMON = ["tokenizer", "held_out_mask_rate", "schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
 # Columns that a law counts parameters in.
 PARAMETERS = {"with": "params", "without": "params_without_embeddings"}
 

@@ -1,8 +1,8 @@
 """Results of earlier releases, with today's names of what they count.
 
 `tokens` was the corpus tokens of a slice and of a forecast, the trained tokens of a record, and the size in tables of
-runs and scores; records and tables of runs had the corpus tokens as `unique_tokens`. Results that a person has accepted
-or adopted since may still say so.
+runs and scores; records and tables of runs had the corpus tokens as `unique_tokens`. The held-out loss was measured at
+the mask rate of training. Results that a person has accepted or adopted since may still say so.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ def slice(manifest: dict) -> dict:
 
 def training(made: dict) -> dict:
     """A training's record."""
-    return {"corpus_tokens": 0} | _renamed(made, {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"})
+    recipe = made.get("recipe", {})
+    measured = {"held_out_mask_rate": recipe["mask_rate"]} if "mask_rate" in recipe else {}
+    facts = _renamed(made, {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"})
+    return {"corpus_tokens": 0} | facts | {"recipe": measured | recipe}
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
     """A table of runs, of scores, or of forecasts."""
     if "unique_tokens" in rows:
-        return rows.drop(columns="tokens").rename(columns={"unique_tokens": "corpus_tokens"})
+        named = rows.drop(columns="tokens").rename(columns={"unique_tokens": "corpus_tokens"})
+        return named.assign(held_out_mask_rate=float("nan"))
     return rows.rename(columns={"tokens": "corpus_tokens" if "times_largest" in rows else "size_tokens"})
 
 

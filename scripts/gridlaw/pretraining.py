@@ -199,8 +199,12 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
 
 @torch.no_grad()
 def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, float]:
-    """Held-out loss over all predicted tokens, in nats, and its standard error over rows; every rank does its share."""
-    masker = masking.Masker(tokenizer, recipe["mask_rate"], HELD_OUT_SEED)
+    """Held-out loss over all masked tokens, in nats, and its standard error over rows; every rank does its share.
+
+    The mask rate is the recipe's `held_out_mask_rate`, whatever the model was trained with: a higher one leaves less
+    context, so that losses under different rates do not compare.
+    """
+    masker = masking.Masker(tokenizer, recipe["held_out_mask_rate"], HELD_OUT_SEED)
     examples = masking.MaskedRows(held_out, masker, HELD_OUT_SEED, len(held_out))
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     mine = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)

@@ -102,7 +102,7 @@ def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | s
     if config["pretrain"]["scaling"] == "weak":
         parameters["batch_size"] *= int(gpus)
     if grid.parse_size(size) == 0:
-        kept = ("dropout", "attention", "mask_rate", "device_batch_size", "precision")
+        kept = ("dropout", "attention", "held_out_mask_rate", "device_batch_size", "precision")
         parameters = {name: parameters[name] for name in kept}
     entry = config["catalogue"]["models"][model]
     return {
@@ -114,8 +114,8 @@ def pretrain(config: dict, model: str, size: str, gpus: int | str, seed: int | s
 
 
 def trunk(config: dict, model: str, gpus: int | str, seed: int | str) -> dict:
-    """The shape of its decay is a branch's own."""
-    return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape")
+    """The shape of its decay is a branch's own, and so is the measure of its loss."""
+    return _without(pretrain(config, model, grid.ALL, gpus, seed), "decay_shape", "held_out_mask_rate")
 
 
 def _network(entry: dict) -> dict:
@@ -229,8 +229,8 @@ figure_seeds = latex = figure_scores
 def report(config: dict) -> dict:
     """What its paragraphs on methods tell, and prices."""
     told = {
-        "pretrain": ("passes", "mask_rate", "batch_size", "learning_rate", "weight_decay", "adam_beta2", "decay_shape",
-                     "decay_ratio"),
+        "pretrain": ("passes", "mask_rate", "held_out_mask_rate", "batch_size", "learning_rate", "weight_decay",
+                     "adam_beta2", "decay_shape", "decay_ratio"),
         "finetune": ("epochs", "batch_size", "learning_rate"),
         "data": ("segment_words", "row_length", "held_out_words"),
     }  # fmt: skip

@@ -37,7 +37,7 @@ def grid_of(models=("tiny", "small"), sizes=SIZES, gpus=(1,), seeds=(1, 2), **ch
     moved = [scatter[key] for key in zip(runs["model"], runs["size"], runs["pretrain_seed"], strict=True)]
     seconds = tokens * parameters / 1e10 / runs["gpus"] ** 0.9
     runs = runs.assign(
-        size_tokens=tokens, status="done", tokenizer="wordpiece", schedule="independent", decay_shape="linear",
+        size_tokens=tokens, status="done", tokenizer="wordpiece", held_out_mask_rate=0.15, schedule="independent", decay_shape="linear",
         decay_ratio=1.0, warmup_tokens=5000.0, passes=1.0, ranks=runs["gpus"], parameters=parameters,
         parameters_without_embeddings=parameters / 2, corpus_tokens=tokens.where(trained), held_out_loss=loss * np.exp(moved),
         held_out_loss_se=0.01, trained=trained.astype(object).where(trained), train_seconds=seconds,

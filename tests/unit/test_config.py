@@ -84,6 +84,7 @@ MISTAKES = {
     "warm-up of a part of a token": ("pretrain: {warmup_tokens: '0.5'}", "pretrain.warmup_tokens: '0.5' is not a whole number", ""),
     "decay": ("pretrain: {decay_ratio: 2}", "pretrain.decay_ratio: 2 is too large", "the most is 1"),
     "shape of the decay": ("pretrain: {decay_shape: sqrt}", 'pretrain.decay_shape: "sqrt" is unknown', "1-sqrt"),
+    "a mask of the held-out text for one model": ("pretrain: {per_model: {tiny: {held_out_mask_rate: 0.3}}}", "pretrain.per_model.tiny.held_out_mask_rate: unknown key", ""),
     "an earlier key": ("pretrain: {warmup_ratio: 0.1}", "pretrain.warmup_ratio: unknown key", "warmup_tokens"),
     "precision": ("finetune: {precision: fp16}", 'finetune.precision: "fp16" is unknown', "bf16"),
     "checkpoints": ("checkpoint_minutes: 0", "checkpoint_minutes: 0 is too small", "above 0"),

@@ -70,7 +70,7 @@ def grid_of_runs(models, sizes, seeds=(1, 2)):
     return [
         {
             **CELL, "model": model, "size": f"{size}k", "size_tokens": size * 1000, "pretrain_seed": seed, "status": "done",
-            "tokenizer": "wordpiece", "schedule": "independent", "decay_shape": "linear", "decay_ratio": 1, "warmup_tokens": 0,
+            "tokenizer": "wordpiece", "held_out_mask_rate": 0.15, "schedule": "independent", "decay_shape": "linear", "decay_ratio": 1, "warmup_tokens": 0,
             "passes": 1, "ranks": 1, "device": "cpu", "corpus_tokens": size * 1000, "parameters": 10**number, "trained": True,
             "parameters_without_embeddings": 10**number, "held_out_loss": number * size**-0.3 * (1 + seed / 100),
             "held_out_loss_se": 0.01, "trained_tokens": size * 1000, "tokens_here": size * 1000, "train_seconds": size, "wall_seconds": size,

@@ -83,7 +83,7 @@ class Training:
             # Several passes: their orders are what a resume is most easily wrong about.
             recipe = OPTIMISATION | {
                 "model": MODEL, "gpus": ranks, "seed": 1, "passes": passes, "mask_rate": 0.2,
-                "schedule": "independent", "warmup_tokens": 1000, "decay_ratio": 0.5, "decay_shape": "1-sqrt",
+                "held_out_mask_rate": 0.15, "schedule": "independent", "warmup_tokens": 1000, "decay_ratio": 0.5, "decay_shape": "1-sqrt",
             }  # fmt: skip
             self.result = folder / "model" / "model.safetensors"
             arguments = [

@@ -290,7 +290,7 @@ FINETUNE = SHARED | {
     "eval_batch_size": 8,
 }  # fmt: skip
 # What size 0 depends on, which trains nothing: the model that is made, and the measure of its loss.
-AT_SIZE_0 = {"dropout", "precision", "attention", "device_batch_size", "mask_rate"}
+AT_SIZE_0 = {"dropout", "precision", "attention", "device_batch_size"}
 
 
 def test_no_hyper_parameter_is_forgotten():
@@ -314,6 +314,7 @@ for key, value in FINETUNE.items():
 
 row("an override of the same value", setting("finetune.per_task.mine.epochs", 1))
 row("an override of a task outside the grid", setting("finetune.per_task.cola.epochs", 9))
+row("pretrain.held_out_mask_rate", setting("pretrain.held_out_mask_rate", 0.4), "pretrain *", "report")
 row("pretrain.evaluations", setting("pretrain.evaluations", 4))
 row("checkpoint_minutes", setting("checkpoint_minutes", 1))
 # One rank has the same batch in both.
