@@ -13,18 +13,92 @@ FAMILIAR = {"bert", "roberta", "distilbert", "electra", "deberta-v2", "modernber
 # Encoders that transformers has no fused attention for.
 EAGER = {"deberta-v2"}
 
-# What the families call their dropout probabilities.
-DROPOUTS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
+# All fields of each family's configuration class in transformers that are dropout probabilities, or LayerDrop's.
+_LAYERS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+_LAYERS_AND_HEAD = (*_LAYERS, "classifier_dropout")
+_SEQ2SEQ = (
     "dropout",
     "attention_dropout",
-    "embedding_dropout",
-    "mlp_dropout",
+    "activation_dropout",
     "classifier_dropout",
-    "seq_classif_dropout",
-    "pooler_dropout",
+    "encoder_layerdrop",
+    "decoder_layerdrop",
 )
+DROPOUTS: dict[str, tuple[str, ...]] = {
+    "albert": (*_LAYERS, "classifier_dropout_prob"),
+    "bart": _SEQ2SEQ,
+    "bert": _LAYERS_AND_HEAD,
+    "big_bird": _LAYERS_AND_HEAD,
+    "camembert": _LAYERS_AND_HEAD,
+    "convbert": _LAYERS_AND_HEAD,
+    "data2vec-text": _LAYERS_AND_HEAD,
+    "deberta": (*_LAYERS, "pooler_dropout"),
+    "deberta-v2": (*_LAYERS, "pooler_dropout"),
+    "distilbert": ("dropout", "attention_dropout", "seq_classif_dropout", "qa_dropout"),
+    "electra": (*_LAYERS_AND_HEAD, "summary_last_dropout"),
+    "ernie": _LAYERS_AND_HEAD,
+    "esm": _LAYERS,
+    "esmc": ("attention_dropout", "classifier_dropout"),
+    "eurobert": ("attention_dropout",),
+    "flaubert": ("dropout", "attention_dropout", "summary_first_dropout", "layerdrop"),
+    "fnet": ("hidden_dropout_prob",),
+    "funnel": ("hidden_dropout", "attention_dropout", "activation_dropout"),
+    "gte": _LAYERS_AND_HEAD,
+    "ibert": _LAYERS,
+    "jina_embeddings_v3": _LAYERS_AND_HEAD,
+    "layoutlm": _LAYERS,
+    "longformer": _LAYERS,
+    "luke": _LAYERS_AND_HEAD,
+    "mbart": _SEQ2SEQ,
+    "megatron-bert": _LAYERS,
+    "mobilebert": _LAYERS_AND_HEAD,
+    "modernbert": ("embedding_dropout", "mlp_dropout", "attention_dropout", "classifier_dropout"),
+    "modernvbert": ("classifier_dropout",),
+    "mpnet": _LAYERS,
+    "mra": _LAYERS,
+    "mvp": _SEQ2SEQ,
+    "neomme": ("attention_dropout",),
+    "nomic_bert": _LAYERS_AND_HEAD,
+    "nystromformer": _LAYERS,
+    "perceiver": ("attention_probs_dropout_prob",),
+    "reformer": (
+        "hidden_dropout_prob",
+        "local_attention_probs_dropout_prob",
+        "lsh_attention_probs_dropout_prob",
+        "classifier_dropout",
+    ),
+    "rembert": (*_LAYERS, "classifier_dropout_prob"),
+    "roberta": _LAYERS_AND_HEAD,
+    "roberta-prelayernorm": _LAYERS_AND_HEAD,
+    "roc_bert": _LAYERS_AND_HEAD,
+    "roformer": _LAYERS,
+    "siglip_vision_model": ("attention_dropout",),
+    "squeezebert": _LAYERS,
+    "tapas": _LAYERS,
+    "ultrabert": ("attention_dropout", "classifier_dropout"),
+    "ultravbert": ("classifier_dropout",),
+    "xlm": ("dropout", "attention_dropout", "summary_first_dropout"),
+    "xlm-roberta": _LAYERS_AND_HEAD,
+    "xlm-roberta-xl": _LAYERS_AND_HEAD,
+    "xmod": _LAYERS_AND_HEAD,
+    "yoso": _LAYERS,
+}
+
+
+def dropouts(model_type: str, dropout: float) -> dict[str, float]:
+    """Values of a family's dropout fields; LayerDrop (Fan et al. 2020), which skips whole layers, stays off."""
+    return {name: 0.0 if "layerdrop" in name else dropout for name in DROPOUTS.get(model_type, ())}
+
+
+def unnamed_dropouts(model_type: str, fields: dict[str, object]) -> dict[str, float]:
+    """Fields of a configuration that drop something out and that the family does not name, with their values."""
+    named = DROPOUTS.get(model_type, ())
+    # A switch, such as the token_dropout of esm, is no probability.
+    return {
+        name: value
+        for name, value in fields.items()
+        if "drop" in name and name not in named and value and not isinstance(value, bool)
+    }
 
 
 def tokenizer(model_type: str) -> str:
@@ -60,6 +134,10 @@ def _unknown_to_transformers(model: dict) -> Iterator[str]:
     for name in model["config"]:
         if name not in fields:
             yield f"config.{name}: {CONFIG_MAPPING[model['model_type']].__name__} has no such field"
+        elif name in DROPOUTS.get(model["model_type"], ()):
+            yield f"config.{name}: set by pretrain.dropout and finetune.dropout; expected there, not here"
+    for name, value in unnamed_dropouts(model["model_type"], fields | model["config"]).items():
+        yield f"config.{name}: {value}, which dropout does not set for {model['model_type']}; expected 0"
 
 
 def feed_forward(shape: dict) -> int:

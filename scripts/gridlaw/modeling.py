@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from gridlaw import families
+from gridlaw import cli, families
 
 
 def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, attention: str) -> PreTrainedModel:
@@ -31,13 +31,13 @@ def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, a
     fields = families.configuration(model, len(tokenizer), special)
     config = CONFIG_MAPPING[model["model_type"]](**fields)
     return AutoModelForMaskedLM.from_config(
-        _with_dropout(config, dropout), attn_implementation=_implementation(attention)
+        set_dropout(config, dropout), attn_implementation=_implementation(attention)
     )
 
 
 def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tuple[PreTrainedModel, bool]:
     """A released checkpoint as a masked language model, and whether it brought the head for it."""
-    config = _with_dropout(AutoConfig.from_pretrained(folder), dropout)
+    config = set_dropout(AutoConfig.from_pretrained(folder), dropout)
     model, loading = AutoModelForMaskedLM.from_pretrained(
         folder,
         config=config,
@@ -51,7 +51,7 @@ def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tu
 
 def classifier(folder: str | Path, classes: int, dropout: float, attention: str) -> PreTrainedModel:
     """A pre-trained encoder with a new head from the global random state; one class is a regression."""
-    config = _with_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
+    config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
     config.problem_type = "regression" if classes == 1 else "single_label_classification"
     return AutoModelForSequenceClassification.from_pretrained(
         folder, config=config, attn_implementation=_implementation(attention), use_safetensors=True
@@ -70,10 +70,22 @@ def _implementation(attention: str) -> str | None:
     return None if torch.cuda.is_available() else "eager"
 
 
-def _with_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
-    for name in families.DROPOUTS:
-        if hasattr(config, name):
-            setattr(config, name, dropout)
+def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
+    """A configuration with all of its dropouts set, in place.
+
+    Raises:
+        Failure: it has one that its family does not name.
+    """
+    for part in vars(config).values():
+        if isinstance(part, PretrainedConfig):
+            set_dropout(part, dropout)
+    kind = config.model_type
+    # A checkpoint's configuration may have further fields, which no model reads.
+    fields = {name: getattr(config, name) for name in vars(type(config)())}
+    for name, value in families.unnamed_dropouts(kind, fields).items():
+        raise cli.Failure(f"config.json: {name} is {value}, which dropout does not set for {kind}; expected 0")
+    for name, value in families.dropouts(kind, dropout).items():
+        setattr(config, name, value)
     return config
 
 
