@@ -36,6 +36,7 @@ rule latex:
         summary="results/summary.csv",
         laws="results/laws.json",
         forecasts="results/forecasts.csv",
+        decisions="results/decisions.json",
     output:
         scores=shown("results/latex/scores.tex", "tables", "latex"),
         loss=shown("results/latex/loss.tex", "tables", "latex"),
@@ -52,6 +53,6 @@ rule latex:
         code=digest("latex"),
     shell:
         'python "$scripts/latex.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --laws {input.laws:q} --forecasts {input.forecasts:q} --scores-table {output.scores:q}"
-        " --loss-table {output.loss:q} --laws-table {output.laws:q} --forecasts-table {output.forecasts:q}"
+        " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
+        " --scores-table {output.scores:q} --loss-table {output.loss:q} --laws-table {output.laws:q} --forecasts-table {output.forecasts:q}"
         " --record {output.record:q} > {log:q} 2>&1"

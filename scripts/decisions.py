@@ -22,6 +22,8 @@ from gridlaw.words import amount, counted, rank_time
 
 # Budgets where none is set, as multiples of what the grid's pre-training took.
 BUDGETS = (0.1, 1.0, 4.0)
+# What a score is of.
+QUANTITY = ["task", "metric", "split"]
 
 
 def main() -> None:
@@ -51,7 +53,8 @@ def main() -> None:
         [args.next],
         spent_rank_hours=spent,
         groups=decided,
-        averages=rows(comparison.pairs(averages(scores), lower_is_better=False)),
+        smallest_difference=recipe["smallest_difference"],
+        **of_scores(by_seed(scores), recipe["smallest_difference"]["score"]),
         left_out=evidence.left_out(runs),
     )
 
@@ -67,7 +70,7 @@ def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spe
         "group": group.name,
         "run_sd": None if pd.isna(cells.noise) else cells.noise,
         "pareto": {of: rows(quality.front(cells, cost)) for cost, of in costs(recipe).items()},
-        "comparisons": rows(comparison.pairs(losses, lower_is_better=True)),
+        "comparisons": rows(comparison.pairs(losses, True, recipe["smallest_difference"]["loss"])),
         "second_seed": second_seed(cells),
         "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
         "budgets": [budget.best(cells, laws, hours) for hours in budgets],
@@ -96,13 +99,23 @@ def costs(recipe: dict) -> dict[str, str]:
     return {cost: name + (money if cost == "hours" else "") for cost, name in quality.COSTS.items()}
 
 
-def averages(scores: pd.DataFrame) -> pd.DataFrame:
-    """The average over tasks of each pre-training seed, its fine-tuning seeds averaged, once for each size."""
-    of = scores[scores["metric"] == "macro_average"]
+def by_seed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores of each pre-training seed after the most training examples, its fine-tuning seeds averaged, once for each
+    size."""
+    of = scores[scores["note"].isna()]
     of = of[of["gpus"] == of.groupby(["model", "size"])["gpus"].transform("min")]
-    largest = of["train_set"].iloc[-1] if len(of) else None
-    of = of[of["train_set"] == largest]
-    return of.groupby(["model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+    of = of[of["train_set"] == of.groupby("task")["train_set"].transform("last")]
+    return of.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+
+
+def of_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:
+    """Models compared by each score, and by the average over tasks, all pairs of a score corrected together."""
+    found: dict[str, list[dict]] = {"scores": [], "averages": []}
+    for quantity, own in scores.groupby(QUANTITY, sort=False):
+        of = dict(zip(QUANTITY, quantity, strict=True))
+        compared = comparison.pairs(own, lower_is_better=False, smallest=smallest).assign(**of)
+        found["averages" if of["metric"] == "macro_average" else "scores"] += rows(compared)
+    return found
 
 
 def rows(table: pd.DataFrame) -> list[dict]:

@@ -4,9 +4,10 @@
         --record pairs.json
 
 By loss, and by the average over tasks. On the left, of each group of runs that compare, it takes the largest size at
-which the most models were compared. The probability is that of Welch's t test over seeds; marked are pairs that are
-separable, all corrected together (Holm 1979). Models stand in the order of their wins. On the right are their ranks at
-each size by the means over seeds, and above how well they agree with those at the largest size (Kendall's tau b, 1938).
+which the most models were compared. The probability is that of Welch's t test over seeds; marked are pairs that differ
+and pairs that are equivalent, as the decisions have it. Models stand in the order of their wins. On the right are their
+ranks at each size by the means over seeds, and above how well they agree with those at the largest size (Kendall's tau
+b, 1938).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from matplotlib.cm import ScalarMappable
 from scipy import stats
 
 from gridlaw import cli, grid, plotting, record
+from gridlaw.comparison import DIFFERENT, EQUIVALENT
 
-PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "probability", "p", "better"]
+PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "low", "high", "probability", "p", "conclusion", "better"]
 RANKS = ["panel", "size", "model", "rank"]
 AVERAGE = "by the average over tasks"
 # Of more models than these numbers would not be read.
 NUMBERS = 8
+MARKS = {DIFFERENT: "*", EQUIVALENT: "="}
 # Even in grey.
 COLOURS = "cividis"
 
@@ -61,7 +64,9 @@ def main() -> None:
             scale = ScalarMappable(cmap=COLOURS)
             bar = figure.colorbar(scale, ax=axes[-2], location="bottom", aspect=40, pad=0.03)
             seeds = "–".join(map(str, sorted({int(n) for n in pairs["seeds"]})))
-            bar.set_label(f"probability that the row is better; * separable; n = {seeds} seeds", size="x-small")
+            bar.set_label(
+                f"probability that the row is better; * different, = equivalent; n = {seeds} seeds", size="x-small"
+            )
             plotting.legend(figure, models, [], "rank 1: the best mean over seeds")
     record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
 
@@ -86,12 +91,12 @@ def ranked(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
 
 def draw(ax: Axes, pairs: pd.DataFrame) -> None:
     """One panel."""
-    there = pairs[["size", "a", "b", "probability", "better"]]
+    there = pairs[["size", "a", "b", "probability", "conclusion"]]
     back = there.rename(columns={"a": "b", "b": "a"}).assign(probability=1 - there["probability"])
     both = pd.concat([there, back])
     matrix = both.pivot(index="a", columns="b", values="probability").astype(float)
     order = matrix.mean(axis=1).sort_values(ascending=False, kind="stable").index
-    marks = both.assign(mark=np.where(both["better"].notna(), "*", "")).pivot(index="a", columns="b", values="mark")
+    marks = both.assign(mark=both["conclusion"].map(MARKS).fillna("")).pivot(index="a", columns="b", values="mark")
     matrix, marks = matrix.loc[order, order], marks.loc[order, order].fillna("")
     if len(order) <= NUMBERS:
         marks = matrix.map(lambda share: "" if np.isnan(share) else f"{share:.2f}") + marks

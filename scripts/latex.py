@@ -1,39 +1,42 @@
 """Write the grid's main results as LaTeX tables for a paper: scores, losses, laws, forecasts.
 
     python scripts/latex.py --recipe latex.json --runs runs.csv --summary summary.csv --laws laws.json \
-        --forecasts forecasts.csv --scores-table scores.tex --loss-table loss.tex --laws-table laws.tex \
-        --forecasts-table forecasts.tex --record record.json
+        --forecasts forecasts.csv --decisions decisions.json --scores-table scores.tex --loss-table loss.tex \
+        --laws-table laws.tex --forecasts-table forecasts.tex --record record.json
 
 They want the package booktabs, and those of more rows than a page holds longtable. A number is a mean with half of its
-95 % interval. Bold is the best model of a size, where it differs from every other by Welch's t test at 5 %.
+95 % interval. Bold is the best model of a size, where the decisions say that it is better than every other.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
-from scipy import stats
 
-from gridlaw import cli, grid, intervals, record
+from gridlaw import cli, comparison, grid, intervals, record
 from gridlaw.laws import REFUSED
 from gridlaw.tables import read_table
 from gridlaw.words import short
 
-LEVEL = 0.05
 # Rows that a page holds.
 PAGE = 40
 AVERAGE = ("all tasks", "macro_average", "validation")
 CELL = ["size", "model"]
-BOLD = " Bold: better than every other model of that size (Welch's $t$ test, $p < .05$ for each)."
+BOLD = (
+    " Bold: better than every other model of that size (Welch's $t$ test over pre-training seeds, $p < .05$ with Holm's"
+    " correction for all pairs{least})."
+)
 PARAMETERS = {"E": "$E$", "A": "$A$", "alpha": r"$\alpha$", "B": "$B$", "beta": r"$\beta$"}
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for table in ("runs", "summary", "laws", "forecasts"):
+    for table in ("runs", "summary", "laws", "forecasts", "decisions"):
         parser.add_argument(f"--{table}", required=True, help=f"{table}, CSV or JSON")
     for table in ("scores", "loss", "laws", "forecasts"):
         parser.add_argument(f"--{table}-table", type=Path, required=True, help=f"table of {table} to write, LaTeX")
@@ -41,62 +44,64 @@ def main() -> None:
     args = parser.parse_args()
 
     runs, summary, forecasts = map(read_table, (args.runs, args.summary, args.forecasts))
+    decisions = record.read_json(args.decisions)
     tables = {
-        args.scores_table: scores(summary, args.recipe["tasks"], args.recipe["models"]),
-        args.loss_table: losses(runs, args.recipe["models"]),
+        args.scores_table: scores(summary, decisions, args.recipe["tasks"], args.recipe["models"]),
+        args.loss_table: losses(runs, decisions, args.recipe["models"]),
         args.laws_table: laws(record.read_json(args.laws)["laws"]),
         args.forecasts_table: of_forecasts(forecasts),
     }
     for file, table in tables.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(table, encoding="utf-8")
-    inputs = [args.runs, args.summary, args.laws, args.forecasts]
+    inputs = [args.runs, args.summary, args.laws, args.forecasts, args.decisions]
     record.write(args.record, args.recipe, inputs, tables)
 
 
-def scores(summary: pd.DataFrame, tasks: list[list[str]], models: list[str]) -> str:
+def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], models: list[str]) -> str:
     """Mean scores after the most training examples: a row a cell, a column a task."""
     panels = [*map(tuple, tasks), AVERAGE]
     own = summary[summary["note"].isna()]
     own = own[own["gpus"] == own.groupby(CELL)["gpus"].transform("min")]
     own = own[own["train_set"] == own["train_set"].iloc[-1]] if len(own) else own
-    columns = {}
+    columns, compared = {}, defaultdict(list)
+    for pair in (*decisions["scores"], *decisions["averages"]):
+        compared[pair["task"], pair["metric"], pair["split"]].append(pair)
     for task, metric, split in panels:
         of = own[(own["task"] == task) & (own["metric"] == metric) & (own["split"] == split)].set_index(CELL)
         if len(of):
-            columns[escaped(task), metric.replace("_", " ")] = cells(of, largest=True)
+            columns[escaped(task), metric.replace("_", " ")] = cells(of, compared[task, metric, split])
     counts = sorted({int(n) for n in own["n"]})
     caption = (
         "Scores by size of the corpus in tokens and model: means over seeds"
         f" ($n = {'$--$'.join(map(str, counts))}$) with half of their 95\\,\\% $t$ intervals."
     )
+    caption += bold(columns.values(), decisions["smallest_difference"]["score"])
     return latex(ordered(pd.DataFrame(columns), models), "scores", caption)
 
 
-def losses(runs: pd.DataFrame, models: list[str]) -> str:
+def losses(runs: pd.DataFrame, decisions: dict, models: list[str]) -> str:
     """Held-out loss: a row a model, a column a size."""
     known = runs.dropna(subset=["held_out_loss"])
     known = known[known["gpus"] == known.groupby(CELL)["gpus"].transform("min")]
     table = intervals.summarise_pooled(known, [*CELL, "tokenizer"], "held_out_loss").set_index(CELL)
-    sds = known.groupby(CELL)["held_out_loss"].std()
-    # Losses of different tokenizers do not compare.
-    compared = known["tokenizer"].nunique() == 1
-    shown = cells(table.assign(sd=sds if compared else np.nan), largest=False)
+    shown = cells(table, [pair for group in decisions["groups"] for pair in group["comparisons"]])
     wide = ordered(shown.to_frame("loss"), models)["loss"].unstack("size", sort=False)
     caption = (
         "Held-out loss in nats by model and size of the corpus in tokens: means over pre-training seeds"
         f" ($n = {known.groupby(CELL).size().max() if len(known) else 0}$) with half of their 95\\,\\% intervals,"
         " the scatter of seeds pooled over cells."
     )
+    caption += bold([shown], decisions["smallest_difference"]["loss"], " nats")
     return latex(wide.reindex(models).dropna(how="all").fillna("--"), "loss", caption)
 
 
-def cells(table: pd.DataFrame, largest: bool) -> pd.Series:
-    """Means with half intervals, the best of each size in bold where it is separable.
+def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
+    """Means with half intervals, a model in bold that is better than every other at its size.
 
     Args:
-        table: `mean`, `low`, `high`, `sd` and `n` by size and model.
-        largest: whether larger is better.
+        table: `mean`, `low` and `high` by size and model.
+        compared: models, by this quantity.
     """
     half = (table["high"] - table["low"]) / 2
     words = [
@@ -104,19 +109,22 @@ def cells(table: pd.DataFrame, largest: bool) -> pd.Series:
         for mean, reach in zip(table["mean"], half, strict=True)
     ]
     found = pd.Series(words, index=table.index)
-    for _, own in table.groupby(level="size", sort=False):
-        best = own["mean"].idxmax() if largest else own["mean"].idxmin()
-        if len(own) > 1 and all(differs(own.loc[best], other) for name, other in own.iterrows() if name != best):
-            found[best] = f"\\mathbf{{{found[best]}}}"
+    for size, own in table.groupby(level="size", sort=False):
+        best = comparison.best(compared, size, own.index.get_level_values("model"))
+        if best:
+            found[size, best] = f"\\mathbf{{{found[size, best]}}}"
     return "$" + found + "$"
 
 
-def differs(one: pd.Series, other: pd.Series) -> bool:
-    """Whether two means over seeds differ."""
-    if not (min(one["n"], other["n"]) > 1 and one["sd"] + other["sd"] > 0):
-        return False
-    sides = [(side["mean"], side["sd"], side["n"]) for side in (one, other)]
-    return bool(stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False).pvalue < LEVEL)
+def bold(columns: Iterable[pd.Series], smallest: float, unit: str = "") -> str:
+    """What bold means, where there is any.
+
+    Args:
+        smallest: difference of interest.
+    """
+    if not any(column.str.contains("mathbf").any() for column in columns):
+        return ""
+    return BOLD.format(least=f", by at least {smallest:g}{unit}" if smallest else "")
 
 
 def laws(found: list[dict]) -> str:
@@ -183,8 +191,6 @@ def escaped(text: str) -> str:
 def latex(table: pd.DataFrame, name: str, caption: str) -> str:
     """A table, over several pages where it takes them; its cells and columns are LaTeX already, its rows are not."""
     long = len(table) > PAGE
-    if "mathbf" in "".join(map(str, table.to_numpy().flat)):
-        caption += BOLD
     names = [None] * table.index.nlevels
     style = Styler(table.rename_axis(index=names)).format_index(escaped, axis=0)
     return style.to_latex(

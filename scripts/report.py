@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw import caption, cli, grid, page, record, spending
+from gridlaw.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
 from gridlaw.laws import LAW
 from gridlaw.spending import Spending
 from gridlaw.states import DONE
@@ -185,22 +186,28 @@ def compared(pairs: list[dict]) -> Iterator[str]:
         pairs = [pair for pair in pairs if pair["size"] == largest]
         wins = Counter(pair["better"] for pair in pairs if pair["better"])
         for best, number in wins.most_common(1):
-            even = [{pair["a"], pair["b"]} for pair in pairs if not pair["better"]]
+            even = [{pair["a"], pair["b"]} for pair in pairs if pair["conclusion"] == NOT_SEPARABLE]
             alike = sorted(model for pair in even if best in pair for model in pair - {best})
             others = f"; not separable from it: {listed(alike)}" if alike else ""
             yield f"{best} is better than {number} others at {largest}{others}."
-        yield f"{len(pairs) - wins.total()} of {len(pairs)} pairs of models at {largest} are not separable."
+        counts = Counter(pair["conclusion"] for pair in pairs)
+        of = f"of {len(pairs)} pairs of models at {largest} are"
+        yield f"{counts[NOT_SEPARABLE]} {of} not separable."
+        if counts[EQUIVALENT]:
+            yield f"{counts[EQUIVALENT]} {of} equivalent."
+        if counts[ONE_SEED]:
+            yield f"{counts[ONE_SEED]} {of} of one seed, so that nothing can be said."
         return
     sizes: dict[tuple, list[str]] = {}
     for pair in pairs:
-        sizes.setdefault((pair["a"], pair["b"], pair["better"], pair["seeds"] < 2), []).append(pair["size"])
-    for (a, b, better, alone), at in sizes.items():
-        if better:
+        sizes.setdefault((pair["a"], pair["b"], pair["better"], pair["conclusion"]), []).append(pair["size"])
+    for (a, b, better, conclusion), at in sizes.items():
+        if conclusion == DIFFERENT:
             yield f"{better} is better than {b if better == a else a} at {listed(at)}."
-        elif alone:
+        elif conclusion == ONE_SEED:
             yield f"{a} and {b}: with one seed nothing can be said at {listed(at)}."
         else:
-            yield f"{a} and {b} are not separable at {listed(at)}: seeds differ as much."
+            yield f"{a} and {b} are {conclusion} at {listed(at)}."
 
 
 def figure(file: Path) -> dict[str, str | int]:

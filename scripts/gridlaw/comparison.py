@@ -1,7 +1,13 @@
-"""Is one model better than another? Only where seeds say so."""
+"""Which of two models is better, as their seeds tell: one rule for every table, figure and sentence.
+
+Two models *differ* where Welch's t test (1947) says so, all pairs corrected together (Holm 1979), and the 95 % interval
+of their difference holds none smaller than the smallest of interest. They are *equivalent* where the whole interval is
+smaller than that (two one-sided tests; Schuirmann 1987), and *not separable* else.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +18,8 @@ from gridlaw.powerlaw import Array
 from gridlaw.words import percent
 
 LEVEL = 0.05
+DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED = "different", "equivalent", "not separable", "one seed"
+COLUMNS = ["size", "a", "b", "difference", "low", "high", "seeds", "probability", "p"]
 
 
 def holm(p: Array) -> Array:
@@ -24,53 +32,91 @@ def holm(p: Array) -> Array:
     return adjusted
 
 
-def pairs(values: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
-    """Every two models compared at every size, by Welch's t test over replicates.
+def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) -> pd.DataFrame:
+    """Every two models compared at every size, over replicates.
 
     Args:
         values: a row for each replicate: `model`, `size`, `value`.
+        smallest: difference of interest, in the unit of the values; 0 takes every difference for one.
 
     Returns:
-        a row for each pair: `size`, `a`, `b`, `difference` of means (a - b), `better` (a model, or null where they are
-        not separable), `p` adjusted by Holm's method over all rows, `probability` that a is better, `verdict`.
+        a row for each pair: `size`, `a`, `b`, `difference` of means (a - b) and its 95 % interval from `low` to `high`,
+        `seeds` of the model with fewer, `probability` that a is better, `p` adjusted by Holm's method over all rows,
+        `conclusion`, `better` (a model, or null where they do not differ), `verdict`.
     """
     rows = []
     for size, at in values.groupby("size", sort=False):
         of = {model: group["value"].to_numpy(float) for model, group in at.groupby("model", sort=False)}
-        for a, b in combinations(of, 2):
-            rows.append({"size": size, "a": a, "b": b, **_compared(of[a], of[b], lower_is_better)})
-    columns = ["size", "a", "b", "difference", "seeds", "sd", "probability", "p"]
-    table = pd.DataFrame(rows, columns=columns)
+        rows += [
+            {"size": size, "a": a, "b": b, **_compared(of[a], of[b], lower_is_better)} for a, b in combinations(of, 2)
+        ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
     table["p"] = holm(table["p"].to_numpy(float))
-    verdicts = [_verdict(row, lower_is_better) for row in table.itertuples()]
-    table["better"] = [better for better, _ in verdicts]
-    table["verdict"] = [words for _, words in verdicts]
+    table["conclusion"] = [_conclusion(row, smallest) for row in table.itertuples()]
+    first = np.where((table["difference"] < 0) == lower_is_better, table["a"], table["b"])
+    table["better"] = pd.Series(first, dtype=object).where(table["conclusion"] == DIFFERENT, None)
+    table["verdict"] = [_verdict(row, smallest) for row in table.itertuples()]
     return table
 
 
+def best(found: Iterable[dict], size: str, models: Iterable[str]) -> str | None:
+    """The model that is better than every other at a size; None where there is none, or no other.
+
+    Args:
+        found: rows of `pairs`, also of several groups of runs.
+    """
+    better = {}
+    for pair in found:
+        if pair["size"] == size:
+            better.setdefault(frozenset((pair["a"], pair["b"])), set()).add(pair["better"])
+    models = list(models)
+    for one in models:
+        others = [frozenset((one, other)) for other in models if other != one]
+        if others and all(better.get(pair) == {one} for pair in others):
+            return one
+    return None
+
+
 def _compared(a: Array, b: Array, lower_is_better: bool) -> dict:
-    facts = {"difference": a.mean() - b.mean(), "seeds": min(len(a), len(b))}
+    difference = a.mean() - b.mean()
+    facts = {"difference": difference, "seeds": min(len(a), len(b))}
     if facts["seeds"] < 2:
-        return facts | {"sd": np.nan, "probability": np.nan, "p": np.nan}
-    squares = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    error = np.sqrt(sum(squares))
-    sd = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
-    if error == 0:
-        same = facts["difference"] == 0
-        first = (facts["difference"] < 0) == lower_is_better
-        return facts | {"sd": 0.0, "p": 1.0 if same else 0.0, "probability": 0.5 if same else float(first)}
-    free = sum(squares) ** 2 / sum(square**2 / (len(x) - 1) for square, x in zip(squares, (a, b), strict=True))
-    t = facts["difference"] / error
+        return facts
+    if np.ptp(a) == np.ptp(b) == 0:
+        same = difference == 0
+        first = (difference < 0) == lower_is_better
+        sure = {"probability": 0.5 if same else float(first), "p": float(same)}
+        return facts | {"low": difference, "high": difference} | sure
+    test = stats.ttest_ind(a, b, equal_var=False)
+    interval = test.confidence_interval(1 - LEVEL)
     # The posterior of the difference under flat priors is Student's t as well.
-    probability = stats.t.cdf(-t if lower_is_better else t, free)
-    return facts | {"sd": sd, "probability": float(probability), "p": float(2 * stats.t.sf(abs(t), free))}
+    probability = stats.t.cdf(-test.statistic if lower_is_better else test.statistic, test.df)
+    return facts | {
+        "low": float(interval.low),
+        "high": float(interval.high),
+        "probability": float(probability),
+        "p": float(test.pvalue),
+    }
 
 
-def _verdict(row, lower_is_better: bool) -> tuple[str | None, str]:
+def _conclusion(row, smallest: float) -> str:
     if row.seeds < 2:
-        return None, f"{row.a} and {row.b} at {row.size}: with one seed nothing can be said"
-    if not row.p < LEVEL or abs(row.difference) < 2 * row.sd:
-        return None, f"{row.a} and {row.b} at {row.size}: not separable, seeds differ as much"
-    better, worse = (row.a, row.b) if (row.difference < 0) == lower_is_better else (row.b, row.a)
+        return ONE_SEED
+    if row.p < LEVEL and max(row.low, -row.high) >= smallest:
+        return DIFFERENT
+    return EQUIVALENT if max(-row.low, row.high) < smallest else NOT_SEPARABLE
+
+
+def _verdict(row, smallest: float) -> str:
+    both = f"{row.a} and {row.b} at {row.size}"
+    if row.conclusion == ONE_SEED:
+        return f"{both}: with one seed nothing can be said"
+    if row.conclusion == EQUIVALENT:
+        return f"{both}: equivalent, they differ by less than {smallest:g}"
+    if row.conclusion == NOT_SEPARABLE:
+        return f"{both}: not separable by {row.seeds} seeds"
+    worse = row.b if row.better == row.a else row.a
     sure = max(row.probability, 1 - row.probability)
-    return better, f"{better} is better than {worse} at {row.size} ({percent(sure)} sure, {row.seeds} seeds)"
+    least, most = sorted((abs(row.low), abs(row.high)))
+    size = f"{abs(row.difference):.3g} ({least:.3g} to {most:.3g})"
+    return f"{row.better} is better than {worse} at {row.size} by {size}, {percent(sure)} sure, {row.seeds} seeds"

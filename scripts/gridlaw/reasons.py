@@ -179,8 +179,8 @@ def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
             parts = "pretrain", name
         case "laws" | "forecasts" if name == "tasks":
             parts = ("tasks",)
-        case "forecasts" | "decisions" if name in ("forecast_sizes", "budget_rank_hours"):
-            parts = "analysis", name
+        case "forecasts" | "decisions" if name in ("forecast_sizes", "budget_rank_hours", "smallest_difference"):
+            parts = "analysis", *path
         case "decisions" if name in ("price_per_gpu_hour", "currency"):
             parts = "cost", name
         case "aggregate" | "figure_scores" | "figure_seeds" | "latex" if name == "tasks":

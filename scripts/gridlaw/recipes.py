@@ -193,6 +193,7 @@ def decisions(config: dict) -> dict:
         "gpus": sorted(config["gpus"]),
         "exclude": grid.exclusions(config),
         "budget_rank_hours": config["analysis"]["budget_rank_hours"],
+        "smallest_difference": config["analysis"]["smallest_difference"],
         "finetune_gpus": config["finetune"]["gpus"],
         "price_per_gpu_hour": prices.get("price_per_gpu_hour", 0),
         "currency": prices["currency"],

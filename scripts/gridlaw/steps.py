@@ -273,7 +273,9 @@ class _Inputs:
         return [*(f"results/{name}" for name in names), *(f"results/figures/{name}.svg" for name in FIGURES)]
 
     def latex(self) -> list[str]:
-        return [f"results/{name}" for name in ("runs.csv", "summary.csv", "laws.json", "forecasts.csv")]
+        return [
+            f"results/{name}" for name in ("runs.csv", "summary.csv", "laws.json", "forecasts.csv", "decisions.json")
+        ]
 
 
 @cache

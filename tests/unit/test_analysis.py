@@ -1,14 +1,19 @@
 """laws, forecasts and decisions from tables of many kinds of grids: always JSON, always with a reason."""
 
 import json
+import re
 
 import decisions
+import figure_pairs
 import forecasts
+import latex
 import laws
 import numpy as np
 import pandas as pd
 import pytest
+import report
 import yaml
+from scipy import stats
 
 from gridlaw import evidence, grid, record
 
@@ -61,18 +66,22 @@ class Analysis:
 
     def __init__(self, program, folder):
         self.program, self.folder, self.curves = program, folder, None
+        self.smallest = {"loss": 0, "score": 0}
 
     def __call__(self, runs, strong=True, corpus=10**9, budget=None, sizes=()):
         present = runs[runs["held_out_loss"].notna()]
         scores = [
-            {**dict(zip(KEYS, key, strict=True)), **TASK, "finetune_seed": seed, "metric": metric,
+            {**dict(zip(KEYS, key, strict=True)), **TASK, "finetune_seed": seed, "task": task, "metric": metric, "note": None,
              "value": 0.5 + 0.4 / (1 + np.exp(3 * (loss - 2))) + 0.001 * seed}
             for *key, loss in present[[*KEYS, "held_out_loss"]].itertuples(index=False)
-            for seed in (1, 2) for metric in ("accuracy", "macro_average")
+            for seed in (1, 2) for task, metric in (("sentiment", "accuracy"), ("all tasks", "macro_average"))
         ]  # fmt: skip
-        scores = pd.DataFrame(scores, columns=[*KEYS, *TASK, "finetune_seed", "value"])
+        scores = pd.DataFrame(scores, columns=[*KEYS, *TASK, "finetune_seed", "note", "value"])
         cells = scores.groupby(["model", "size", "gpus", *TASK], sort=False)["value"]
-        summary = cells.agg(mean="mean", sd="std", n="size").reset_index().assign(item_se=0.01)
+        summary = cells.agg(mean="mean", sd="std", n="size").reset_index()
+        reach = 1.96 * summary["sd"] / summary["n"] ** 0.5
+        low, high = summary["mean"] - reach, summary["mean"] + reach
+        summary = summary.assign(item_se=0.01, low=low, high=high, note=None)
         baselines = pd.DataFrame([{**TASK, "value": 0.5}]).drop(columns="train_set")
         curves = (
             self.curves if self.curves is not None else pd.DataFrame(columns=[*KEYS, "trained_tokens", "loss", "phase"])
@@ -84,6 +93,7 @@ class Analysis:
         recipe = {
             "scaling": "strong" if strong else "weak", "tasks": [TASK], "models": axes["model"], "exclude": [], "gpus": axes["gpus"],
             "budget_rank_hours": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
+            "smallest_difference": self.smallest,
         }  # fmt: skip
         self.run(laws, recipe, "runs", "curves", "summary", "baselines", laws="laws.csv", record="laws.json")
         self.run(
@@ -114,6 +124,22 @@ class Analysis:
             assert words.strip() == words != ""
             assert not any(wrong in words for wrong in ("  ", "nan", "None", "inf ", "there are 1 ", "1 values"))
         return self
+
+    def paper(self):
+        """The tables for a paper."""
+        given = {name: f"{name}.json" for name in ("laws", "decisions")}
+        given |= {f"{name}-table": f"{name}.tex" for name in ("scores", "loss")}
+        given |= {f"{name}-table": f"of_{name}.tex" for name in ("laws", "forecasts")}
+        models = list(pd.read_csv(self.folder / "runs.csv")["model"].unique())
+        recipe = {"models": models, "tasks": [["sentiment", "accuracy", "validation"]]}
+        self.run(latex, recipe, "runs", "summary", "forecasts", **given, record="latex.json")
+
+    def pairs(self):
+        """The pairs of the figure of pairs."""
+        recipe = {"models": [*PARAMETERS]}
+        given = {"decisions": "decisions.json", "figure": "pairs.png", "record": "pairs.json"}
+        self.run(figure_pairs, recipe, **given)
+        return pd.read_csv(self.folder / "pairs.csv").dropna(subset=["a"])
 
     def run(self, module, recipe, *tables, packs=(), **outputs):
         arguments = [word for table in tables for word in (f"--{table}", self.folder / f"{table}.csv")]
@@ -158,6 +184,51 @@ def test_a_good_grid(analyse):
     assert chosen
     before = {"models": ["tiny", "small"], "sizes": SIZES, "gpus": [1, 2], "exclude": []}
     assert set(grid.cells(before | done.next)) - set(grid.cells(before)) == chosen
+
+
+def test_page_figure_and_paper_agree(analyse):
+    """Of 20 seeds a difference is found that is smaller than two of their standard deviations, and everywhere."""
+    means = {("tiny", "1M"): 2.5, ("small", "1M"): 2.0, ("large", "1M"): 2.001}
+    means |= {("tiny", "8M"): 2.4, ("small", "8M"): 1.9, ("large", "8M"): 1.87}
+    spread = stats.norm.ppf((np.arange(20) + 0.5) / 20) * 0.02
+
+    def loss(runs):
+        cells = [means[cell] for cell in zip(runs["model"], runs["size"], strict=True)]
+        return cells + spread[runs["pretrain_seed"] - 1]
+
+    runs = grid_of(("tiny", "small", "large"), ["1M", "8M"], seeds=range(1, 21), held_out_loss=loss)
+    done = analyse(runs)
+    (group,) = done.decisions["groups"]
+    for pairs in (group["comparisons"], done.decisions["scores"], done.decisions["averages"]):
+        assert list(report.compared(pairs)) == [
+            "small is better than tiny at 1M and 8M.",
+            "large is better than tiny at 1M and 8M.",
+            "small and large are not separable at 1M.",
+            "large is better than small at 8M.",
+        ]
+    done.paper()
+    assert bold(done.folder / "loss.tex") == [("large", "1.870")]
+    assert [model for model, _ in bold(done.folder / "scores.tex")] == ["large", "large"], "of the task and the average"
+    marked = done.pairs()
+    assert set(marked["size"]) == {"8M"}
+    assert marked["better"].value_counts().to_dict() == {"large": 4, "small": 2}
+
+    # The same seeds say that 0.03 nats and what they make of a score are nothing to speak of.
+    done.smallest = {"loss": 0.06, "score": 0.06}
+    done(runs)
+    (group,) = done.decisions["groups"]
+    assert "small and large are equivalent at 1M and 8M." in list(report.compared(group["comparisons"]))
+    done.paper()
+    assert bold(done.folder / "loss.tex") == bold(done.folder / "scores.tex") == []
+    assert "by at least" not in (done.folder / "loss.tex").read_text()
+    assert done.pairs()["conclusion"].value_counts().to_dict() == {"different": 4, "equivalent": 2}
+
+
+def bold(file):
+    """Model and number of each bold cell of a table."""
+    rows = [line.split("&") for line in file.read_text().splitlines() if "&" in line]
+    found = [(row, re.search(r"mathbf\{([\d.]+)", cell)) for row in rows for cell in row]
+    return [(next(name for name in PARAMETERS if name in " ".join(row)), one[1]) for row, one in found if one]
 
 
 def test_four_models_have_a_joint_law(tmp_path):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import configuration
+from scipy import stats
 
 from gridlaw import budget, comparison, evidence, grid, next_cells, quality, recipes, sigmoid, speedup
 from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, Law
@@ -167,9 +168,9 @@ def test_holm_by_hand():
     assert len(comparison.holm(np.array([]))) == 0
 
 
-def pair(a, b, lower=True):
+def pair(a, b, lower=True, smallest=0.0):
     rows = [{"model": m, "size": "1M", "value": v} for m, values in (("a", a), ("b", b)) for v in values]
-    (found,) = comparison.pairs(pd.DataFrame(rows), lower).to_dict("records")
+    (found,) = comparison.pairs(pd.DataFrame(rows), lower, smallest).to_dict("records")
     return found
 
 
@@ -179,11 +180,69 @@ def test_models_are_compared():
     assert "more than 99 % sure, 3 seeds" in found["verdict"]
     assert pair([2.0, 2.01, 2.02], [3.0, 3.01, 3.02], lower=False)["better"] == "b"
     assert pair([2.0, 3.0, 2.5], [2.1, 3.1, 2.4])["better"] is None
-    assert "not separable" in pair([2.0, 3.0, 2.5], [2.1, 3.1, 2.4])["verdict"]
+    assert "not separable by 3 seeds" in pair([2.0, 3.0, 2.5], [2.1, 3.1, 2.4])["verdict"]
     assert "with one seed nothing can be said" in pair([2.0], [3.0, 3.1])["verdict"]
-    # Many seeds make a difference sure that is smaller than that between seeds.
-    random = np.random.default_rng(0)
-    assert pair(random.normal(2, 1, 4000), random.normal(2.2, 1, 4000))["better"] is None
+
+
+def test_enough_seeds_find_a_small_difference():
+    """However much smaller it is than that between seeds."""
+
+    def seeds(mean, count):
+        return mean + stats.norm.ppf((np.arange(count) + 0.5) / count)
+
+    few, many = (pair(seeds(2, count), seeds(2.2, count)) for count in (5, 4000))
+    assert (few["conclusion"], few["better"]) == ("not separable", None)
+    assert (many["conclusion"], many["better"]) == ("different", "a")
+    assert many["low"] < -0.2 < many["high"] < 0
+    assert many["high"] - many["low"] == pytest.approx(2 * 1.96 * (2 / 4000) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("difference", "smallest", "conclusion"),
+    [
+        (0.2, 0.0, "different"),
+        (0.2, 0.1, "different"),
+        (0.2, 0.19, "not separable"),
+        (0.2, 0.3, "equivalent"),
+        (0.0, 0.1, "equivalent"),
+        (0.0, 0.01, "not separable"),
+        (0.0, 0.0, "not separable"),
+    ],
+)
+def test_the_smallest_difference_of_interest(difference, smallest, conclusion):
+    """The interval of the difference reaches 0.044 to either side."""
+    spread = stats.norm.ppf((np.arange(4000) + 0.5) / 4000)
+    found = pair(2 + spread, 2 + difference + spread, smallest=smallest)
+    assert found["high"] - found["low"] == pytest.approx(2 * 0.044, rel=0.02)
+    assert found["conclusion"] == conclusion
+    assert found["better"] == ("a" if conclusion == "different" else None)
+    assert ("equivalent, they differ by less than" in found["verdict"]) == (conclusion == "equivalent")
+
+
+def test_the_interval_is_that_of_the_test():
+    """Welch's, of 3 and 4 values, by hand: means 2 and 5, standard error sqrt(1/3 + 5/12), 4.86 degrees of freedom."""
+    found = pair([1, 2, 3], [3.5, 4.5, 5.5, 6.5])
+    error = (1 / 3 + 5 / 12) ** 0.5
+    free = (1 / 3 + 5 / 12) ** 2 / ((1 / 3) ** 2 / 2 + (5 / 12) ** 2 / 3)
+    assert [found["low"], found["high"]] == pytest.approx(
+        [-3 - stats.t.ppf(0.975, free) * error, -3 + stats.t.ppf(0.975, free) * error]
+    )
+    assert found["p"] == pytest.approx(2 * stats.t.sf(3 / error, free))
+
+
+def test_the_best_is_better_than_every_other():
+    found = [
+        {"size": "1M", "a": "x", "b": "y", "better": "x"},
+        {"size": "1M", "a": "x", "b": "z", "better": "x"},
+        {"size": "1M", "a": "y", "b": "z", "better": None},
+        {"size": "8k", "a": "x", "b": "y", "better": "x"},
+    ]
+    assert comparison.best(found, "1M", ["x", "y", "z"]) == "x"
+    assert comparison.best(found, "1M", ["y", "z"]) is None
+    assert comparison.best(found, "8k", ["x", "y", "z"]) is None, "z was not compared"
+    assert comparison.best(found, "8k", ["x"]) is None
+    other = {"size": "8k", "a": "y", "b": "x", "better": None}
+    assert comparison.best([*found, other], "8k", ["x", "y"]) is None, "runs on other ranks do not say so"
 
 
 def test_of_many_comparisons_some_are_lucky():

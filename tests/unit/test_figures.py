@@ -186,7 +186,10 @@ LAWS = {
         {"name": "throughput", "measured": []},
     ]
 }
-PAIR = {"difference": 0.1, "seeds": 2, "sd": 0.01, "probability": 0.99, "p": 0.01, "better": "small"}
+PAIR = {
+    "difference": 0.1, "low": 0.05, "high": 0.15, "seeds": 2, "probability": 0.99, "p": 0.01, "conclusion": "different",
+    "better": "small",
+}  # fmt: skip
 DECISIONS = {
     "spent_rank_hours": 0.1,
     "averages": [],

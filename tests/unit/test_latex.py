@@ -24,7 +24,8 @@ LAW = {
 def write(program, tmp_path):
     """Writes the tables of cells, by (size, model) their loss and score, and reads them."""
 
-    def of(cells, laws=(), forecasts=(), seeds=3):
+    def of(cells, laws=(), forecasts=(), seeds=3, better=(), smallest=None):
+        smallest = smallest or {"loss": 0, "score": 0}
         random = np.random.default_rng(0)
         keys = [{"size": size, "model": model, "gpus": 1} for size, model in cells]
         runs = [
@@ -56,34 +57,54 @@ def write(program, tmp_path):
             table.to_csv(tmp_path / f"{name}.csv", index=False)
             arguments += [f"--{name}", tmp_path / f"{name}.csv"]
         record.write_json(tmp_path / "laws.json", {"laws": list(laws)})
+        found = {"scores": better, "averages": (), "groups": [{"comparisons": better}], "smallest_difference": smallest}
+        record.write_json(tmp_path / "decisions.json", found)
         for name in NAMES:
             arguments += [f"--{name}-table", tmp_path / f"{name}.tex"]
         models = list(dict.fromkeys(model for _, model in cells))
         recipe = json.dumps({"models": models, "tasks": [["odd_task", "accuracy", "validation"]]})
-        arguments += ["--laws", tmp_path / "laws.json", "--record", tmp_path / "record.json"]
+        arguments += [
+            "--laws",
+            tmp_path / "laws.json",
+            "--decisions",
+            tmp_path / "decisions.json",
+            "--record",
+            tmp_path / "record.json",
+        ]
         program(latex, "--recipe", recipe, *arguments)
         return {name: (tmp_path / f"{name}.tex").read_text() for name in NAMES}
 
     return of
 
 
-def test_the_best_is_bold_where_it_is_separable(write):
+def pair(size, better):
+    of = {"task": "odd_task", "metric": "accuracy", "split": "validation"}
+    return {"size": size, "a": "one", "b": "other", "better": better, **of}
+
+
+def test_the_best_is_bold_where_it_is_better(write):
     cells = {
         ("8k", "one"): (5.0, 0.6),
         ("8k", "other"): (4.0, 0.601),
         ("64k", "one"): (3.0, 0.7),
         ("64k", "other"): (2.0, 0.8),
     }
-    tables = write(cells)
-    assert re.findall(r"mathbf\{(\d\.\d)", tables["scores"]) == ["0.8"], "at 8k seeds differ as much"
-    assert [float(found) for found in re.findall(r"mathbf\{(\d\.\d)", tables["loss"])] == pytest.approx(
-        [4, 2], abs=0.11
-    )
+    better = [pair("8k", None), pair("64k", "other")]
+    tables = write(cells, better=better)
+    assert re.findall(r"mathbf\{(\d\.\d)", tables["scores"]) == ["0.8"], "as the decisions have it"
+    assert [float(found) for found in re.findall(r"mathbf\{(\d\.\d)", tables["loss"])] == pytest.approx([2], abs=0.11)
     assert "$n = 3$" in tables["scores"]
+    assert "Holm" in tables["loss"]
+    assert "by at least" not in tables["loss"]
+    tables = write(cells, better=better, smallest={"loss": 0.5, "score": 0.01})
+    assert "by at least 0.5 nats" in tables["loss"]
+    assert "by at least 0.01)" in tables["scores"]
 
 
-def test_one_model_is_never_the_best(write):
-    assert "mathbf" not in "".join(write({("8k", "one"): (5.0, 0.6), ("64k", "one"): (4.0, 0.9)}).values())
+def test_what_is_not_compared_is_not_bold(write):
+    tables = write({("8k", "one"): (5.0, 0.6), ("8k", "other"): (4.0, 0.9), ("64k", "one"): (4.0, 0.9)})
+    assert "mathbf" not in "".join(tables.values())
+    assert "Bold" not in "".join(tables.values())
 
 
 def test_one_seed_has_no_interval_and_no_bold(write):

@@ -12,16 +12,23 @@ from gridlaw import page, spending
 from gridlaw.spending import Spending
 
 
-def pair(a, b, size, better=None, seeds=2):
-    return {"a": a, "b": b, "size": size, "better": better, "seeds": seeds, "verdict": f"{a} and {b} at {size}"}
+def pair(a, b, size, better=None, conclusion="not separable"):
+    return {"a": a, "b": b, "size": size, "better": better, "conclusion": "different" if better else conclusion}
 
 
 def test_few_models_are_compared_size_by_size():
-    pairs = [pair("a", "b", "8k", "b"), pair("a", "b", "16k"), pair("a", "b", "64k"), pair("a", "c", "8k", seeds=1)]
+    pairs = [
+        pair("a", "b", "8k", "b"),
+        pair("a", "b", "16k"),
+        pair("a", "b", "64k"),
+        pair("a", "c", "8k", conclusion="one seed"),
+    ]
+    pairs += [pair("b", "c", "8k", conclusion="equivalent")]
     assert list(report.compared(pairs)) == [
         "b is better than a at 8k.",
-        "a and b are not separable at 16k and 64k: seeds differ as much.",
+        "a and b are not separable at 16k and 64k.",
         "a and c: with one seed nothing can be said at 8k.",
+        "b and c are equivalent at 8k.",
     ]
 
 

@@ -128,7 +128,7 @@ def grid(config: dict) -> dict[str, set[str]]:
     packs = {job for job in made if job.startswith("pack ")}
     made |= {rule: {"aggregate", *packs} for rule in ("laws", "forecasts", "decisions")}
     made["report"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
-    made["latex"] = {"aggregate", "laws", "forecasts"}
+    made["latex"] = {"aggregate", "laws", "forecasts", "decisions"}
     made["all"] = {"report", "latex", *made["report"]}
     return made
 
@@ -316,6 +316,12 @@ row("an override of the same value", setting("finetune.per_task.mine.epochs", 1)
 row("an override of a task outside the grid", setting("finetune.per_task.cola.epochs", 9))
 row("pretrain.held_out_mask_rate", setting("pretrain.held_out_mask_rate", 0.4), "pretrain *", "report")
 row("pretrain.evaluations", setting("pretrain.evaluations", 4))
+for key, (value, *touched) in {
+    "forecast_sizes": (["9k"], "forecasts"),
+    "budget_rank_hours": (9, "decisions"),
+    "smallest_difference": ({"loss": 0.01}, "decisions"),
+}.items():
+    row(f"analysis.{key}", setting(f"analysis.{key}", value), *touched)
 row("checkpoint_minutes", setting("checkpoint_minutes", 1))
 # One rank has the same batch in both.
 row(
