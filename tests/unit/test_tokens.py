@@ -26,7 +26,7 @@ PASSES, BATCH, MASKED = 10, 2, 0.25
 MODELS = {"tiny": (4, 4 * 16 + 2 * 32, 16 + 80, 12 * ROW * 4), "small": (8, 4 * 64 + 2 * 64, 64 + 160, 12 * ROW * 8)}
 RECIPE = {
     "batch_size": BATCH, "mask_rate": MASKED, "passes": PASSES, "schedule": "independent", "decay_shape": "linear",
-    "decay_ratio": 1.0, "warmup_tokens": 0,
+    "decay_ratio": 1.0, "warmup_tokens": 0, "held_out_mask_rate": 0.15,
 }  # fmt: skip
 
 
@@ -180,7 +180,8 @@ def test_results_of_earlier_releases_are_read(program, folder):
     old = {OLD.get(name, name): value for name, value in made.items()}
     nothing = {"size_tokens": 0, "tokens": 0}
     assert legacy.training(old) == made == legacy.training(made)
-    assert legacy.training(nothing) == {"size_tokens": 0, "corpus_tokens": 0, "trained_tokens": 0}
+    counts = {"size_tokens": 0, "corpus_tokens": 0, "trained_tokens": 0}
+    assert legacy.training(nothing).items() >= counts.items()
     for model in MODELS:
         for size in SIZES:
             of = train(model, size)
@@ -205,7 +206,9 @@ def test_tables_of_earlier_releases_are_read(folder):
     for name, table in {"runs": runs, "summary": summary, "forecasts": forecasts}.items():
         table.to_csv("table.csv", index=False)
         found[name] = tables.read_table("table.csv").drop(columns="size").iloc[0].to_dict()
-    assert found["runs"] == {"size_tokens": 1000, "corpus_tokens": 800, "trained_tokens": 8000}
+    counts = {"size_tokens": 1000, "corpus_tokens": 800, "trained_tokens": 8000}
+    assert found["runs"].items() >= counts.items()
+    assert not {"tokens", "unique_tokens"} & set(found["runs"])
     assert found["summary"] == {"size_tokens": 1000, "mean": 0.5}
     assert found["forecasts"] == {"corpus_tokens": 4000, "times_largest": 4}
     assert np.array_equal(tables.read_table("table.csv")["size"], ["4k"])
