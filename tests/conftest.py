@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 
+import plans
 import pytest
 import yaml
 from snakemake.utils import update_config
@@ -143,21 +145,17 @@ class Workflow:
             of = {step.name: found.of(step) for step in found.steps}
         return {name: verdict.lines() for name, verdict in of.items() if verdict.state != verdicts.DONE}
 
+    def dry_run(self, *arguments, overlay=None) -> str:
+        """What a dry run prints."""
+        if overlay is not None:
+            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+            arguments = [*arguments, "--configfile", "overlay.yaml"]
+        return plans.planner().submit(self.folder / "Snakefile", self.folder, *arguments).result()
+
     def planned(self, *arguments, overlay=None) -> dict[str, int]:
         """Jobs that a dry run plans, by rule."""
-        done = self.snakemake("-n", *arguments, overlay=overlay)
-        assert done.returncode == 0, done.stderr
-        lines = iter((done.stdout + done.stderr).splitlines())
-        for line in lines:
-            if line.startswith("Job stats:"):
-                next(lines), next(lines)
-                return {
-                    rule: int(count)
-                    for rule, count in (row.split() for row in iter(lambda: next(lines), ""))
-                    if rule != "total"
-                }
-        assert "Nothing to be done" in done.stdout + done.stderr
-        return {}
+        jobs = plans.jobs(self.dry_run(*arguments, overlay=overlay))
+        return dict(Counter(job.partition(" ")[0] for job in jobs))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 
 JOB = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", re.MULTILINE)
@@ -24,6 +25,12 @@ class Planner:
     def submit(self, snakefile: Path, folder: Path, *arguments: str) -> Future[str]:
         """Begin a dry run of a workflow in a folder; gives its output."""
         return self.pool.submit(_dry_run, folder, ["-n", "-s", str(snakefile), "-d", str(folder), *arguments])
+
+
+@cache
+def planner() -> Planner:
+    """The one that the tests of a process share."""
+    return Planner()
 
 
 def jobs(output: str) -> set[str]:
