@@ -35,7 +35,7 @@ class Reporter:
     """
 
     # Between two looks; and how much of the time they may take.
-    PERIOD_SECONDS, SHARE = 5.0, 0.05
+    PERIOD_SECONDS, SHARE = 5.0, 0.02
 
     def __init__(self, say: Callable[[str], None], stream: TextIO, clock: Callable[[], float] = time.monotonic):
         self._say, self._stream, self._clock = say, stream, clock

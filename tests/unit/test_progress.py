@@ -426,6 +426,15 @@ class TestReporter:
         assert len(looks) == 3
         assert said == []
 
+    @pytest.mark.parametrize(("look", "waits"), [(0.01, 5.0), (0.5, 25.0)])
+    def test_looks_take_a_fiftieth_of_the_time_at_most(self, clock, monkeypatch, look, waits):
+        grid, waited = Grid(), []
+        reporter = Reporter(lambda text: None, io.StringIO(), clock)
+        monkeypatch.setattr(grid, "look", lambda: setattr(clock, "now", clock.now + look))
+        monkeypatch.setattr(reporter, "_stopped", SimpleNamespace(wait=lambda seconds: waited.append(seconds) or True))
+        reporter.run(lambda: grid)
+        assert waited == pytest.approx([waits])
+
     def test_it_can_be_stopped(self, clock):
         reporter = Reporter(lambda text: None, io.StringIO(), clock)
         reporter.stop()
