@@ -105,7 +105,7 @@ def run(side: str, typed: list[str]) -> None:
 
     # The scheduler asks for it once a pass.
     JobScheduler.open_jobs = property(asked)
-    plugin.Executor.format_job_exec = lambda _, job: job.shellcmd
+    plugin.Executor.format_job_exec = lambda _, job: f"mkdir -p done; {job.shellcmd}"
     began = time.monotonic()
     with contextlib.suppress(SystemExit):
         cli.main(typed)
