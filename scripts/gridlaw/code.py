@@ -23,6 +23,8 @@ LEVEL = "module level"
 
 # Names behind which any other name of the module may be meant, or any module.
 ANY_NAME = {"__name__", "dir", "eval", "exec", "globals", "locals", "vars"}
+# Those of them that look into an argument instead where they have one.
+OF_ARGUMENT = {"dir", "vars"}
 ANY_MODULE = re.compile(r"__import__|importlib(\.(import_module|machinery|reload|util).*)?|pkgutil.*|runpy.*")
 
 # What has no effect beyond its value when it is called. A definition that calls anything else while its module is
@@ -305,6 +307,8 @@ class _Unit:
             elif kind is ast.Constant:
                 if type(node.value) is str:
                     self.strings.add(node.value)
+            elif kind is ast.Call and node.args and _dotted(node.func) in OF_ARGUMENT:
+                self._refer([*node.args, *node.keywords], bound)
             elif kind in FUNCTIONS:
                 body = node.body if type(node.body) is list else [node.body]
                 self._refer(body, _scope(node.args, body, bound))

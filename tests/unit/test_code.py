@@ -127,6 +127,7 @@ def test_what_is_named_is_reached(reached, program, expected):
     {
         "a module as a value": "from lab import tools\nprint(tools)",
         "getattr": "from lab import tools\ngetattr(tools, name)(1)",
+        "a look into a module": "from lab import tools\nvars(tools)[name](1)",
         "a dict of modules": "from lab import tools\nMODULES = {'a': tools}",
         "an attribute that the module does not define": "from lab import tools\ntools.__file__",
         "a name that the module does not define": "from lab.tools import other\nother()",
@@ -148,6 +149,12 @@ def test_a_module_that_looks_itself_up_is_reached_whole(reached, indirect):
         "tools.py: look",
         "tools.py: found",
     }
+
+
+@pytest.mark.parametrize("lookup", ["vars(thing)", "dir(thing)"])
+def test_a_look_into_an_argument_reaches_nothing_more(reached, lookup):
+    module = f"def look(thing): return {lookup}\ndef found(): pass"
+    assert others(reached("from lab import tools\ntools.look(1)", **{"lab/tools": module})) == {"tools.py: look"}
 
 
 def test_a_program_is_reached_whole(reached):
