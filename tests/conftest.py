@@ -1,6 +1,7 @@
 """What tests share: programs run in-process, and the workflow run from a copy of the repository."""
 
 import copy
+import hashlib
 import os
 import shutil
 import subprocess
@@ -8,16 +9,27 @@ import sys
 from collections import Counter
 from contextlib import chdir
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import plans
 import pytest
 import yaml
+from filelock import FileLock
 from snakemake.utils import update_config
+from world import GRID, watching, write_data
 
 from gridlaw import code, config, record, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Make a group of each file's tests; one process runs all of a group. A file with many long tests has several."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture
@@ -103,22 +115,29 @@ def finished(tmp_path, monkeypatch):
     return of
 
 
-class Workflow:
-    """A copy of the repository as a clone would have it, and Snakemake in it."""
+def repository() -> list[str]:
+    """The files of the repository, as a clone would have them."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).exists() or (ROOT / name).is_symlink()]
 
-    def __init__(self, folder: Path):
+
+class Workflow:
+    """A copy of the repository as a clone would have it, and Snakemake in it.
+
+    Args:
+        folder: of the copy.
+        origin: the folder of another one, to be copied with all that was made in it.
+    """
+
+    def __init__(self, folder: Path, origin: Path | None = None):
         self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).exists() or (ROOT / name).is_symlink():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+        if origin:
+            shutil.copytree(origin, folder, symlinks=True, dirs_exist_ok=True)
+            return
+        for name in repository():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
 
     def snakemake(self, *arguments, overlay=None, environment=None):
         """Run Snakemake; output is text."""
@@ -131,7 +150,7 @@ class Workflow:
             env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **(environment or {})},
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=3600,
         )
 
     def logs(self) -> str:
@@ -161,3 +180,35 @@ class Workflow:
 @pytest.fixture(scope="module")
 def workflow(tmp_path_factory):
     return Workflow(tmp_path_factory.mktemp("clone with space"))
+
+
+def _digest_of_what_runs() -> str:
+    """Of all files of the repository but those that only test or explain it, and of what is installed."""
+    files = [name for name in repository() if not name.startswith(("tests/", "docs/")) and (ROOT / name).is_file()]
+    whole = [(name, record.sha256(ROOT / name)) for name in [*files, "tests/world.py"]]
+    whole += [(package.name, package.version) for package in metadata.distributions()]
+    return hashlib.sha256(repr(sorted(map(str, whole))).encode()).hexdigest()[:16]
+
+
+@pytest.fixture(scope="session")
+def world_folder(request):
+    """The folder of the grid that is really run, once for all processes and all runs of the tests on the same code."""
+    kept = request.config.cache.mkdir("world")
+    made = kept / _digest_of_what_runs()
+    with FileLock(kept / "lock"):
+        if not (made / "finished").exists():
+            for earlier in kept.glob("*/"):
+                shutil.rmtree(earlier)
+            workflow = Workflow(made / "clone with space")
+            write_data(workflow.folder)
+            watch = watching(made / "watch", workflow.folder / "scripts")
+            done = workflow.snakemake("--cores", "2", "all", overlay=GRID, environment=watch)
+            assert done.returncode == 0, done.stderr + workflow.logs()
+            (made / "finished").touch()
+    return made / "clone with space"
+
+
+@pytest.fixture(scope="module")
+def world(world_folder, tmp_path_factory):
+    """A copy of it, for the tests of a file to change."""
+    return Workflow(tmp_path_factory.mktemp("clone with space"), world_folder)
