@@ -32,8 +32,9 @@ class Home:
         self.folder, self.origin, self.snakefile = folder, origin, snakefile
         self.config = configuration()
         folder.mkdir()
-        for path in origin.iterdir():
-            (folder / path.name).symlink_to(path)
+        for name in (*FOLDERS, "config.yaml"):
+            if (origin / name).exists():
+                (folder / name).symlink_to(origin / name)
 
     def own(self, name: str) -> Path:
         """Replace the link to a folder by a copy, mtimes kept."""

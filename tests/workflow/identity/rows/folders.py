@@ -71,7 +71,7 @@ row("deleted: predictions", deleting("results/finetune/*/*/*/*/*/predictions.par
 # What is made again could be another: rows are made for the new size, and those that read the old ones come after.
 row(
     "deleted: rows, and one more size",
-    together(deleting("resources/pack/*/*/*.bin"), setting("sizes", [0, "2k", "3k"])),
+    together(deleting("resources/pack/*/*/*.bin"), setting("sizes", [0, "2k", "3k", "4k"])),
     "pack *",
 )
 row("deleted: work", deleting("work"))

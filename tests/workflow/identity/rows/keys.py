@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from world import GRID
+
 from ..home import Home
 from . import Change, Rows, together
 
@@ -76,8 +78,8 @@ AT_SIZE_0 = {"dropout", "precision", "attention", "device_batch_size"}
 for key, value in PRETRAIN.items():
     size = "*" if key in AT_SIZE_0 else "2k"
     trunk = [] if key == "decay_shape" else ["trunk beta *"]
-    # Those two are beta's own.
-    beta = [] if key in ("passes", "schedule") else [f"pretrain beta {size} *", *trunk]
+    # Those three are beta's own.
+    beta = [] if key in ("passes", "schedule", "dropout") else ["pretrain beta *", *trunk]
     passes = [setting("pretrain.per_model.alpha.passes", 1)] if key == "schedule" else []
     row(f"pretrain.{key}", together(setting(f"pretrain.{key}", value), *passes), f"pretrain alpha {size} *", *beta)
     own = setting(f"pretrain.per_model.alpha.{key}", value)
@@ -102,8 +104,7 @@ row("checkpoint_minutes", setting("checkpoint_minutes", 1))
 row(
     "pretrain.scaling",
     together(setting("pretrain.scaling", "weak"), setting("finetune.gpus", "all")),
-    "pretrain * 2k 2 *",
-    "trunk beta 2k 2 *",
+    "pretrain alpha 2k 2 *",
 )
 row("finetune.gpus", setting("finetune.gpus", "all"))
 
@@ -173,17 +174,17 @@ row("a file of a split that is not used", setting("catalogue.tasks.mine.files.te
 row("models: one more", setting("models", ["alpha", "beta", "gamma"]), "figure_*", "latex")
 row("models: one less", setting("models", ["alpha"]), "figure_*", "latex")
 row("models: reordered", setting("models", ["beta", "alpha"]), "aggregate", "figure_*", "latex")
-row("sizes: one more", setting("sizes", [0, "2k", "3k"]))
-row("sizes: a smaller one more", setting("sizes", [0, "1k", "2k"]))
-row("sizes: one less", setting("sizes", [0]))
-row("sizes: without 0", setting("sizes", ["2k"]))
-row("sizes: reordered", setting("sizes", ["2k", 0]))
+row("sizes: one more", setting("sizes", [0, "2k", "3k", "4k"]))
+row("sizes: a smaller one more", setting("sizes", [0, "1k", "2k", "4k"]))
+row("sizes: one less", setting("sizes", [0, "2k"]))
+row("sizes: without 0", setting("sizes", ["2k", "4k"]))
+row("sizes: reordered", setting("sizes", ["4k", "2k", 0]))
 row("gpus: one more", setting("gpus", [1, 2, 4]))
 row("gpus: one less", setting("gpus", [1]))
 row("gpus: reordered", setting("gpus", [2, 1]))
-row("tasks: one more", setting("tasks", ["sentiment", "mine", "acceptability"]), *METRICS)
-row("tasks: one less", setting("tasks", ["sentiment"]), *METRICS)
-row("tasks: reordered", setting("tasks", ["mine", "sentiment"]), *PANELS, "laws", "forecasts", "report")
+row("tasks: one more", setting("tasks", ["sentiment", "similarity", "mine", "acceptability"]), *METRICS)
+row("tasks: one less", setting("tasks", ["sentiment", "similarity"]), *METRICS)
+row("tasks: reordered", setting("tasks", ["mine", "sentiment", "similarity"]), *PANELS, "laws", "forecasts", "report")
 row("seeds.pretrain: one more", setting("seeds.pretrain", [1, 2, 3]))
 row("seeds.pretrain: one less", setting("seeds.pretrain", [1]))
 row("seeds.pretrain: reordered", setting("seeds.pretrain", [2, 1]))
@@ -195,17 +196,18 @@ row("seeds.finetune: reordered", setting("seeds.finetune", [2, 1]))
 row("train_examples: one more", setting("finetune.train_examples", [16, 32, "all"]), "finetune *")
 row("train_examples: one less", setting("finetune.train_examples", [16]), "finetune *")
 row("train_examples: reordered", setting("finetune.train_examples", ["all", 16]))
-row("exclude: one more", setting("exclude", [{"size": 0, "gpus": [2, 4]}, {"model": "alpha", "size": 0}]))
-row("exclude: written otherwise", setting("exclude", [{"size": ["0"], "gpus": 2}]))
+row("exclude: one more", setting("exclude", [*GRID["exclude"], {"model": "alpha", "size": 0}]))
+row("exclude: written otherwise", setting("exclude", [{"size": ["0"], "gpus": 2}, *GRID["exclude"][1:]]))
 
 # Spelling.
-row("a size written out", setting("sizes", [0, 2000]))
-row("a size in other units", setting("sizes", ["0", "0.002M"]))
+row("a size written out", setting("sizes", [0, 2000, 4000]))
+row("a size in other units", setting("sizes", ["0", "0.002M", "4k"]))
 row("a number without a point", spelling("pretrain.max_grad_norm", 1))
 for path, value in {
     "finetune.epochs": 1.0, "pretrain.batch_size": 8.0, "data.row_length": 32.0, "gpus": [1.0, 2.0],
     "seeds.pretrain": [1.0, 2.0], "seeds.finetune": [1.0, 2.0], "finetune.train_examples": [16.0, "all"],
-    "catalogue.models.alpha.shape.hidden_size": 16.0, "exclude": [{"size": 0.0, "gpus": [2.0, 4.0]}], "sizes": [0, 2000.0],
+    "catalogue.models.alpha.shape.hidden_size": 16.0, "sizes": [0, 2000.0, 4000.0],
+    "exclude": [{"size": 0.0, "gpus": [2.0, 4.0]}, *GRID["exclude"][1:]],
     "finetune.gpus": [1.0], "catalogue.tasks.sentiment.train_size": 40.0, "checkpoint_minutes": 5.0,
 }.items():  # fmt: skip
     row(f"a whole number with a point: {path}", spelling(path, value))
