@@ -18,6 +18,7 @@ import hub
 import pandas as pd
 import psutil
 import pytest
+import world
 import yaml
 from cluster import Cluster, NotHere, wait_for
 from conftest import Workflow
@@ -51,6 +52,14 @@ GRID = {
 }
 # A training that outlasts what is done to it.
 LONG = GRID | {"pretrain": {"passes": 100000}, "checkpoint_minutes": 0.05}
+# Of the grid that was run on one machine.
+PART = world.GRID | {
+    "models": ["alpha"],
+    "sizes": ["2k"],
+    "tasks": ["similarity", "mine"],
+    "seeds": {"pretrain": [1], "finetune": [1, 2]},
+    "exclude": [],
+}
 # What comes after these is made where Snakemake runs.
 TABLES = "results/scores.csv"
 # Of whatever is waited for.
@@ -123,6 +132,10 @@ class Clone:
 
         wait_for(saved, "a checkpoint", self.said, SECONDS)
         assert self.head.poll() is None, self.said()
+        # It goes on until Slurm ends it, and leaves the processors to others meanwhile.
+        for process in psutil.process_iter():
+            if _is_of(process, self.folder):
+                process.nice(19)
         return self.jobs()[0]
 
     def is_told_to_save(self, number):
@@ -164,7 +177,8 @@ def time_limit(clone):
 
 
 def time_up(clone):
-    clone.pretrain("--retries", "0")
+    """Of a job of two nodes."""
+    clone.pretrain("--retries", "0", gpus=2, overlay=LONG | {"gpus_per_node": 1})
     number = clone.training()
     clone.is_told_to_save(number)
     assert clone.end() == 1
@@ -176,17 +190,21 @@ def killed_rank(clone):
     clone.pretrain("--retries", "0", gpus=2)
     clone.training()
     assert clone.jobs("%D") == ["1"]
-    ranks = [process for process in psutil.process_iter() if _is_rank(process, clone.folder)]
+    ranks = [process for process in psutil.process_iter() if _is_of(process, clone.folder, rank=True)]
     assert len(ranks) == 2
     ranks[-1].kill()
     assert clone.end() == 1
     assert "error: Signal 9 (SIGKILL) received" in clone.failed()
 
 
-def _is_rank(process, folder):
+def _is_of(process, folder, rank=False):
+    """Whether a process is a training of a clone, or one of its ranks."""
     # Others come and go.
     with suppress(psutil.Error, OSError):
-        return process.name().startswith("python") and process.cwd() == str(folder) and "RANK" in process.environ()
+        training = process.name().startswith("python") and process.cwd() == str(folder)
+        return training and (
+            "RANK" in process.environ() if rank else str(folder / "scripts") in " ".join(process.cmdline())
+        )
 
 
 def memory(clone):
@@ -290,7 +308,8 @@ def several_nodes(clone):
 
 def whole_grid(clone):
     shutil.rmtree(clone.folder / "resources")
-    clone.start(TABLES, overlay=GRID)
+    world.write_data(clone.folder)
+    clone.start(TABLES, overlay=PART)
     assert clone.end() == 0, clone.said()
 
 
@@ -347,11 +366,15 @@ def prepared(cluster, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trials(cluster, prepared, tmp_path_factory):
-    """What is tried, side by side; each gives the folder of its clone."""
+def trials(request, cluster, prepared, tmp_path_factory):
+    """What the tests that are run try, side by side; each gives the folder of its clone."""
+    asked = {item.callspec.params.get("trial") for item in request.session.items if hasattr(item, "callspec")}
     folder = tmp_path_factory.mktemp("trials")
 
     def attempt(trial):
+        if trial in FAILURES:
+            # Trainings that wait for a failure take the processors from grids.
+            wait(begun[grid] for grid in GRIDS if grid in asked)
         clone = Clone(cluster, prepared, folder / trial.__name__)
         try:
             trial(clone)
@@ -363,13 +386,15 @@ def trials(cluster, prepared, tmp_path_factory):
                 clone.head.kill()
 
     pool = ThreadPoolExecutor(5)
-    first = {trial: pool.submit(attempt, trial) for trial in (*GRIDS, LONGEST)}
-    # Trainings that wait for a failure take the processors from grids.
-    wait(first[trial] for trial in GRIDS)
-    yield first | {trial: pool.submit(attempt, trial) for trial in FAILURES}
+    begun = {}
+    for trial in (*GRIDS, LONGEST, *FAILURES):
+        if trial in asked:
+            begun[trial] = pool.submit(attempt, trial)
+    yield begun
     pool.shutdown(cancel_futures=True)
 
 
+@pytest.mark.usefixtures("trials")
 @pytest.mark.parametrize(
     ("site", "line"),
     [
@@ -397,21 +422,24 @@ def test_ends_well(trials, trial):
     trials[trial].result()
 
 
-def test_the_same_scores_as_on_one_machine(trials, tmp_path):
-    here = Workflow(tmp_path / "here")
-    done = here.snakemake("--cores", "2", TABLES, overlay=GRID)
-    assert done.returncode == 0, done.stderr
-    there = trials[whole_grid].result()
-    columns = ["model", "size", "gpus", "task", "metric", "value"]
-    both = [pd.read_csv(folder / "results/scores.csv")[columns] for folder in (there, here.folder)]
-    pd.testing.assert_frame_equal(*both, check_exact=True)
+@pytest.mark.parametrize("trial", [whole_grid])
+def test_the_same_scores_as_on_one_machine(trials, trial, world_folder):
+    there = trials[trial].result()
+    keys = ["model", "size", "gpus", "pretrain_seed", "task", "train_examples", "finetune_seed", "metric"]
+    tables = [
+        pd.read_csv(folder / TABLES, dtype={"size": str}).set_index(keys)["value"] for folder in (there, world_folder)
+    ]
+    # The average over tasks is that of other tasks.
+    slurm, machine = (table.drop("macro_average", level="metric") for table in tables)
+    assert len(slurm) > 0
+    pd.testing.assert_series_equal(slurm, machine.reindex(slurm.index), check_exact=True)
     for gpus in (1, 2):
-        run = Path("results/pretrain/tiny/2k", str(gpus), "1")
+        run = Path("results/pretrain/alpha/2k", str(gpus), "1")
         assert record.read_json(there / run / "record.json")["ranks"] == gpus
-        digests = {record.sha256(folder / run / "model/model.safetensors") for folder in (there, here.folder)}
+        digests = {record.sha256(folder / run / "model/model.safetensors") for folder in (there, world_folder)}
         assert len(digests) == 1
     jobs = {
-        record.read_json(there / f"results/finetune/tiny/2k/1/1/{task}/record.json")["attempts"][-1]["slurm_job"]
-        for task in GRID["tasks"]
+        record.read_json(there / f"results/finetune/alpha/2k/1/1/{task}/record.json")["attempts"][-1]["slurm_job"]
+        for task in PART["tasks"]
     }
     assert len(jobs) == 1, "the fine-tunings of a cell share a job"
