@@ -24,9 +24,9 @@ import common
 import numpy as np
 import pandas as pd
 
-from gridlaw import holdout, powerlaw
-from gridlaw.forecasting import LEVEL, Forecast, Forecaster
-from gridlaw.laws import LAW, REFUSED, Law
+from gridlaw import forecasting, holdout, laws, powerlaw
+from gridlaw.forecasting import LEVEL, Forecast
+from gridlaw.judging import LAW, REFUSED
 from gridlaw.points import Points
 
 AXES = ["params", "corpus_tokens"]
@@ -77,7 +77,7 @@ def forecast(runs: pd.DataFrame) -> None:
     for most, beyond in SPLITS:
         fitted = Points.of(runs[runs["flops"] <= most], AXES, scale="flops")
         left = Points.of(runs[runs["flops"] > beyond], AXES, scale="flops")
-        found = Forecaster(fitted).at(left.x, left.scale)
+        found = forecasting.fit(fitted).at(left.x, left.scale)
         errors = {name: _rms(fit(fitted)(left.x), left.y) for name, fit in holdout.BASELINES.items()}
         row = {"FLOPs": f"{most:.0e} to {beyond:.0e}", "fitted": str(len(fitted)), "forecast": str(len(left))}
         held = np.mean((found.low <= left.y) & (left.y <= found.high))
@@ -105,9 +105,9 @@ def synthetic(grids: int) -> None:
     for values in ((4, 4), (3, 3), (2, 2)):
         for noise in (0.002, 0.01):
             random = np.random.default_rng(0)
-            laws = [Law("", Points.of(made_up(values, noise, random), AXES), AXES) for _ in range(grids)]
-            states = Counter(law.state for law in laws)
-            found = [law.at(TARGET)[0] for law in laws if law.state != REFUSED]
+            made = [laws.fit("", Points.of(made_up(values, noise, random), AXES), AXES) for _ in range(grids)]
+            states = Counter(law.state for law in made)
+            found = [law.at(TARGET)[0] for law in made if law.state != REFUSED]
             row = {"grid": "x".join(map(str, (*values, 3))), "noise": f"{noise:g}"}
             row |= {state: str(states[state]) for state in (LAW, "trend", "withdrawn", REFUSED)}
             if found:

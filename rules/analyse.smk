@@ -11,6 +11,7 @@ rule laws:
         packs=PACKS,
     output:
         laws=shown("results/laws.csv", "tables", "laws"),
+        fits="results/fits.npz",
         record="results/laws.json",
     log:
         "logs/laws.log",
@@ -23,15 +24,14 @@ rule laws:
     shell:
         'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --curves {input.curves:q}'
         " --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --laws {output.laws:q}"
-        " --record {output.record:q} > {log:q} 2>&1"
+        " --fits {output.fits:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 rule forecasts:
     """Forecast loss and scores of larger cells, where the laws have shown that they can."""
     input:
         runs="results/runs.csv",
-        summary="results/summary.csv",
-        baselines="results/baselines.csv",
+        fits="results/fits.npz",
         packs=PACKS,
     output:
         forecasts=shown("results/forecasts.csv", "tables", "forecasts"),
@@ -45,8 +45,8 @@ rule forecasts:
         recipe=recipe("forecasts"),
         code=digest("forecasts"),
     shell:
-        'python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --baselines {input.baselines:q} --packs {input.packs:q} --forecasts {output.forecasts:q}"
+        'python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q} --fits {input.fits:q}'
+        " --packs {input.packs:q} --forecasts {output.forecasts:q}"
         " --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -55,6 +55,7 @@ rule decisions:
     input:
         runs="results/runs.csv",
         scores="results/scores.csv",
+        fits="results/fits.npz",
         packs=PACKS,
     output:
         next=shown("results/next.yaml", "tables", "next"),
@@ -69,4 +70,4 @@ rule decisions:
         code=digest("decisions"),
     shell:
         'python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q} --scores {input.scores:q}'
-        " --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"
+        " --fits {input.fits:q} --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"

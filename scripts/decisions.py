@@ -1,7 +1,7 @@
 """Decide by what the grid has measured: which model, how many tokens and ranks, what to run next, and when to stop.
 
-    python scripts/decisions.py --recipe decisions.json --runs runs.csv --scores scores.csv --packs pack.json ... \
-        --next next.yaml --record decisions.json
+    python scripts/decisions.py --recipe decisions.json --runs runs.csv --scores scores.csv --fits fits.npz \
+        --packs pack.json ... --next next.yaml --record decisions.json
 
 The record holds the cells that nothing cheaper beats, every two models compared, crossovers, the best choice for some
 budgets, what doubling the text would bring, and the cells to run next; these are also an overlay for --configfile.
@@ -15,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from gridlaw import budget, cli, comparison, evidence, next_cells, quality, record
+from gridlaw import budget, cli, comparison, evidence, fits, next_cells, quality, record
 from gridlaw.evidence import Group
+from gridlaw.laws import Law
 from gridlaw.tables import read_table
 from gridlaw.words import amount, counted, rank_time
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     for table in ("runs", "scores"):
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--fits", required=True, help="fitted laws, NPZ")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--next", type=Path, required=True, help="overlay with the cells to run next, YAML to write")
     parser.add_argument("--record", required=True, help="the decisions, JSON to write")
@@ -41,7 +43,8 @@ def main() -> None:
     groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent
-    decided = [of_group(group, runs, recipe, allowed, spent, most) for group in groups]
+    laws = {name: found.laws for name, found in fits.read(args.fits).items()}
+    decided = [of_group(group, laws[group.name], runs, recipe, allowed, spent, most) for group in groups]
     scores = read_table(args.scores)
     chosen = [cell for one in decided for cell in one["next"]["cells"]]
     overlay = next_cells.overlay(chosen, recipe)
@@ -49,7 +52,7 @@ def main() -> None:
     record.write(
         args.record,
         recipe,
-        [args.runs, args.scores, *args.packs],
+        [args.runs, args.scores, args.fits, *args.packs],
         [args.next],
         spent_rank_hours=spent,
         groups=decided,
@@ -59,11 +62,22 @@ def main() -> None:
     )
 
 
-def of_group(group: Group, runs: pd.DataFrame, recipe: dict, allowed: float, spent: float, most: float) -> dict:
-    """All decisions about comparable models."""
+def of_group(
+    group: Group,
+    laws: dict[str, Law],
+    runs: pd.DataFrame,
+    recipe: dict,
+    allowed: float,
+    spent: float,
+    most: float,
+) -> dict:
+    """All decisions about comparable models.
+
+    Args:
+        laws: of loss by tokens, of each model.
+    """
     # In strong scaling runs on other gpus are the same models at another cost; in weak scaling they are others.
     cells = quality.Cells.of(group, runs if recipe["scaling"] == "strong" else group.runs)
-    laws = evidence.laws_by_tokens(group)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
     budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {

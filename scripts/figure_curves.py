@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
-from gridlaw.laws import LAW
+from gridlaw.judging import LAW
 from gridlaw.tables import read_table
 from gridlaw.words import short
 

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gridlaw import cli, plotting, record
-from gridlaw.laws import LAW, REFUSED
+from gridlaw.judging import LAW, REFUSED
 
 COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
 # Parameters, and what axes call them.

@@ -1,6 +1,6 @@
 """Draw the law of each model's held-out loss by tokens, with its interval and what it says of larger sizes.
 
-    python scripts/figure_laws.py --recipe figure.json --runs runs.csv --figure laws.png --record laws.json
+    python scripts/figure_laws.py --recipe figure.json --fits fits.npz --figure laws.png --record laws.json
 
 A law is drawn through its cells and four times beyond, where its forecasts may be shown; of other models there are the
 cells alone. The band is the 95 % interval of a new run, which past forecasts were tried with; filled markers are
@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
-from gridlaw import cli, evidence, plotting, record
-from gridlaw.laws import LAW, Law
+from gridlaw import cli, fits, plotting, record
+from gridlaw.judging import LAW
+from gridlaw.laws import Law
 from gridlaw.words import short
 
 COLUMNS = ["group", "model", "corpus_tokens", "kind", "mean", "low", "high"]
@@ -27,18 +28,13 @@ FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
+    args = cli.figure_parser(__doc__, fits="fitted laws, NPZ").parse_args()
 
-    runs = evidence.read_runs(args.runs)
-    groups = list(evidence.groups(runs, args.recipe["scaling"] == "strong"))
-    parts = [
-        described(law).assign(group=group.name, model=model)
-        for group in groups
-        for model, law in evidence.laws_by_tokens(group).items()
-    ]
+    laws = {group: found.laws for group, found in fits.read(args.fits).items()}
+    parts = [described(law).assign(group=group, model=model) for group, of in laws.items() for model, law in of.items()]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
-    with plotting.panels(args.figure, [group.name for group in groups], table) as (figure, axes):
+    with plotting.panels(args.figure, list(laws), table) as (figure, axes):
         for name, ax in axes.items():
             shown = table[table["group"] == name]
             for model, own in shown.groupby("model", sort=False):
@@ -47,10 +43,10 @@ def main() -> None:
         if axes:
             dot = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
             kinds = [Line2D([], [], label="measured", **dot), Line2D([], [], label="forecast", mfc="none", **dot)]
-            number = sum(len(group.runs) for group in groups)
+            number = sum(int(law.points.replicates.sum()) for of in laws.values() for law in of.values())
             note = f"n = {number} runs; line: law; band: 95 % interval of a new run"
             plotting.legend(figure, models, [], note, kinds)
-    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+    record.write(args.record, args.recipe, [args.fits], plotting.files(args.figure))
 
 
 def described(law: Law) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from numpy.polynomial import Polynomial
 
 from gridlaw import cli, evidence, intervals, plotting, record
-from gridlaw.laws import LAW
+from gridlaw.judging import LAW
 from gridlaw.powerlaw import Array
 from gridlaw.words import short
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from scipy import stats
 
 from gridlaw import cli, plotting, record, words
-from gridlaw.laws import LAW, REFUSED
+from gridlaw.judging import LAW, REFUSED
 from gridlaw.sigmoid import Curve
 
 COLUMNS = ["group", "task", "metric", "kind", "model", "size", "gpus", "loss", "mean", "low", "high", "n"]

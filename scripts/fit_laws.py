@@ -27,9 +27,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, holdout, needs, record, repetition
+from gridlaw import cli, holdout, laws, needs, record, repetition
+from gridlaw.axes import WORDS
 from gridlaw.holdout import LEAST_VALUES
-from gridlaw.laws import LAW, WORDS, Law
+from gridlaw.judging import LAW
+from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.words import listed, short
 
@@ -51,24 +53,24 @@ def main() -> None:
     args = parser.parse_args()
 
     runs, left_out = usable(read(args.runs))
-    laws = list(fitted(runs))
-    lacks = [needs.of_law(law, needs.Prices.by_flops()) for law in laws]
-    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(laws, lacks, strict=True)]
-    forecasts = forecast(laws[0], verdicts[0], args.at)
+    found = list(fitted(runs))
+    lacks = [needs.of_law(law, needs.Prices.by_flops()) for law in found]
+    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(found, lacks, strict=True)]
+    forecasts = forecast(found[0], verdicts[0], args.at)
     if args.output:
-        found = {
+        report = {
             "runs": len(runs),
             "left_out": left_out,
             "laws": [
                 law.record() | {"verdict": verdict, "needs": lack}
-                for law, verdict, lack in zip(laws, verdicts, lacks, strict=True)
+                for law, verdict, lack in zip(found, verdicts, lacks, strict=True)
             ],
             "forecasts": forecasts,
         }
-        record.write_json(args.output, found)
+        record.write_json(args.output, report)
     for line in left_out:
         print(f"line {line['line']} left out: {line['why']}", file=sys.stderr)
-    for law, verdict in zip(laws, verdicts, strict=True):
+    for law, verdict in zip(found, verdicts, strict=True):
         print(f"{law.name} [{law.state}]: {verdict}")
     for one in forecasts:
         print(f"{short(one['params'])} params, {short(one['corpus_tokens'])} tokens: {said(one)}")
@@ -129,11 +131,11 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
     scale = "flops" if "flops" in runs else None
     everything = runs
     runs = runs[runs["trained_tokens"] <= repetition.ONCE * runs["corpus_tokens"]]
-    laws = [Law("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
+    found = [laws.fit("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
-        laws += [
-            Law(
+        found += [
+            laws.fit(
                 f"loss by {WORDS[axis]} at {short(value)} {WORDS[other]}",
                 Points.of(group, [axis], scale=scale),
                 [axis],
@@ -142,8 +144,8 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
             for value, group in groups
         ]
     if len(everything) > len(runs):
-        laws.append(of_repetition(everything, scale))
-    return laws
+        found.append(of_repetition(everything, scale))
+    return found
 
 
 def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
@@ -151,10 +153,12 @@ def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     name = "loss by params and the fresh tokens that repeated ones are worth"
     read = runs.assign(effective_tokens=runs["trained_tokens"])
     if not holdout.carries(Points.of(read, EFFECTIVE)):
-        return Law(name, Points.of(read, EFFECTIVE), EFFECTIVE)
+        return laws.fit(name, Points.of(read, EFFECTIVE), EFFECTIVE)
     repetitions, determined = repetition.fit(runs, EFFECTIVE)
     found = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
-    return Law(f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE)
+    return laws.fit(
+        f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE
+    )
 
 
 def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[dict]:

@@ -1,7 +1,7 @@
 """Forecast loss and scores of larger cells, where the grid's laws have shown that they can.
 
-    python scripts/forecasts.py --recipe forecasts.json --runs runs.csv --summary summary.csv \
-        --baselines baselines.csv --packs pack.json ... --forecasts forecasts.csv --record forecasts.json
+    python scripts/forecasts.py --recipe forecasts.json --runs runs.csv --fits fits.npz --packs pack.json ... \
+        --forecasts forecasts.csv --record forecasts.json
 
 A row is a quantity of a model at a size: held-out loss, or a task's metric. Its 95 % interval is the wider of two: what
 resampling and another form of the law leave open, and how far past forecasts of the grid were off at that distance. A
@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, evidence, grid, needs, record
+from gridlaw import cli, evidence, fits, grid, needs, record
 from gridlaw.forecasting import LEVEL
-from gridlaw.laws import LAW, Law
+from gridlaw.judging import LAW
+from gridlaw.laws import Law
 from gridlaw.sigmoid import ScoreLaw
 
 COLUMNS = [
@@ -32,28 +33,27 @@ DRAWS = 1000
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    for table in ("runs", "summary", "baselines"):
-        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
+    parser.add_argument("--runs", required=True, help="table of runs, CSV")
+    parser.add_argument("--fits", required=True, help="fitted laws, NPZ")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--forecasts", required=True, help="forecasts to write, CSV")
     parser.add_argument("--record", required=True, help="how they were made, JSON to write")
     args = parser.parse_args()
 
-    rows, most = [], evidence.tokens_there_are(args.packs)
+    found, rows, most = fits.read(args.fits), [], evidence.tokens_there_are(args.packs)
     for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
-        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        laws, scores = found[group.name].laws, found[group.name].scores
         prices = needs.Prices.measured(group.runs, "params", most)
         why_not = {
             score.quantity: needs.verdict(score.why, needs.of_scores(score, group.runs, prices)) for score in scores
         }
-        for model, law in evidence.laws_by_tokens(group).items():
+        for model, law in laws.items():
             why_not[LOSS] = needs.verdict(law.why, needs.of_law(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
                 about = {"model": model, "size": size, "corpus_tokens": tokens}
                 rows += [about | row for row in forecasts(law, scores, tokens, why_not)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
-    inputs = [args.runs, args.summary, args.baselines, *args.packs]
-    record.write(args.record, args.recipe, inputs, [args.forecasts])
+    record.write(args.record, args.recipe, [args.runs, args.fits, *args.packs], [args.forecasts])
 
 
 def sizes(largest: float, asked: list[str]) -> Iterator[tuple[str, int]]:

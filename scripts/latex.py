@@ -19,7 +19,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gridlaw import cli, comparison, grid, intervals, record
-from gridlaw.laws import REFUSED
+from gridlaw.judging import REFUSED
 from gridlaw.tables import read_table
 from gridlaw.words import short
 

@@ -1,12 +1,13 @@
 """Fit the grid's scaling laws, and say of each what it is good for.
 
     python scripts/laws.py --recipe laws.json --runs runs.csv --curves curves.csv --summary summary.csv \
-        --baselines baselines.csv --packs pack.json ... --laws laws.csv --record laws.json
+        --baselines baselines.csv --packs pack.json ... --laws laws.csv --fits fits.npz --record laws.json
 
 Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
 the loss; of throughput by ranks; and of what a run's own curve says of a longer one. The record holds them all, with
 parameters, intervals, back-tests, hold-outs, a verdict, and the cells that one lacks with their cost; the table has a
-line for each.
+line for each. The fits are what forecasts, decisions and figures are made by: the laws of loss by tokens and of scores,
+with their points, back-tests and every resample.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gridlaw import cli, evidence, in_run, needs, record, speedup
+from gridlaw import cli, evidence, fits, in_run, needs, record, speedup
+from gridlaw.fits import Fits
 from gridlaw.laws import Law
 from gridlaw.sigmoid import ScoreLaw
 from gridlaw.tables import read_table
@@ -29,20 +31,23 @@ def main() -> None:
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--laws", required=True, help="the laws and their verdicts, CSV to write")
+    parser.add_argument("--fits", required=True, help="the laws that forecasts are made by, NPZ to write")
     parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
     args = parser.parse_args()
 
     runs, most = evidence.read_runs(args.runs), evidence.tokens_there_are(args.packs)
-    laws = []
+    laws, found = [], {}
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
         of = {"group": group.name}
         prices = {params: needs.Prices.measured(group.runs, params, most) for params in evidence.PARAMETERS.values()}
-        for model, law in evidence.laws_by_tokens(group).items():
+        by_tokens = evidence.laws_by_tokens(group)
+        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        found[group.name] = Fits(by_tokens, scores)
+        for model, law in by_tokens.items():
             laws.append(of | {"model": model} | told(law, needs.of_law(law, prices["params"])))
         for law, params in evidence.laws_of_models(group):
             counts = {"embeddings": params == evidence.PARAMETERS["with"]}
             laws.append(of | counts | told(law, needs.of_law(law, prices[params])))
-        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = read_table(args.curves)
@@ -54,11 +59,12 @@ def main() -> None:
     ]
     table = pd.DataFrame([*laws, *longer]).reindex(columns=COLUMNS)
     table.join(pd.DataFrame(parameters)).to_csv(args.laws, index=False)
+    fits.write(args.fits, found)
     record.write(
         args.record,
         args.recipe,
         [args.runs, args.curves, args.summary, args.baselines, *args.packs],
-        [args.laws],
+        [args.laws, args.fits],
         laws=laws,
         in_run=longer,
         equivalence=ranks,

@@ -20,7 +20,7 @@ import pandas as pd
 
 from gridlaw import caption, cli, grid, page, record, spending
 from gridlaw.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
-from gridlaw.laws import LAW
+from gridlaw.judging import LAW
 from gridlaw.spending import Spending
 from gridlaw.states import DONE
 from gridlaw.tables import read_table

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gridlaw.laws import LAW, REFUSED, WITHDRAWN, Law
+from gridlaw.judging import LAW, REFUSED, WITHDRAWN
+from gridlaw.laws import Law
 from gridlaw.powerlaw import Array
 from gridlaw.quality import DRAWS, Cells
 from gridlaw.words import percent, rank_time, short

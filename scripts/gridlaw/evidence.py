@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import holdout, record
+from gridlaw import holdout, laws, record, sigmoid
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
@@ -93,7 +93,7 @@ def laws_by_tokens(group: Group) -> dict[str, Law]:
         others = [test for other, test in tests.items() if other != model and len(test)]
         params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
         name = _named(f"{model}: loss by tokens", group)
-        found[model] = Law(name, points, ["corpus_tokens"], others, fixed={"params": params})
+        found[model] = laws.fit(name, points, ["corpus_tokens"], others, fixed={"params": params})
     return found
 
 
@@ -104,11 +104,13 @@ def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
         if runs["model"].nunique() > 1:
             tokens = float(runs["corpus_tokens"].median())
             name = _named(f"loss by parameters at {short(tokens)} tokens", group)
-            yield Law(name, _points(runs, ["params"]), ["params"], fixed={"corpus_tokens": tokens}), PARAMETERS["with"]
+            law = laws.fit(name, _points(runs, ["params"]), ["params"], fixed={"corpus_tokens": tokens})
+            yield law, PARAMETERS["with"]
     if group.runs["model"].nunique() > 1:
         for embeddings, column in PARAMETERS.items():
             name = _named(f"loss by parameters and tokens, {embeddings} embeddings", group)
-            yield Law(name, _points(group.runs, [column, "corpus_tokens"]), ["params", "corpus_tokens"]), column
+            axes = ["params", "corpus_tokens"]
+            yield laws.fit(name, _points(group.runs, [column, "corpus_tokens"]), axes), column
 
 
 def _said(value: object) -> str:
@@ -140,12 +142,12 @@ def laws_of_scores(group: Group, summary: str | Path, baselines: str | Path, tas
     scores = read_table(summary)
     floors = pd.read_csv(baselines).set_index(["task", "metric", "split"])["value"]
     cells = group.runs.groupby(["model", "size", "gpus"], as_index=False)["loss"].mean()
-    laws = []
+    found = []
     for wanted in tasks:
         of = scores[(scores[list(wanted)] == pd.Series(wanted)).all(axis=1)]
         table = cells.merge(of.rename(columns={"mean": "score"}), on=["model", "size", "gpus"])
         # A correlation has no majority class; by chance it is 0.
         floor = floors.get((wanted["task"], wanted["metric"], wanted["split"]))
         floor = 0.0 if floor is None or pd.isna(floor) else float(floor)
-        laws.append(ScoreLaw(wanted["task"], wanted["metric"], table.dropna(subset=["score"]), floor))
-    return laws
+        found.append(sigmoid.fit(wanted["task"], wanted["metric"], table.dropna(subset=["score"]), floor))
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gridlaw import curves as carry_on
-from gridlaw.laws import LAW, LEAST_COVERAGE, REFUSED, WITHDRAWN
+from gridlaw.judging import LAW, LEAST_COVERAGE, REFUSED, WITHDRAWN
 from gridlaw.powerlaw import Array
 from gridlaw.words import counted, percent
 

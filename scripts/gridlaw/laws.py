@@ -1,31 +1,20 @@
-"""Whether some points carry a law, which, and what it may be used for.
-
-A law is *refused* where the points cannot determine one, a *trend* where they can but no forecast of theirs could be
-tried, *withdrawn* where forecasts were tried and were no good, and a *law* else.
-"""
+"""Laws of the loss: fitted, tried on points that are known, and judged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from gridlaw import holdout, powerlaw
+from gridlaw import forecasting, holdout, judging, powerlaw
+from gridlaw.axes import NAMES, SYMBOLS
 from gridlaw.forecasting import LEVEL, Forecast, Forecaster
 from gridlaw.points import Points
 from gridlaw.powerlaw import Array, Fit
-from gridlaw.words import amount, counted, listed, percent
+from gridlaw.words import amount
 
-REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
-# What would help: more different values, cells that tell the axes apart, more cells of any kind, or nothing.
-VALUES, CORNERS, MORE, NOTHING = "values", "corners", "more", ""
-# Distinct values on each axis that a forecast needs, and how far apart the ends have to be.
-FORECAST_VALUES, FORECAST_RANGE = 4, 10.0
-# Axes that go together more closely cannot be told apart.
-COLLINEAR = 0.9
-# Intervals that held less often than this are none.
-LEAST_COVERAGE = 0.8
 # How far a forecast may go in scale: farther than the first it is speculation, farther than the second there is none.
 SPECULATIVE, TOO_FAR = 10.0, 100.0
 # Resamples of forecasts that are made only to see whether their intervals hold.
@@ -33,39 +22,39 @@ TRIAL_RESAMPLES = 200
 # Resamples that a record holds, and floors of a profile.
 SHOWN, FLOORS = 100, 41
 
-# Of each axis its symbol, those of its coefficient and exponent, and what it counts.
-SYMBOLS = {"params": "N", "corpus_tokens": "D", "effective_tokens": "D"}
-NAMES = {"params": ("A", "alpha"), "corpus_tokens": ("B", "beta"), "effective_tokens": ("B", "beta")}
-WORDS = {"params": "params", "corpus_tokens": "tokens", "effective_tokens": "tokens"}
 SOURCES = {
     1: "Hestness et al. 2017; Henighan et al. 2020, equation 1.1",
     2: "Hoffmann et al. 2022, equation 2, fitted by equation 3",
 }
 
 
+@dataclass(frozen=True, eq=False)
 class Law:
-    """A law of the loss over one or two axes, judged.
+    """A law of the loss over one or two axes, judged; `fit` makes one.
 
     Args:
         name: what it is a law of.
+        points: that it is of.
         axes: names of the points' axes: `params`, or `corpus_tokens` or `effective_tokens`, or one of each.
-        others: back-tests of like curves.
         fixed: what is the same for all points: the parameters of a law by tokens, for example.
+        forecaster: the fitted law; None where the points carry none.
+        hold_out: forecasts of the largest points, a row each, as the record has them.
+        levels: of each point beyond each cut the level of the narrowest interval from there that holds it.
+        state: refused, trend, withdrawn or law.
+        why: that in sentences.
+        cure: what would help; see `judging.Verdict`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        points: Points,
-        axes: list[str],
-        others: Sequence[pd.DataFrame] = (),
-        fixed: dict[str, float] | None = None,
-    ):
-        self.name, self.points, self.axes, self.fixed = name, points, axes, fixed or {}
-        self.forecaster = Forecaster(points, others) if holdout.carries(points) else None
-        self.hold_out = list(self._hold_out()) if self.forecaster else []
-        self.levels = self._levels() if self.forecaster else []
-        self.state, self.why, self.cure = self._judge()
+    name: str
+    points: Points
+    axes: list[str]
+    fixed: dict[str, float]
+    forecaster: Forecaster | None
+    hold_out: list[dict]
+    levels: list[float]
+    state: str
+    why: str
+    cure: str
 
     @property
     def form(self) -> str:
@@ -77,16 +66,6 @@ class Law:
     def reach(self) -> float:
         """How many times beyond what was measured its forecasts are no speculation."""
         return min(SPECULATIVE, self.forecaster.farthest)
-
-    @property
-    def tried(self) -> int:
-        """How many intervals for points that are known were tried."""
-        return len(self.levels)
-
-    @property
-    def coverage(self) -> float:
-        """How often those held what was measured; NaN of none."""
-        return float(np.mean(np.array(self.levels) <= LEVEL)) if self.levels else np.nan
 
     def record(self) -> dict:
         """All of it, for a JSON file."""
@@ -112,14 +91,14 @@ class Law:
             "parameters": self.parameters(),
             "objective": float(self.forecaster.fit.objective[0]),
             "residual_sd": number(self.forecaster.residual),
-            "at_bound": self._bounds(),
+            "at_bound": judging.bounds(self.axes, self.forecaster),
             "back_test": {
                 "cuts": int(table["cut"].nunique()),
                 "forecasts": len(table),
                 "rms_error": {name: number(rms(table[name])) for name in (*holdout.FORMS, *holdout.BASELINES)},
                 "nominal_coverage": LEVEL,
-                "achieved_coverage": number(self.coverage),
-                "intervals_tried": self.tried,
+                "achieved_coverage": number(judging.coverage(self.levels)),
+                "intervals_tried": len(self.levels),
                 "levels": self.levels,
             },
             "hold_out": self.hold_out,
@@ -184,148 +163,65 @@ class Law:
             yield scale, best.scales[0, k], lambda fit, k=k: fit.scales[:, k]
             yield exponent, best.exponents[0, k], lambda fit, k=k: fit.exponents[:, k]
 
-    def _bounds(self) -> list[str]:
-        names = {f"exponent {k + 1}": exponent for k, (_, (_, exponent)) in enumerate(self._symbols())}
-        return [names.get(name, name) for name in self.forecaster.fit.at_bound(self.points.y)]
 
-    def _hold_out(self) -> Iterator[dict]:
-        """The largest value of each axis and the largest scale left out in turn."""
-        columns = dict(zip(self.axes, self.points.x.T, strict=True))
-        if len(columns) > 1:
-            columns["compute"] = self.points.scale
-        for axis, values in columns.items():
-            rest = values < values.max() / holdout.NEAR
-            fitted, left = self.points.where(rest), self.points.where(~rest)
-            if not holdout.carries(fitted):
-                continue
-            forecast = Forecaster(fitted).at(left.x, left.scale)
-            baselines = {name: fit(fitted)(left.x) for name, fit in holdout.BASELINES.items()}
-            for i in range(len(left)):
-                yield {
-                    "left_out": axis,
-                    **dict(zip(self.axes, left.x[i].tolist(), strict=True)),
-                    "actual": float(left.y[i]),
-                    "predicted": float(forecast.value[i]),
-                    "low": float(forecast.low[i]),
-                    "high": float(forecast.high[i]),
-                    "inside": bool(forecast.low[i] <= left.y[i] <= forecast.high[i]),
-                    "error": float(forecast.value[i] / left.y[i] - 1),
-                    "baselines": {name: float(values[i]) for name, values in baselines.items()},
-                }
+def fit(
+    name: str,
+    points: Points,
+    axes: list[str],
+    like: Sequence[pd.DataFrame] = (),
+    fixed: dict[str, float] | None = None,
+) -> Law:
+    """The law of some points, tried and judged.
 
-    def _levels(self) -> list[float]:
-        """Of each point beyond each cut the level of the narrowest interval from there that holds it."""
-        levels: list[float] = []
-        for below in holdout.cuts(self.points):
-            fitted, beyond = self.points.where(below), self.points.where(~below)
-            trial = Forecaster(fitted, resamples=TRIAL_RESAMPLES)
-            if len(trial.back_test):
-                levels += trial.at(beyond.x, beyond.scale).level(beyond.y).tolist()
-        return levels
+    Args:
+        name: what it is a law of.
+        axes: names of the points' axes.
+        like: back-tests of like curves.
+        fixed: what is the same for all points.
+    """
+    forecaster = forecasting.fit(points, like) if holdout.carries(points) else None
+    hold_out = list(_hold_out(points, axes)) if forecaster else []
+    levels = _levels(points) if forecaster else []
+    verdict = judging.judge(points, axes, forecaster, levels)
+    return Law(name, points, axes, fixed or {}, forecaster, hold_out, levels, *verdict)
 
-    def _judge(self) -> tuple[str, str, str]:
-        """The state, why, and what would help."""
-        if not len(self.points):
-            return REFUSED, "No law: there are no points.", NOTHING
-        few = [
-            f"{counted(values, 'value')} of {WORDS[axis]}"
-            for axis, values in zip(self.axes, self.points.distinct(), strict=True)
-            if values < holdout.LEAST_VALUES
-        ]
-        if few:
-            are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
-            why = (
-                f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
-                f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
-            )
-            return REFUSED, why, VALUES
-        if self.forecaster is None:
-            least = holdout.LEAST[len(self.axes)]
-            return REFUSED, f"No law: it takes {least} points, and there are {len(self.points)}.", VALUES
-        together = np.corrcoef(np.log(self.points.x.T))[0, 1] if len(self.axes) > 1 else 0.0
-        if abs(together) > COLLINEAR:
-            more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
-            why = (
-                f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
-                f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
-            )
-            return REFUSED, why, CORNERS
-        if np.ptp(np.log(self.points.y)) == 0:
-            return REFUSED, "No law: the loss is the same everywhere.", NOTHING
-        rises = [WORDS[axis] for k, axis in enumerate(self.axes) if not self._falls(k)]
-        if rises:
-            return REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}.", NOTHING
-        return self._judge_trend() or self._judge_forecasts()
 
-    def _judge_trend(self) -> tuple[str, str, str] | None:
-        """Likewise where the points carry a curve and no forecast; None where they may."""
-        short = [
-            f"{WORDS[axis]} span {amount(values.max() / values.min())} times"
-            for axis, values in zip(self.axes, self.points.x.T, strict=True)
-            if values.max() / values.min() < FORECAST_RANGE
-        ]
-        few = [
-            f"{values} different values of {WORDS[axis]}"
-            for axis, values in zip(self.axes, self.points.distinct(), strict=True)
-            if values < FORECAST_VALUES
-        ]
-        if short:
-            lack, cure = f"{listed(short)}, and it takes {amount(FORECAST_RANGE)}", VALUES
-        elif few:
-            lack, cure = f"there are {listed(few)}, and it takes {FORECAST_VALUES}", VALUES
-        elif not len(self.forecaster.back_test):
-            lack, cure = "too few points are left to try", MORE
-        elif self._bounds():
-            lack, cure = (
-                f"the points do not determine {listed(self._bounds())}, for the curve is too straight or too short",
-                MORE,
-            )
-        else:
-            return None
-        return TREND, f"Not a forecast: {lack}. {self._describe()}", cure
+def _hold_out(points: Points, axes: list[str]) -> Iterator[dict]:
+    """The largest value of each axis and the largest scale left out in turn."""
+    columns = dict(zip(axes, points.x.T, strict=True))
+    if len(columns) > 1:
+        columns["compute"] = points.scale
+    for axis, values in columns.items():
+        rest = values < values.max() / holdout.NEAR
+        fitted, left = points.where(rest), points.where(~rest)
+        if not holdout.carries(fitted):
+            continue
+        forecast = forecasting.fit(fitted).at(left.x, left.scale)
+        baselines = {name: predict(fitted)(left.x) for name, predict in holdout.BASELINES.items()}
+        for i in range(len(left)):
+            yield {
+                "left_out": axis,
+                **dict(zip(axes, left.x[i].tolist(), strict=True)),
+                "actual": float(left.y[i]),
+                "predicted": float(forecast.value[i]),
+                "low": float(forecast.low[i]),
+                "high": float(forecast.high[i]),
+                "inside": bool(forecast.low[i] <= left.y[i] <= forecast.high[i]),
+                "error": float(forecast.value[i] / left.y[i] - 1),
+                "baselines": {name: float(values[i]) for name, values in baselines.items()},
+            }
 
-    def _judge_forecasts(self) -> tuple[str, str, str]:
-        """Likewise by forecasts of what is known."""
-        ours = self.forecaster.error(self.forecaster.form)
-        baselines = {name: self.forecaster.error(name) for name in holdout.baselines(self.points)}
-        best = min(baselines, key=baselines.get)
-        if baselines[best] <= ours:
-            why = (
-                f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the {best}"
-                f" baseline {percent(baselines[best])}."
-            )
-            return WITHDRAWN, why, MORE
-        if self.tried and self.coverage < LEAST_COVERAGE:
-            why = (
-                f"No forecast: of {self.tried} intervals for cells that are known only {percent(self.coverage)} held"
-                f" what was measured, and it should have been {percent(LEVEL)}."
-            )
-            return WITHDRAWN, why, MORE
-        held = f"; its 95 % intervals held {percent(self.coverage)} of them" if self.tried else ""
-        why = (
-            f"{self._describe()} Tried on {counted(self.forecaster.trials, 'forecast')} of larger cells from smaller"
-            f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{held}."
-        )
-        return LAW, why, NOTHING
 
-    def _falls(self, k: int) -> bool:
-        """Whether larger values of an axis go with smaller losses, what the other axis does left out."""
-        logs = np.column_stack([np.ones(len(self.points)), np.log(self.points.x)])
-        return np.linalg.lstsq(logs, np.log(self.points.y), rcond=None)[0][1 + k] < 0
-
-    def _describe(self) -> str:
-        """What the law says within its points."""
-        best = self.forecaster.fit
-        middle = np.exp(np.log(self.points.x).mean(0))
-        says = []
-        for k, axis in enumerate(self.axes):
-            largest = middle.copy()
-            largest[k] = self.points.x[:, k].max()
-            half = largest.copy()
-            half[k] /= 2
-            gain = 1 - best(largest[None])[0, 0] / best(half[None])[0, 0]
-            says.append(f"The last doubling of {WORDS[axis]} lowered the loss by {percent(gain)}.")
-        return " ".join(says)
+def _levels(points: Points) -> list[float]:
+    """Of each point beyond each cut the level of the narrowest interval from there that holds it."""
+    levels: list[float] = []
+    for below in holdout.cuts(points):
+        fitted, beyond = points.where(below), points.where(~below)
+        # A forecast whose distance none of its own past tells of would try nothing.
+        if next(holdout.cuts(fitted), None) is not None:
+            trial = forecasting.fit(fitted, resamples=TRIAL_RESAMPLES)
+            levels += trial.at(beyond.x, beyond.scale).level(beyond.y).tolist()
+    return levels
 
 
 def _described(value: float, over: Array | None) -> dict[str, float | None]:

@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from gridlaw.laws import CORNERS, FORECAST_RANGE, FORECAST_VALUES, MORE, Law
+from gridlaw.judging import CORNERS, FORECAST_RANGE, FORECAST_VALUES, MORE
+from gridlaw.laws import Law
 from gridlaw.powerlaw import Array
 from gridlaw.sigmoid import SEEDS, ScoreLaw
 from gridlaw.speedup import AMDAHL

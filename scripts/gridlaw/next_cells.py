@@ -16,7 +16,8 @@ import numpy as np
 
 from gridlaw import grid
 from gridlaw.budget import paces
-from gridlaw.laws import FORECAST_RANGE, FORECAST_VALUES, Law
+from gridlaw.judging import FORECAST_RANGE, FORECAST_VALUES
+from gridlaw.laws import Law
 from gridlaw.powerlaw import Array
 from gridlaw.quality import Cells
 from gridlaw.words import listed, percent, rank_time, short

@@ -181,7 +181,7 @@ def laws(config: dict) -> dict:
 
 def forecasts(config: dict) -> dict:
     sizes = {grid.size_name(size) for size in config["analysis"]["forecast_sizes"]}
-    return laws(config) | {"forecast_sizes": sorted(sizes, key=grid.size_order)}
+    return {"scaling": config["pretrain"]["scaling"], "forecast_sizes": sorted(sizes, key=grid.size_order)}
 
 
 def decisions(config: dict) -> dict:
@@ -214,16 +214,16 @@ def figure_loss(config: dict) -> dict:
     return {"models": config["models"]}
 
 
-figure_curves = figure_transfer = figure_budget = figure_throughput = figure_pairs = figure_loss
+figure_laws = figure_curves = figure_transfer = figure_budget = figure_throughput = figure_pairs = figure_loss
 figure_holdout = figure_residuals = figure_estimates = figure_costs = figure_loss
 
 
-def figure_laws(config: dict) -> dict:
+def figure_parameters(config: dict) -> dict:
     """Of figures that ask which runs compare."""
     return figure_loss(config) | {"scaling": config["pretrain"]["scaling"]}
 
 
-figure_parameters = figure_front = figure_laws
+figure_front = figure_parameters
 figure_seeds = latex = figure_scores
 
 

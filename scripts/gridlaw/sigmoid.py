@@ -6,8 +6,8 @@ guessing the most frequent class scores. A task whose seeds differ as much as th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,15 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from gridlaw import words
-from gridlaw.laws import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, number, rms
+from gridlaw.judging import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, Verdict
+from gridlaw.laws import number, rms
 from gridlaw.powerlaw import Array
 
 # What would help where each cell has one seed.
 SEEDS = "seeds"
 # What a record tells of each cell.
 CELL = ["model", "size", "gpus", "loss", "score", "sd", "n"]
+TRIAL = ["actual", "law", "last"]
 # Cells that three parameters need to be tried on one more.
 LEAST = 4
 RESAMPLES = 200
@@ -48,7 +50,7 @@ class Curve:
         return self.floor + (self.ceiling - self.floor) * expit(-self.slope * (loss - self.middle))
 
 
-def fit(loss: Array, score: Array, floor: float) -> Curve:
+def fit_curve(loss: Array, score: Array, floor: float) -> Curve:
     """The curve of least squares through some cells."""
     spread = max(np.ptp(loss), 1e-9)
     best = max(score.max(), floor + 1e-3)
@@ -65,27 +67,40 @@ def fit(loss: Array, score: Array, floor: float) -> Curve:
     return Curve(floor, *map(float, found.x))
 
 
+@dataclass(frozen=True, eq=False)
 class ScoreLaw:
-    """The curve of one task and metric, judged.
+    """The curve of one task and metric, judged; `fit` makes one.
 
     Args:
         task, metric: of the scores.
-        cells: a row for each cell: its `loss`, mean `score`, `sd` over seeds and their number `n`, and `item_se`, the
-            score's standard error over examples.
         floor: what the majority class scores.
+        cells: a row for each cell, the largest loss first: its `loss`, mean `score`, `sd` over seeds and their number
+            `n`, and `item_se`, the score's standard error over examples.
+        curve: through the cells; None where they are too few.
+        draws: ceiling, slope and middle of the curve of each resample, shape (resamples, 3); of a law only.
+        trials: forecasts of each cell of lower loss from those of higher loss: `actual`, by the curve (`law`), and the
+            best known score (`last`).
+        error: how far a cell's mean score is from the curve, as a standard deviation.
+        seed_sd: standard deviation of a score over seeds; NaN with one seed.
+        item_se: standard error over examples, on which all cells are scored, so that it moves them together.
+        state: refused, trend, withdrawn or law.
+        why: that in sentences.
+        cure: what would help; see `judging.Verdict`.
     """
 
-    def __init__(self, task: str, metric: str, cells: pd.DataFrame, floor: float):
-        self.task, self.metric, self.floor = task, metric, floor
-        self.cells = cells.sort_values("loss", ascending=False)
-        self.loss, self.score = (self.cells[name].to_numpy(float) for name in ("loss", "score"))
-        sds = self.cells.loc[self.cells["n"] > 1, "sd"].to_numpy(float)
-        self.seed_sd = float(np.sqrt(np.mean(sds**2))) if len(sds) else np.nan
-        # All cells are scored on the same examples, which move them together.
-        self.item_se = float(np.nan_to_num(self.cells["item_se"].mean()))
-        self.curve = fit(self.loss, self.score, floor) if len(self.cells) >= LEAST else None
-        self.trials = self._trials() if self.curve else pd.DataFrame(columns=["actual", "law", "last"], dtype=float)
-        self.state, self.why, self.cure = self._judge()
+    task: str
+    metric: str
+    floor: float
+    cells: pd.DataFrame
+    curve: Curve | None
+    draws: Array | None
+    trials: pd.DataFrame
+    error: float
+    seed_sd: float
+    item_se: float
+    state: str
+    why: str
+    cure: str
 
     @property
     def quantity(self) -> str:
@@ -120,63 +135,88 @@ class ScoreLaw:
             losses: shape (resamples, places).
         """
         random = np.random.default_rng(seed)
-        chosen = np.stack([self._curves[i % RESAMPLES](row) for i, row in enumerate(losses)])
+        ceiling, slope, middle = self.draws[np.arange(len(losses)) % len(self.draws)].T[:, :, None]
+        chosen = Curve(self.floor, ceiling, slope, middle)(losses)
         items = random.normal(0, self.item_se, (len(losses), 1))
-        return chosen + random.normal(0, self._error(), chosen.shape) + items
+        return chosen + random.normal(0, self.error, chosen.shape) + items
 
-    @cached_property
-    def _curves(self) -> list[Curve]:
-        """The curve of each resample."""
-        moved = np.random.default_rng(1).normal(0, self._error(), (RESAMPLES, len(self.score)))
-        return [fit(self.loss, self.score + by, self.floor) for by in moved]
 
-    def _error(self) -> float:
-        """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""
-        seeds = self.seed_sd / np.sqrt(self.cells["n"].mean()) if np.isfinite(self.seed_sd) else 0.0
-        return max(seeds, rms(self.trials["law"] - self.trials["actual"]) if len(self.trials) else 0.0)
+def fit(task: str, metric: str, cells: pd.DataFrame, floor: float) -> ScoreLaw:
+    """The curve of one task and metric, tried and judged.
 
-    def _trials(self) -> pd.DataFrame:
-        """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead.
+    Args:
+        cells: a row for each cell: `loss`, `score`, `sd`, `n` and `item_se`.
+        floor: what the majority class scores.
+    """
+    cells = cells.sort_values("loss", ascending=False)
+    loss, score = (cells[name].to_numpy(float) for name in ("loss", "score"))
+    sds = cells.loc[cells["n"] > 1, "sd"].to_numpy(float)
+    seed_sd = float(np.sqrt(np.mean(sds**2))) if len(sds) else np.nan
+    item_se = float(np.nan_to_num(cells["item_se"].mean()))
+    curve = fit_curve(loss, score, floor) if len(cells) >= LEAST else None
+    trials = pd.DataFrame(_trials(loss, score, floor, seed_sd) if curve else [], columns=TRIAL, dtype=float)
+    error = _error(cells, trials, seed_sd)
+    verdict = _judge(loss, score, floor, curve, trials, seed_sd)
+    draws = _resampled(loss, score, floor, error) if verdict.state == LAW else None
+    return ScoreLaw(task, metric, floor, cells, curve, draws, trials, error, seed_sd, item_se, *verdict)
 
-        From cells that are no better than guessing there is none.
-        """
-        rows = []
-        for n in range(LEAST - 1, len(self.loss)):
-            if self.loss[n] < self.loss[n - 1] and self.score[:n].max() - self.floor >= SIGNAL * self.seed_sd:
-                curve = fit(self.loss[:n], self.score[:n], self.floor)
-                rows.append((self.score[n], float(curve(self.loss[n])), self.score[n - 1]))
-        return pd.DataFrame(rows, columns=["actual", "law", "last"], dtype=float)
 
-    def _judge(self) -> tuple[str, str, str]:
-        """The state, why, and what would help."""
-        if self.curve is None:
-            why = f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(self.cells)}."
-            return REFUSED, why, MORE
-        rise = self.score.max() - self.floor
-        if not np.isfinite(self.seed_sd):
-            why = "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
-            return REFUSED, why, SEEDS
-        if rise <= SIGNAL * self.seed_sd:
-            best = f"{rise:.3f} above" if rise > 0 else "no better than"
-            why = (
-                f"No law: the best cell is {best} guessing, and seeds of one cell differ by {self.seed_sd:.3f}"
-                " (standard deviation). Longer pre-training or more training examples might lift it."
-            )
-            return REFUSED, why, MORE
-        if not np.cov(self.loss, self.score)[0, 1] < 0:
-            return REFUSED, "No law: scores do not rise as the loss falls.", NOTHING
-        if len(self.trials) < 2:
-            why = f"Not a forecast: with {len(self.cells)} cells there is too little left to try one."
-            return TREND, why, MORE
-        ours, last = (rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last"))
-        if ours >= last:
-            why = (
-                f"No forecast: tried on cells of lower loss that are known, the curve was {ours:.3f} off, and the score"
-                f" of the next worse cell {last:.3f}."
-            )
-            return WITHDRAWN, why, MORE
+def _error(cells: pd.DataFrame, trials: pd.DataFrame, seed_sd: float) -> float:
+    """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""
+    seeds = seed_sd / np.sqrt(cells["n"].mean()) if np.isfinite(seed_sd) else 0.0
+    return float(max(seeds, rms(trials["law"] - trials["actual"]) if len(trials) else 0.0))
+
+
+def _resampled(loss: Array, score: Array, floor: float, error: float) -> Array:
+    """Ceiling, slope and middle of the curve of each resample of the cells' scores; shape (resamples, 3)."""
+    moved = np.random.default_rng(1).normal(0, error, (RESAMPLES, len(score)))
+    curves = [fit_curve(loss, score + by, floor) for by in moved]
+    return np.array([(curve.ceiling, curve.slope, curve.middle) for curve in curves])
+
+
+def _trials(loss: Array, score: Array, floor: float, seed_sd: float) -> Iterator[tuple[float, float, float]]:
+    """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead.
+
+    From cells that are no better than guessing there is none.
+    """
+    for n in range(LEAST - 1, len(loss)):
+        if loss[n] < loss[n - 1] and score[:n].max() - floor >= SIGNAL * seed_sd:
+            curve = fit_curve(loss[:n], score[:n], floor)
+            yield score[n], float(curve(loss[n])), score[n - 1]
+
+
+def _judge(
+    loss: Array, score: Array, floor: float, curve: Curve | None, trials: pd.DataFrame, seed_sd: float
+) -> Verdict:
+    """What the curve may be used for."""
+    if curve is None:
+        why = f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(loss)}."
+        return Verdict(REFUSED, why, MORE)
+    rise = score.max() - floor
+    if not np.isfinite(seed_sd):
+        why = "No law: with one fine-tuning seed nothing tells a better model from a lucky one."
+        return Verdict(REFUSED, why, SEEDS)
+    if rise <= SIGNAL * seed_sd:
+        best = f"{rise:.3f} above" if rise > 0 else "no better than"
         why = (
-            f"Tried on {len(self.trials)} cells of lower loss, the curve was {ours:.3f} off, the score of the next"
-            f" worse cell {last:.3f}; seeds of one cell differ by {self.seed_sd:.3f}."
+            f"No law: the best cell is {best} guessing, and seeds of one cell differ by {seed_sd:.3f}"
+            " (standard deviation). Longer pre-training or more training examples might lift it."
         )
-        return LAW, why, NOTHING
+        return Verdict(REFUSED, why, MORE)
+    if not np.cov(loss, score)[0, 1] < 0:
+        return Verdict(REFUSED, "No law: scores do not rise as the loss falls.", NOTHING)
+    if len(trials) < 2:
+        why = f"Not a forecast: with {len(loss)} cells there is too little left to try one."
+        return Verdict(TREND, why, MORE)
+    ours, last = (rms(trials[name] - trials["actual"]) for name in ("law", "last"))
+    if ours >= last:
+        why = (
+            f"No forecast: tried on cells of lower loss that are known, the curve was {ours:.3f} off, and the score"
+            f" of the next worse cell {last:.3f}."
+        )
+        return Verdict(WITHDRAWN, why, MORE)
+    why = (
+        f"Tried on {len(trials)} cells of lower loss, the curve was {ours:.3f} off, the score of the next"
+        f" worse cell {last:.3f}; seeds of one cell differ by {seed_sd:.3f}."
+    )
+    return Verdict(LAW, why, NOTHING)

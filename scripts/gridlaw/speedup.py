@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import least_squares
 
-from gridlaw.laws import LAW, REFUSED
+from gridlaw.judging import LAW, REFUSED
 from gridlaw.powerlaw import Array
 from gridlaw.words import listed, percent
 

@@ -25,7 +25,7 @@ TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
 FIGURES = {
     "scores": ("summary.csv", "baselines.csv"),
     "loss": ("runs.csv",),
-    "laws": ("runs.csv",),
+    "laws": ("fits.npz",),
     "curves": ("curves.csv", "laws.json"),
     "parameters": ("runs.csv", "laws.json"),
     "transfer": ("laws.json",),
@@ -46,7 +46,7 @@ FILES = {
         *(f"results/{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")),
         "results/aggregate.json",
     ],
-    "laws": ["results/laws.csv", "results/laws.json"],
+    "laws": ["results/laws.csv", "results/fits.npz", "results/laws.json"],
     "forecasts": ["results/forecasts.csv", "results/forecasts.json"],
     "decisions": ["results/next.yaml", "results/decisions.json"],
     "report": ["results/report.html", "results/report.json"],
@@ -256,13 +256,14 @@ class _Inputs:
         ]
 
     def laws(self) -> list[str]:
-        return ["results/curves.csv", *self.forecasts()]
+        names = ("runs", "curves", "summary", "baselines")
+        return [*(f"results/{name}.csv" for name in names), *self._packs()]
 
     def forecasts(self) -> list[str]:
-        return ["results/runs.csv", "results/summary.csv", "results/baselines.csv", *self._packs()]
+        return ["results/runs.csv", "results/fits.npz", *self._packs()]
 
     def decisions(self) -> list[str]:
-        return ["results/runs.csv", "results/scores.csv", *self._packs()]
+        return ["results/runs.csv", "results/scores.csv", "results/fits.npz", *self._packs()]
 
     def _packs(self) -> list[str]:
         packs = {layout.pack_folder(self._config, model) for model in self._config["models"]}

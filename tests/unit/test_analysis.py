@@ -95,13 +95,23 @@ class Analysis:
             "budget_rank_hours": budget, "price_per_gpu_hour": 2, "currency": "EUR", "finetune_gpus": "all",
             "smallest_difference": self.smallest,
         }  # fmt: skip
-        self.run(laws, recipe, "runs", "curves", "summary", "baselines", laws="laws.csv", record="laws.json")
+        self.run(
+            laws,
+            recipe,
+            "runs",
+            "curves",
+            "summary",
+            "baselines",
+            laws="laws.csv",
+            fits="fits.npz",
+            record="laws.json",
+        )
+        fitted = ["--fits", self.folder / "fits.npz"]
         self.run(
             forecasts,
             recipe | {"forecast_sizes": list(sizes)},
             "runs",
-            "summary",
-            "baselines",
+            more=fitted,
             forecasts="forecasts.csv",
             record="forecasts.json",
         )
@@ -115,7 +125,7 @@ class Analysis:
             "scores",
             next="next.yaml",
             record="decisions.json",
-            packs=packs,
+            more=[*fitted, *(["--packs", *packs] if packs else [])],
         )
         self.laws, self.decisions = (self.read(name) for name in ("laws", "decisions"))
         self.forecasts = pd.read_csv(self.folder / "forecasts.csv")
@@ -141,10 +151,10 @@ class Analysis:
         self.run(figure_pairs, recipe, **given)
         return pd.read_csv(self.folder / "pairs.csv").dropna(subset=["a"])
 
-    def run(self, module, recipe, *tables, packs=(), **outputs):
+    def run(self, module, recipe, *tables, more=(), **outputs):
         arguments = [word for table in tables for word in (f"--{table}", self.folder / f"{table}.csv")]
         arguments += [word for name, file in outputs.items() for word in (f"--{name}", self.folder / file)]
-        self.program(module, "--recipe", json.dumps(recipe), *arguments, *(["--packs", *packs] if packs else []))
+        self.program(module, "--recipe", json.dumps(recipe), *arguments, *more)
 
     def read(self, name):
         return json.loads((self.folder / f"{name}.json").read_text(), parse_constant=pytest.fail)

@@ -1,5 +1,7 @@
 """Curves of scores, speed-ups, comparisons, budgets and the next cells, on tables whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,8 @@ from conftest import configuration
 from scipy import stats
 
 from gridlaw import budget, comparison, evidence, grid, next_cells, quality, recipes, sigmoid, speedup
-from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, Law
+from gridlaw.judging import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.laws import fit as fit_law
 from gridlaw.points import Points
 
 SIZES = {"1M": 1e6, "2M": 2e6, "4M": 4e6, "8M": 8e6, "16M": 16e6, "32M": 32e6}
@@ -64,9 +67,9 @@ LOSSES = np.linspace(3.5, 1.0, 8)
 
 
 def test_the_curve_of_scores_is_found():
-    found = sigmoid.fit(LOSSES, KNOWN(LOSSES), 0.5)
+    found = sigmoid.fit_curve(LOSSES, KNOWN(LOSSES), 0.5)
     assert [found.ceiling, found.slope, found.middle] == pytest.approx([0.9, 3.0, 2.0], rel=1e-3)
-    law = sigmoid.ScoreLaw("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
+    law = sigmoid.fit("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
     assert law.state == LAW
     assert law.at(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
 
@@ -90,7 +93,7 @@ def test_scores_of_no_loss_at_all_and_of_much():
     ],
 )  # fmt: skip
 def test_scores_that_make_no_forecast(cells, state, words):
-    law = sigmoid.ScoreLaw("task", "accuracy", cells, 0.5)
+    law = sigmoid.fit("task", "accuracy", cells, 0.5)
     assert law.state == state
     assert words in law.why
     assert law.record()["verdict"] == law.why
@@ -341,9 +344,8 @@ def test_what_more_text_returns():
 
 
 @pytest.mark.parametrize("state", [REFUSED, WITHDRAWN])
-def test_a_law_that_is_none_returns_nothing(state, monkeypatch):
-    law = laws_of(TWO)["late"]
-    monkeypatch.setattr(law, "state", state)
+def test_a_law_that_is_none_returns_nothing(state):
+    law = dataclasses.replace(laws_of(TWO)["late"], state=state)
     found = budget.returns("late", cells_of(TWO), law)
     assert "nothing can be said of more text" in found["verdict"]
     assert "gain" not in found
@@ -429,7 +431,7 @@ def test_an_overlay_adds_the_chosen_cells_and_nothing_else(exclude, chosen):
 
 def test_laws_of_one_axis_learn_from_other_models():
     points = {name: Points.of(runs, ["corpus_tokens"]) for name, runs in TWO.groupby("model")}
-    alone = Law("late: loss by tokens", points["late"], ["corpus_tokens"])
+    alone = fit_law("late: loss by tokens", points["late"], ["corpus_tokens"])
     there = np.array([[1e8]])
     assert LAWS["late"].at(there)[0].origins > alone.at(there)[0].origins
     assert LAWS["late"].at(there)[0].value == alone.at(there)[0].value

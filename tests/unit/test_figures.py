@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import figure_budget
 import figure_costs
@@ -23,7 +24,8 @@ import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
-from gridlaw import in_run, intervals, plotting, record, recorded, steps
+from gridlaw import evidence, fits, in_run, intervals, plotting, record, recorded, steps
+from gridlaw.fits import Fits
 
 # FLOPs of a parameter and token: not 6, as those of a text that is read more than once are not.
 MEASURED = 66.0
@@ -33,11 +35,14 @@ SCORE = {"task": "sentiment", "train_set": "all", "train_examples": 40.0, "split
 
 @pytest.fixture
 def draw(program, tmp_path):
-    """Draws a figure from tables, and from records, which are mappings."""
+    """Draws a figure from tables, from records, which are mappings, and from files."""
 
     def run(module, recipe, **tables):
         arguments = []
         for name, table in tables.items():
+            if isinstance(table, Path):
+                arguments += [f"--{name}", table]
+                continue
             file = tmp_path / f"{name}.{'json' if isinstance(table, dict) else 'csv'}"
             record.write_json(file, table) if isinstance(table, dict) else pd.DataFrame(table).to_csv(file, index=False)
             arguments += [f"--{name}", file]
@@ -90,15 +95,26 @@ def summary_of(models, sizes):
     ]  # fmt: skip
 
 
+def fitted(runs, folder):
+    """The file of the laws by tokens of a table of runs."""
+    pd.DataFrame(runs).to_csv(folder / "runs.csv", index=False)
+    groups = evidence.groups(evidence.read_runs(folder / "runs.csv"), strong=True)
+    fits.write(folder / "fits.npz", {group.name: Fits(evidence.laws_by_tokens(group), []) for group in groups})
+    return folder / "fits.npz"
+
+
 @pytest.mark.parametrize("module", [figure_laws, figure_front])
 @pytest.mark.parametrize(
     ("models", "sizes"),
     [(["tiny"], [2]), (["tiny", "small"], [2, 8, 16, 64, 256]), ([f"m{n}" for n in range(20)], [2, 9])],
 )
-def test_laws_and_front(draw, module, models, sizes):
+def test_laws_and_front(draw, module, models, sizes, tmp_path):
     recipe = json.dumps({"models": models, "scaling": "strong"})
-    tables = {"summary": summary_of(models, sizes)} if module is figure_front else {}
-    figure = draw(module, recipe, runs=grid_of_runs(models, sizes), **tables)
+    runs = grid_of_runs(models, sizes)
+    if module is figure_front:
+        figure = draw(module, recipe, runs=runs, summary=summary_of(models, sizes))
+    else:
+        figure = draw(module, recipe, fits=fitted(runs, tmp_path))
     assert figure.stat().st_size > 200
     data = pd.read_csv(figure.with_suffix(".csv"))
     assert set(data["model"]) == set(models)

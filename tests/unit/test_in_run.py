@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gridlaw import in_run
-from gridlaw.laws import LAW, REFUSED, WITHDRAWN
+from gridlaw.judging import LAW, REFUSED, WITHDRAWN
 
 TOKENS = np.arange(1, 51) * 2e4
 

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import holdout
-from gridlaw.forecasting import Forecaster
-from gridlaw.laws import LAW, REFUSED, TREND, WITHDRAWN, Law
+from gridlaw import forecasting, holdout, laws
+from gridlaw.judging import LAW, REFUSED, TREND, WITHDRAWN
 from gridlaw.points import Points
 from gridlaw.words import percent, rank_time
 
@@ -31,23 +30,23 @@ def runs(values, noise, seed=0, replicates=3, truth=loss, tokens=(1e7, 3e8)):
 
 
 def joint(table, **more):
-    return Law("joint", Points.of(table, AXES, **more), AXES)
+    return laws.fit("joint", Points.of(table, AXES, **more), AXES)
 
 
 def curve(y, tokens=None):
     tokens = np.geomspace(1e6, 1e9, len(y)) if tokens is None else np.asarray(tokens, float)
-    return Law(
+    return laws.fit(
         "curve", Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), ["corpus_tokens"]
     )
 
 
 @pytest.mark.parametrize("noise", [0.002, 0.01])
 def test_a_grid_of_four_by_four_forecasts(noise):
-    laws = [joint(runs((4, 4), noise, seed)) for seed in range(2)]
-    assert {law.state for law in laws} == {LAW}
-    errors = [law.at(TARGET)[0].value[0] / loss(*TARGET[0]) - 1 for law in laws]
+    found = [joint(runs((4, 4), noise, seed)) for seed in range(2)]
+    assert {law.state for law in found} == {LAW}
+    errors = [law.at(TARGET)[0].value[0] / loss(*TARGET[0]) - 1 for law in found]
     assert np.sqrt(np.mean(np.square(errors))) < 0.03
-    assert "forecasts of larger cells from smaller ones" in laws[0].why
+    assert "forecasts of larger cells from smaller ones" in found[0].why
 
 
 def test_a_grid_of_three_by_three_is_a_trend():
@@ -72,7 +71,7 @@ def with_flops(each):
 def held(truth, noise, grids=7):
     """Of forecasts of a grid's target, how many intervals held it."""
     points = [Points.of(runs((4, 4), noise, seed, truth=truth), AXES) for seed in range(grids)]
-    found = [Forecaster(one, resamples=200).at(TARGET) for one in points]
+    found = [forecasting.fit(one, resamples=200).at(TARGET) for one in points]
     return np.mean([one.low[0] <= truth(*TARGET[0]) <= one.high[0] for one in found]), found
 
 
@@ -97,7 +96,7 @@ def test_intervals_of_one_curve_hold_what_they_should():
         floor, exponent = random.uniform(1, 2), random.uniform(0.2, 0.5)
         scale = random.uniform(1, 3) * 1e6**exponent
         y = (floor + scale / tokens**exponent) * np.exp(0.01 * random.standard_normal(6))
-        found = Forecaster(
+        found = forecasting.fit(
             Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), resamples=100
         ).at(np.array([[4e9]]))
         inside.append(found.low[0] <= floor + scale / 4e9**exponent <= found.high[0])
@@ -192,7 +191,7 @@ def test_a_law_worse_than_a_baseline_is_withdrawn():
 
 
 def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
-    monkeypatch.setattr(Law, "_levels", lambda self: [0.5, 0.99] * 5)
+    monkeypatch.setattr(laws, "_levels", lambda points: [0.5, 0.99] * 5)
     law = joint(runs((4, 4), 0.002))
     assert law.state == WITHDRAWN
     assert "of 10 intervals for cells that are known only 50 % held" in law.why
@@ -272,7 +271,7 @@ def test_words():
 
 def test_the_level_that_holds_a_value():
     """What is just held at a level is inside an interval of that level and outside of narrower ones."""
-    whole = Forecaster(Points.of(runs((1, 5), 0.01), ["corpus_tokens"])).at(np.array([[1e9]]))
+    whole = forecasting.fit(Points.of(runs((1, 5), 0.01), ["corpus_tokens"])).at(np.array([[1e9]]))
     for end in (whole.low, whole.high):
         assert whole.level(end) == pytest.approx([0.95])
     assert whole.level(whole.value) == pytest.approx([0])

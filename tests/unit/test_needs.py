@@ -1,11 +1,13 @@
 """What a law lacks: the cells that would do, and what they would take."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import evidence, needs, sigmoid
-from gridlaw.laws import LAW, TREND, WITHDRAWN, Law
+from gridlaw import evidence, laws, needs, sigmoid
+from gridlaw.judging import LAW, TREND, WITHDRAWN
 from gridlaw.points import Points
 
 PACE = 1e-13
@@ -59,15 +61,14 @@ def test_nothing_is_lacking(missing):
         (law,) = evidence.laws_by_tokens(group).values()
         assert law.state == LAW
     else:
-        law = Law("none", Points.of(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
+        law = laws.fit("none", Points.of(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
     assert needs.of_law(law, needs.Prices.measured(group.runs, "params", np.inf)) is None
 
 
-def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for(monkeypatch):
+def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for():
     group = table("a", SIZES)
     (law,) = evidence.laws_by_tokens(group).values()
-    monkeypatch.setattr(law, "state", WITHDRAWN)
-    monkeypatch.setattr(law, "cure", "more")
+    law = dataclasses.replace(law, state=WITHDRAWN, cure="more")
     found = needs.of_law(law, needs.Prices.measured(group.runs, "params", 20e6))
     assert tokens(found) == [32e6, 64e6]
     assert found["words"].startswith("32M and 64M tokens would tell more: 2 cells, about ")
@@ -104,7 +105,7 @@ def test_a_grid_that_lacks_both_says_so():
 def test_axes_that_go_together_lack_corners(way):
     x = np.exp(np.column_stack([np.arange(9), way * np.arange(9)]) * 0.5) * 1e6
     runs = pd.DataFrame(x, columns=["params", "corpus_tokens"]).assign(loss=9.0 - np.arange(9))
-    law = Law("joint", Points.of(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
+    law = laws.fit("joint", Points.of(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
     found = needs.of_law(law, needs.Prices.by_flops())
     (small, one), (large, other) = ((cell["params"], cell["corpus_tokens"]) for cell in found["cells"])
     assert small < large
@@ -124,7 +125,7 @@ def test_a_curve_of_scores_lacks_text_or_seeds(n, words):
     cells = pd.DataFrame(
         {"loss": np.arange(len(scores), 0, -1.0), "score": scores, "sd": 0.01, "n": n, "item_se": 0.01}
     )
-    law = sigmoid.ScoreLaw("task", "accuracy", cells, 0.5)
+    law = sigmoid.fit("task", "accuracy", cells, 0.5)
     found = needs.of_scores(law, group.runs, needs.Prices.measured(group.runs, "params", np.inf))
     assert found["words"].startswith(words.replace("3 cells", f"{len(scores)} cells"))
 
@@ -152,7 +153,7 @@ def test_arithmetic_is_a_price_as_well():
     assert prices.cost(1e9, 2e10) == pytest.approx(1.2e20)
     assert prices.said(1.2e20) == "1.2e+20 FLOPs"
     points = Points.of(pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"])
-    law = Law("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
+    law = laws.fit("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
     assert law.state == TREND
     assert needs.verdict(law.why, needs.of_law(law, prices)).endswith(
         "8B and 16B tokens would do: 2 cells, about 1.4e+19 FLOPs."

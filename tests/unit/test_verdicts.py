@@ -118,7 +118,7 @@ def test_a_finished_grid_is_done(grid):
         ("models: [small, tiny]", "figure_loss", "models: in another order"),
         *(
             ("tasks: [similarity, sentiment]", step, "tasks: in another order")
-            for step in ("figure_scores", "figure_seeds", "latex", "laws", "forecasts", "report")
+            for step in ("figure_scores", "figure_seeds", "latex", "laws", "report")
         ),
         ("seeds: {pretrain: [1, 2]}", "aggregate", "seeds.pretrain: 2 added"),
         ("catalogue: {models: {tiny: {tokenizer: bpe}}}", "pretrain tiny 1k 1 1", "tokenizer of tiny wordpiece → bpe"),

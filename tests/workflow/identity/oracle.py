@@ -57,10 +57,11 @@ def grid(config: dict) -> dict[str, set[str]]:
                     made[f"score {cell}"] = runs
                     made["aggregate"].add(f"score {cell}")
     figures = {f"figure_{name}" for name in FIGURES}
-    makers = {"laws.json": "laws", "decisions.json": "decisions"}
+    makers = {"laws.json": "laws", "fits.npz": "laws", "decisions.json": "decisions"}
     made |= {f"figure_{name}": {makers.get(file, "aggregate") for file in files} for name, files in FIGURES.items()}
     packs = {job for job in made if job.startswith("pack ")}
-    made |= {rule: {"aggregate", *packs} for rule in ("laws", "forecasts", "decisions")}
+    made["laws"] = {"aggregate", *packs}
+    made |= {rule: {"aggregate", "laws", *packs} for rule in ("forecasts", "decisions")}
     made["report"] = {"aggregate", "laws", "forecasts", "decisions", *figures}
     made["latex"] = {"aggregate", "laws", "forecasts", "decisions"}
     made["all"] = {"report", "latex", *made["report"]}

@@ -1,0 +1,183 @@
+"""What a law may be used for, in a word and in sentences.
+
+A law is *refused* where the points cannot determine one, a *trend* where they can but no forecast of theirs could be
+tried, *withdrawn* where forecasts were tried and were no good, and a *law* else.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gridlaw import holdout
+from gridlaw.axes import NAMES, WORDS
+from gridlaw.forecasting import LEVEL, Forecaster
+from gridlaw.points import Points
+from gridlaw.words import amount, counted, listed, percent
+
+REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
+# What would help: more different values, cells that tell the axes apart, more cells of any kind, or nothing.
+VALUES, CORNERS, MORE, NOTHING = "values", "corners", "more", ""
+# Distinct values on each axis that a forecast needs, and how far apart the ends have to be.
+FORECAST_VALUES, FORECAST_RANGE = 4, 10.0
+# Axes that go together more closely cannot be told apart.
+COLLINEAR = 0.9
+# Intervals that held less often than this are none.
+LEAST_COVERAGE = 0.8
+
+
+class Verdict(NamedTuple):
+    """What a law may be used for.
+
+    Args:
+        state: refused, trend, withdrawn or law.
+        why: that in sentences.
+        cure: what would help: values, corners, more, or nothing, which is empty.
+    """
+
+    state: str
+    why: str
+    cure: str
+
+
+def judge(points: Points, axes: list[str], forecaster: Forecaster | None, levels: list[float]) -> Verdict:
+    """The verdict on the law of some points.
+
+    Args:
+        axes: names of the points' axes.
+        forecaster: fitted to the points; None where they carry no law.
+        levels: of known points that forecasts were tried on, the level of the narrowest interval that holds each.
+    """
+    return (
+        _judge_points(points, axes)
+        or _judge_shape(points, axes)
+        or _judge_trend(points, axes, forecaster)
+        or _judge_forecasts(points, axes, forecaster, levels)
+    )
+
+
+def coverage(levels: list[float]) -> float:
+    """How often tried intervals held what was measured; NaN of none."""
+    return float(np.mean(np.array(levels) <= LEVEL)) if levels else np.nan
+
+
+def bounds(axes: list[str], forecaster: Forecaster) -> list[str]:
+    """Names of the law's parameters that its points push to the end of what is allowed."""
+    names = {f"exponent {k + 1}": NAMES[axis][1] for k, axis in enumerate(axes)}
+    return [names.get(name, name) for name in forecaster.fit.at_bound(forecaster.points.y)]
+
+
+def _judge_points(points: Points, axes: list[str]) -> Verdict | None:
+    """The verdict on points that are too few for any law; None of others."""
+    if not len(points):
+        return Verdict(REFUSED, "No law: there are no points.", NOTHING)
+    few = [
+        f"{counted(values, 'value')} of {WORDS[axis]}"
+        for axis, values in zip(axes, points.distinct(), strict=True)
+        if values < holdout.LEAST_VALUES
+    ]
+    if few:
+        are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
+        why = (
+            f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
+            f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
+        )
+        return Verdict(REFUSED, why, VALUES)
+    least = holdout.LEAST[len(axes)]
+    if len(points) < least:
+        return Verdict(REFUSED, f"No law: it takes {least} points, and there are {len(points)}.", VALUES)
+    return None
+
+
+def _judge_shape(points: Points, axes: list[str]) -> Verdict | None:
+    """The verdict on points that lie as those of no law do, or as those of any; None of others."""
+    together = np.corrcoef(np.log(points.x.T))[0, 1] if len(axes) > 1 else 0.0
+    if abs(together) > COLLINEAR:
+        more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
+        why = (
+            f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
+            f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
+        )
+        return Verdict(REFUSED, why, CORNERS)
+    if np.ptp(np.log(points.y)) == 0:
+        return Verdict(REFUSED, "No law: the loss is the same everywhere.", NOTHING)
+    rises = [WORDS[axis] for k, axis in enumerate(axes) if not _falls(points, k)]
+    if rises:
+        return Verdict(REFUSED, f"No law: the loss does not fall with more {' or '.join(rises)}.", NOTHING)
+    return None
+
+
+def _judge_trend(points: Points, axes: list[str], forecaster: Forecaster) -> Verdict | None:
+    """The verdict on points that carry a curve and no forecast; None of others."""
+    short = [
+        f"{WORDS[axis]} span {amount(values.max() / values.min())} times"
+        for axis, values in zip(axes, points.x.T, strict=True)
+        if values.max() / values.min() < FORECAST_RANGE
+    ]
+    few = [
+        f"{values} different values of {WORDS[axis]}"
+        for axis, values in zip(axes, points.distinct(), strict=True)
+        if values < FORECAST_VALUES
+    ]
+    if short:
+        lack, cure = f"{listed(short)}, and it takes {amount(FORECAST_RANGE)}", VALUES
+    elif few:
+        lack, cure = f"there are {listed(few)}, and it takes {FORECAST_VALUES}", VALUES
+    elif not len(forecaster.back_test):
+        lack, cure = "too few points are left to try", MORE
+    elif ends := bounds(axes, forecaster):
+        lack, cure = (
+            f"the points do not determine {listed(ends)}, for the curve is too straight or too short",
+            MORE,
+        )
+    else:
+        return None
+    return Verdict(TREND, f"Not a forecast: {lack}. {_describe(axes, forecaster)}", cure)
+
+
+def _judge_forecasts(points: Points, axes: list[str], forecaster: Forecaster, levels: list[float]) -> Verdict:
+    """The verdict by forecasts of points that are known."""
+    ours = forecaster.error(forecaster.form)
+    baselines = {name: forecaster.error(name) for name in holdout.baselines(points)}
+    best = min(baselines, key=baselines.get)
+    if baselines[best] <= ours:
+        why = (
+            f"No forecast: tried on larger cells that are known, the law was {percent(ours)} off, and the {best}"
+            f" baseline {percent(baselines[best])}."
+        )
+        return Verdict(WITHDRAWN, why, MORE)
+    held = coverage(levels)
+    if held < LEAST_COVERAGE:
+        why = (
+            f"No forecast: of {len(levels)} intervals for cells that are known only {percent(held)} held"
+            f" what was measured, and it should have been {percent(LEVEL)}."
+        )
+        return Verdict(WITHDRAWN, why, MORE)
+    told = f"; its 95 % intervals held {percent(held)} of them" if levels else ""
+    why = (
+        f"{_describe(axes, forecaster)} Tried on {counted(forecaster.trials, 'forecast')} of larger cells from smaller"
+        f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{told}."
+    )
+    return Verdict(LAW, why, NOTHING)
+
+
+def _falls(points: Points, k: int) -> bool:
+    """Whether larger values of an axis go with smaller losses, what the other axis does left out."""
+    logs = np.column_stack([np.ones(len(points)), np.log(points.x)])
+    return np.linalg.lstsq(logs, np.log(points.y), rcond=None)[0][1 + k] < 0
+
+
+def _describe(axes: list[str], forecaster: Forecaster) -> str:
+    """What the law says within its points."""
+    best, points = forecaster.fit, forecaster.points
+    middle = np.exp(np.log(points.x).mean(0))
+    says = []
+    for k, axis in enumerate(axes):
+        largest = middle.copy()
+        largest[k] = points.x[:, k].max()
+        half = largest.copy()
+        half[k] /= 2
+        gain = 1 - best(largest[None])[0, 0] / best(half[None])[0, 0]
+        says.append(f"The last doubling of {WORDS[axis]} lowered the loss by {percent(gain)}.")
+    return " ".join(says)
