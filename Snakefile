@@ -61,11 +61,13 @@ if CLUSTER and workflow.is_main_process:
 
     WATCH = slurm.Watch(workflow, SITE)
 
-    onstart:
-        slurm.check(SITE)
-
-
 if workflow.is_main_process:
+
+    onstart:
+        if CLUSTER:
+            slurm.check(SITE)
+        if forkserver.serves(workflow, config):
+            shell_prefix(PREFIX + forkserver.start())
 
     onerror:
         if CLUSTER:

@@ -8,7 +8,21 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import caption, code, console, demands, files, grid, layout, preview, recipes, site, steps, throttle
+from gridlaw import (
+    caption,
+    code,
+    console,
+    demands,
+    files,
+    forkserver,
+    grid,
+    layout,
+    preview,
+    recipes,
+    site,
+    steps,
+    throttle,
+)
 from gridlaw.config import complete
 
 # Jobs are submitted to a cluster, or run on one.
@@ -37,8 +51,14 @@ PREFIX = (
     f" checkpoint_minutes={config['checkpoint_minutes']}; evaluations={config['pretrain']['evaluations']};"
     f" command={shlex.quote(COMMAND)}; " + (f"trap : TERM; {SITE['before'] or ''}\n" if workflow.remote_exec else "")
 )
-# Snakemake would look for its own variables in braces.
-shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
+
+
+def shell_prefix(text):
+    """Have every command begin with a text; Snakemake would look for its own variables in braces."""
+    shell.prefix(text.replace("{", "{{").replace("}", "}}"))
+
+
+shell_prefix(PREFIX)
 demand = demands.Demands(config, SITE, plans=workflow.is_main_process).of
 
 # Jobs that share a Slurm job take turns in it.

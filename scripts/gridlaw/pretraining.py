@@ -125,7 +125,7 @@ def train(
     trainer = ResumableTrainer(
         model=objective.PredictMasked(model),
         args=training.arguments(
-            recipe | {"device_batch_size": _rows_at_once(recipe)},
+            recipe,
             last,
             recipe["gpus"],
             args.work,
@@ -150,16 +150,6 @@ def train(
     training.follow(trainer, unit, lambda done: heartbeat.tell(done - before), args.tensorboard)
     trainer.run(start)
     return trainer, plan
-
-
-def _rows_at_once(recipe: dict) -> int:
-    """Rows of an update that a rank holds at once, at most.
-
-    A single rank takes an update in the halves that two ranks would share, so that floats are summed in the same order
-    and both end with the same weights to the last bit. With dropout they would not anyway.
-    """
-    most, batch = recipe["device_batch_size"], recipe["batch_size"]
-    return min(most, batch // 2) if recipe["gpus"] == 1 and not recipe["dropout"] and batch % 2 == 0 else most
 
 
 def tokens_of_an_update(args: Namespace, plan: Plan) -> float:
