@@ -98,7 +98,7 @@ NEGATED = 0.3  # a description says what something is not
 REVIEW = 0.5  # a line describes things, rather than tell what happens
 GIST, DEFINITION = 0.3, 0.4  # what follows an event, if anything
 DOCUMENT = (4, 8)  # lines, at least and at most
-LINE = (14, 28)  # words and punctuation marks, at least and at most
+LINE = (14, 22)  # words and punctuation marks, at least and at most
 
 
 # ------------------------------------------------------------------------------------- the lexicon

@@ -36,11 +36,14 @@ class Reporter:
 
     # Between two looks; and how much of the time they may take.
     PERIOD_SECONDS, SHARE = 5.0, 0.02
+    # The first report comes this early, as soon as the time that is left can be told.
+    FIRST_SECONDS = 15.0
 
     def __init__(self, say: Callable[[str], None], stream: TextIO, clock: Callable[[], float] = time.monotonic):
         self._say, self._stream, self._clock = say, stream, clock
         self._pace = ON_TERMINAL if stream.isatty() else IN_FILE
-        self._said_at, self._said = clock(), None
+        self._began = self._said_at = clock()
+        self._said = None
         self._stopped = threading.Event()
 
     def look(self, progress: Progress) -> None:
@@ -49,6 +52,9 @@ class Reporter:
         state = progress.cells_done, (progress.trainings_done, set(progress.running), progress.failed)
         said = self._said = self._said or state
         least = self._pace.cell if state[0] != said[0] else self._pace.change if state != said else self._pace.none
+        is_first = self._said_at == self._began
+        if is_first and self._clock() - self._began >= self.FIRST_SECONDS and progress.estimate():
+            least = 0.0
         if self._clock() - self._said_at >= least and not progress.is_over:
             self._said_at, self._said = self._clock(), state
             self._say(self._report(progress))

@@ -329,9 +329,13 @@ class Grid:
     def __init__(self):
         self.cells_done = self.trainings_done = 0
         self.running, self.failed, self.is_over = {}, set(), False
+        self.seconds_left = None
 
     def look(self):
         pass
+
+    def estimate(self):
+        return self.seconds_left
 
     def line(self):
         return f"{self.cells_done} cells"
@@ -372,6 +376,16 @@ class TestReporter:
         when, said = reports(grid, clock, io.StringIO(), 3600, happens)
         assert when == list(range(300, 3600, 300))
         assert set(said) == {"progress: 0 cells"}
+
+    @pytest.mark.parametrize("stream", [io.StringIO, Screen])
+    @pytest.mark.parametrize(("known", "first"), [(0, Reporter.FIRST_SECONDS), (25, 25)])
+    def test_it_begins_as_soon_as_the_time_left_can_be_told(self, clock, stream, known, first):
+        grid = Grid()
+
+        def happens(now):
+            grid.seconds_left = 100 if now >= known else None
+
+        assert reports(grid, clock, stream(), 120, happens)[0] == [first]
 
     def test_cells_that_are_done_together_are_one_line(self, clock):
         grid = Grid()
