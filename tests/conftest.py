@@ -48,12 +48,20 @@ AXES = {
     "sizes": [0, "1k", "8k", "32k", "100k"],
     "seeds": {"pretrain": [1], "finetune": [1, 2, 3]},
     "exclude": [{"gpus": 2, "size": [0, "1k", "32k", "100k"]}, {"model": "small", "size": 0}],
+    "pretrain": {"learning_rate": 2.0e-3, "mask_rate": 0.25, "warmup_tokens": "5k", "per_model": {"tiny": {"learning_rate": 3.0e-3}}},
 }
+
+
+def default() -> dict:
+    """The default configuration with the tests' axes."""
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(whole, copy.deepcopy(AXES))
+    return whole
 
 
 def configuration(overlay: dict | str = "{}") -> dict:
     """The default configuration with the tests' axes and an overlay, completed."""
-    whole = yaml.safe_load((ROOT / "config.yaml").read_text()) | copy.deepcopy(AXES)
+    whole = default()
     update_config(whole, yaml.safe_load(overlay) if isinstance(overlay, str) else copy.deepcopy(overlay))
     return config.complete(whole)
 

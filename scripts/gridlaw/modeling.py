@@ -76,13 +76,13 @@ def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
     Raises:
         Failure: it has one that its family does not name.
     """
-    for part in vars(config).values():
+    for part in config.__dict__.values():
         if isinstance(part, PretrainedConfig):
             set_dropout(part, dropout)
     kind = config.model_type
     # A checkpoint's configuration may have further fields, which no model reads.
-    known = vars(type(config)())
-    fields = {name: value for name, value in vars(config).items() if name in known}
+    known = type(config)().__dict__
+    fields = {name: value for name, value in config.__dict__.items() if name in known}
     for name, value in families.unnamed_dropouts(kind, fields).items():
         raise cli.Failure(f"config.json: {name} is {value}, which dropout does not set for {kind}; expected 0")
     for name, value in families.dropouts(kind, dropout).items():

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import AXES
+from conftest import default
 from snakemake.utils import update_config
 
 from gridlaw.config import complete
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text()) | AXES
+DEFAULT = default()
 
 
 def overlaid(overlay: str) -> dict:

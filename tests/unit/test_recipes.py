@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import AXES
+from conftest import default
 from snakemake.utils import update_config
 
 from gridlaw import files, recipes, record
 from gridlaw.config import complete
 
-DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text()) | AXES
+DEFAULT = default()
 
 
 def recipe(step: str, *of: object, overlay: str = "{}") -> str:
