@@ -39,6 +39,6 @@ rule aggregate:
         recipe=recipe("aggregate"),
         code=digest("aggregate"),
     shell:
-        'python "$scripts/aggregate.py" --recipe {params.recipe:q} --results results --work work'
+        'HF_HUB_OFFLINE=1 python "$scripts/aggregate.py" --recipe {params.recipe:q} --results results --work work'
         " --runs {output.runs:q} --curves {output.curves:q} --scores {output.scores:q} --summary {output.summary:q}"
         " --baselines {output.baselines:q} --attempts {output.attempts:q} --record {output.record:q} > {log:q} 2>&1"

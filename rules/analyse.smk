@@ -22,8 +22,8 @@ rule laws:
         recipe=recipe("laws"),
         code=digest("laws"),
     shell:
-        'python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q} --curves {input.curves:q}'
-        " --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --laws {output.laws:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts/laws.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --curves {input.curves:q} --summary {input.summary:q} --baselines {input.baselines:q} --packs {input.packs:q} --laws {output.laws:q}"
         " --fits {output.fits:q} --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -45,8 +45,8 @@ rule forecasts:
         recipe=recipe("forecasts"),
         code=digest("forecasts"),
     shell:
-        'python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q} --fits {input.fits:q}'
-        " --packs {input.packs:q} --forecasts {output.forecasts:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts/forecasts.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --fits {input.fits:q} --packs {input.packs:q} --forecasts {output.forecasts:q}"
         " --record {output.record:q} > {log:q} 2>&1"
 
 
@@ -69,5 +69,6 @@ rule decisions:
         recipe=recipe("decisions"),
         code=digest("decisions"),
     shell:
-        'python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q} --scores {input.scores:q}'
-        " --fits {input.fits:q} --packs {input.packs:q} --next {output.next:q} --record {output.record:q} > {log:q} 2>&1"
+        'HF_HUB_OFFLINE=1 python "$scripts/decisions.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --scores {input.scores:q} --fits {input.fits:q} --packs {input.packs:q} --next {output.next:q}"
+        " --record {output.record:q} > {log:q} 2>&1"

@@ -26,7 +26,7 @@ def draw(figure, sources):
             recipe=recipe(f"figure_{figure}"),
             code=digest(f"figure_{figure}"),
         shell:
-            f'python "$scripts/figure_{figure}.py" --recipe {{params.recipe:q}} {options}'
+            f'HF_HUB_OFFLINE=1 python "$scripts/figure_{figure}.py" --recipe {{params.recipe:q}} {options}'
             " --figure {output.figure:q} --record {output.record:q} > {log:q} 2>&1"
 
 

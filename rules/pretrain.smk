@@ -80,6 +80,6 @@ rule ranks:
         recipe=recipe("ranks", "model", "size"),
         code=digest("ranks"),
     shell:
-        'python "$scripts/ranks.py" --recipe {params.recipe:q}'
+        'HF_HUB_OFFLINE=1 python "$scripts/ranks.py" --recipe {params.recipe:q}'
         " --pretrain results/pretrain/{wildcards.model}/{wildcards.size}"
         " --ranks {output.ranks:q} --record {output.record:q} > {log:q} 2>&1"

@@ -23,8 +23,8 @@ rule report:
         recipe=recipe("report"),
         code=digest("report"),
     shell:
-        'python "$scripts/report.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
+        'HF_HUB_OFFLINE=1 python "$scripts/report.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --summary {input.summary:q} --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
         " --attempts {input.attempts:q} --predictions logs/predictions.jsonl --figures {input.figures:q}"
         ' --command "$command" --report {output.report:q} --record {output.record:q} > {log:q} 2>&1'
 
@@ -52,7 +52,7 @@ rule latex:
         recipe=recipe("latex"),
         code=digest("latex"),
     shell:
-        'python "$scripts/latex.py" --recipe {params.recipe:q} --runs {input.runs:q} --summary {input.summary:q}'
-        " --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
-        " --scores-table {output.scores:q} --loss-table {output.loss:q} --laws-table {output.laws:q} --forecasts-table {output.forecasts:q}"
-        " --record {output.record:q} > {log:q} 2>&1"
+        'HF_HUB_OFFLINE=1 python "$scripts/latex.py" --recipe {params.recipe:q} --runs {input.runs:q}'
+        " --summary {input.summary:q} --laws {input.laws:q} --forecasts {input.forecasts:q} --decisions {input.decisions:q}"
+        " --scores-table {output.scores:q} --loss-table {output.loss:q} --laws-table {output.laws:q}"
+        " --forecasts-table {output.forecasts:q} --record {output.record:q} > {log:q} 2>&1"

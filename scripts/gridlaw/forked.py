@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 # Programs of several threads, and those that may use the network, have environments of their own.
 SHARED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -43,7 +44,7 @@ def start(connection: socket.socket, path: str, command: list[str]) -> bool:
         return False
     mask = os.umask(0)
     os.umask(mask)
-    request = {"command": command, "directory": os.getcwd(), "umask": mask, "environment": dict(os.environ)}
+    request = {"command": command, "directory": os.getcwd(), "umask": mask, "environment": dict(os.environ)}  # noqa: PTH109
     message = json.dumps(request).encode() + b"\n"
     try:
         connection.connect(path)
@@ -56,11 +57,9 @@ def start(connection: socket.socket, path: str, command: list[str]) -> bool:
 
 def pass_on(number: int, process: int) -> None:
     """Pass a signal on to the program."""
-    try:
+    # A program that has ended meanwhile needs no signal; its status is on the way.
+    with suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        # It has ended meanwhile, and its status is on the way.
-        pass
 
 
 def end(status: int) -> None:
