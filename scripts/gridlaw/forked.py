@@ -11,6 +11,7 @@ Only the standard library is imported, and little of it: a program should start 
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -20,22 +21,48 @@ from contextlib import suppress
 SHARED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 STREAMS = (0, 1, 2)
+# Answers are a process number and an exit status, each on a line.
+ANSWERS = 256
 
 
 def main() -> None:
     """Run the program that the command line names."""
     path, *command = sys.argv[1:]
     connection = socket.socket(socket.AF_UNIX)
-    answers = connection.makefile()
-    process = start(connection, path, command) and answers.readline()
-    if not process:
-        os.execv(sys.executable, [sys.executable, *command])
-    for one in PASSED_ON:
-        signal.signal(one, lambda number, _: pass_on(number, int(process)))
-    status = answers.readline()
+    signals = collect()
+    if not start(connection, path, command):
+        become(command, signals)
+    answers = b""
+    while answers.count(b"\n") < 2:
+        waited_for = [connection, signals] if answers else [connection]
+        ready, _, _ = select.select(waited_for, [], [])
+        if connection in ready:
+            answer = connection.recv(ANSWERS)
+            if not answer:
+                break
+            answers += answer
+        else:
+            pass_on(signals.recv(ANSWERS), int(answers))
+    if not answers:
+        become(command, signals)
+    _, status, *_ = answers.split(b"\n")
     if not status:
         sys.exit(f"error: {command[0]}: the fork server is gone, and the program with it")
     end(int(status))
+
+
+def collect() -> socket.socket:
+    """Have the numbers of signals that come written to a socket, which is returned; nothing else comes of them.
+
+    A handler would leave a signal that comes just before this process waits until the program has ended.
+    """
+    came, written = socket.socketpair()
+    written.setblocking(False)
+    signal.set_wakeup_fd(os.dup(written.fileno()))
+    for one in PASSED_ON:
+        signal.signal(one, lambda *_: None)
+    came.setblocking(False)
+    return came
 
 
 def start(connection: socket.socket, path: str, command: list[str]) -> bool:
@@ -55,11 +82,21 @@ def start(connection: socket.socket, path: str, command: list[str]) -> bool:
     return True
 
 
-def pass_on(number: int, process: int) -> None:
-    """Pass a signal on to the program."""
-    # A program that has ended meanwhile needs no signal; its status is on the way.
-    with suppress(ProcessLookupError):
-        os.kill(process, number)
+def pass_on(numbers: bytes, process: int) -> None:
+    """Pass signals on to the program."""
+    for number in numbers:
+        # A program that has ended meanwhile needs none; its status is on the way.
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def become(command: list[str], signals: socket.socket) -> None:
+    """Run a program in this very process, with signals that came before."""
+    for one in PASSED_ON:
+        signal.signal(one, signal.SIG_DFL)
+    with suppress(BlockingIOError):
+        pass_on(signals.recv(ANSWERS), os.getpid())
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 def end(status: int) -> None:
