@@ -48,12 +48,6 @@ AXES = {
     "sizes": [0, "1k", "8k", "32k", "100k"],
     "seeds": {"pretrain": [1], "finetune": [1, 2, 3]},
     "exclude": [{"gpus": 2, "size": [0, "1k", "32k", "100k"]}, {"model": "small", "size": 0}],
-    "pretrain": {
-        "learning_rate": 2.0e-3,
-        "mask_rate": 0.25,
-        "warmup_tokens": "5k",
-        "per_model": {"tiny": {"learning_rate": 3.0e-3}},
-    },
 }
 
 

@@ -78,7 +78,7 @@ MISTAKES = {
     "tokenizer": ("catalogue: {models: {tiny: {tokenizer: none}}}", "catalogue.models.tiny.tokenizer: none is not in the catalogue", "wordpiece"),
     "training set": ("finetune: {train_examples: [5000]}", "catalogue.tasks.sentiment.train_size: 600 is less than", "5000"),
     "passes of a trunk": ("pretrain: {schedule: trunk}", "pretrain.passes: 10 passes over a slice share no trunk", "schedule: independent"),
-    "warm-up of a trunk": ("{sizes: [4k, 8k], pretrain: {schedule: trunk, passes: 1, decay_ratio: 0.2}}", "pretrain.warmup_tokens: 5k leaves nothing of the 3.2k tokens that size 4k is trained on before its decay", "fewer"),
+    "warm-up of a trunk": ("{sizes: [4k, 8k], pretrain: {schedule: trunk, passes: 1, decay_ratio: 0.2}}", "pretrain.warmup_tokens: 4k leaves nothing of the 3.2k tokens that size 4k is trained on before its decay", "fewer"),
     "warm-up": ("pretrain: {per_model: {tiny: {warmup_tokens: 10k}}}", "pretrain.per_model.tiny.warmup_tokens: 10k leaves nothing of the 10k tokens that size 1k", "fewer"),
     "warm-up of everything": ("pretrain: {warmup_tokens: all}", "pretrain.warmup_tokens: all is no number", "64k"),
     "warm-up of a part of a token": ("pretrain: {warmup_tokens: '0.5'}", "pretrain.warmup_tokens: '0.5' is not a whole number", ""),

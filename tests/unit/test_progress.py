@@ -161,7 +161,7 @@ class TestProgress:
         one, two = steps["pretrain small 8k 1 1"], steps["pretrain tiny 1k 1 1"]
         with training(one), training(two), training(steps["pretrain tiny 8k 1 1"]):
             tell(one, 25, 100, 50)
-            tell(two, 99, 100, 5, Unit("tokens", 123456.0))
+            tell(two, 100, 100, 5, Unit("tokens", 123456.0))
             lines = seen().lines(Terminal(width), "progress: ")
         assert max(map(len, lines)) <= width
         whole = " ".join(lines)

@@ -31,7 +31,7 @@ def test_a_generated_corpus_has_its_seed_in_its_recipe():
     ("step", "of", "overlay"),
     [
         ("finetune", ("tiny", "sentiment"), "finetune: {dropout: 0}"),
-        ("pretrain", ("tiny", "64k", 1, 1), "pretrain: {warmup_tokens: 5000}"),
+        ("pretrain", ("tiny", "64k", 1, 1), "pretrain: {warmup_tokens: 4000}"),
         ("corpus", ("toy",), "catalogue: {corpora: {toy: {words: 150000}}}"),
     ],
 )

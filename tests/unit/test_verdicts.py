@@ -87,12 +87,12 @@ def test_a_finished_grid_is_done(grid):
 @pytest.mark.parametrize(
     ("change", "step", "reason"),
     [
-        ("pretrain: {learning_rate: 1.0e-3}", "pretrain small 8k 1 1", "pretrain.learning_rate 2e-3 → 1e-3"),
+        ("pretrain: {learning_rate: 1.0e-3}", "pretrain small 8k 1 1", "pretrain.learning_rate 3e-3 → 1e-3"),
         ("pretrain: {per_model: {tiny: {learning_rate: 0.5}}}", "pretrain tiny 8k 1 1", "pretrain.per_model.tiny.learning_rate 3e-3 → 0.5"),
-        ("pretrain: {per_model: {small: {mask_rate: 0.5}}}", "pretrain small 1k 1 1", "pretrain.per_model.small.mask_rate 0.25 → 0.5"),
+        ("pretrain: {per_model: {small: {mask_rate: 0.5}}}", "pretrain small 1k 1 1", "pretrain.per_model.small.mask_rate 0.4 → 0.5"),
         ("pretrain: {held_out_mask_rate: 0.5}", "pretrain small 0 1 1", "pretrain.held_out_mask_rate 0.15 → 0.5"),
         ("pretrain: {held_out_mask_rate: 0.5}", "report", "pretrain.held_out_mask_rate 0.15 → 0.5"),
-        ("pretrain: {warmup_tokens: 6k}", "pretrain small 8k 1 1", "pretrain.warmup_tokens 5k → 6k"),
+        ("pretrain: {warmup_tokens: 6k}", "pretrain small 8k 1 1", "pretrain.warmup_tokens 4k → 6k"),
         ("catalogue: {models: {tiny: {shape: {num_hidden_layers: 3}}}}", "pretrain tiny 0 1 1", "catalogue.models.tiny.shape.num_hidden_layers 2 → 3"),
         ("finetune: {per_task: {sentiment: {epochs: 7}}}", "finetune tiny 1k 1 1 sentiment", "finetune.per_task.sentiment.epochs 5 → 7"),
         ("finetune: {per_model: {tiny: {epochs: 7}}}", "finetune tiny 1k 1 1 similarity", "finetune.per_model.tiny.epochs 5 → 7"),
