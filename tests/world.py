@@ -46,25 +46,32 @@ GRID = {
 
 # The first process of each program, and its first rank, note the functions that they enter.
 WATCH = """
-import inspect, os, sys, threading
+import inspect, os, runpy, sys, threading
 scripts, notes = os.environ["SCRIPTS"], os.environ["NOTES"]
-program = next((argument for argument in sys.orig_argv[1:] if argument.startswith(scripts)), None)
-try:
-    name = f"{os.path.basename(program or '')} {'RANK' in os.environ}"
-    out = program and os.open(os.path.join(notes, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-except FileExistsError:
-    out = None
-seen = set()
-def enter(frame, event, argument):
-    code = frame.f_code
-    own = code.co_filename.startswith(scripts) and code.co_filename.endswith(".py")
-    # The body of a class is no function, and what is in a template no module.
-    if own and code.co_flags & inspect.CO_OPTIMIZED and code not in seen:
-        seen.add(code)
-        os.write(out, f"{os.path.relpath(code.co_filename, scripts)}: {code.co_qualname.partition('.')[0]}\\n".encode())
-if out is not None:
+def watch(program):
+    name = f"{os.path.basename(program)} {'RANK' in os.environ}"
+    try:
+        out = os.open(os.path.join(notes, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return
+    seen = set()
+    def enter(frame, event, argument):
+        code = frame.f_code
+        own = code.co_filename.startswith(scripts) and code.co_filename.endswith(".py")
+        # The body of a class is no function, and what is in a template no module.
+        if own and code.co_flags & inspect.CO_OPTIMIZED and code not in seen:
+            seen.add(code)
+            where = os.path.relpath(code.co_filename, scripts)
+            os.write(out, f"{where}: {code.co_qualname.partition('.')[0]}\\n".encode())
     sys.settrace(enter)
     threading.settrace(enter)
+program = next((argument for argument in sys.orig_argv[1:] if argument.startswith(scripts)), None)
+if program and os.path.basename(program) == "forkserver.py":
+    # Forks of the server are the programs.
+    run = runpy.run_path
+    runpy.run_path = lambda path, **more: (watch(path), run(path, **more))
+elif program:
+    watch(program)
 """
 
 
