@@ -147,7 +147,7 @@ def tokens_axis(axes: Axes, table: pd.DataFrame) -> float:
     for tokens in positive:
         # A label that would run into the one before is left out; its tick stays.
         before = next((tick for tick in reversed(ticks) if ticks[tick]), None)
-        near = before and np.log(tokens / before) < 0.13 * reach
+        near = before and np.log(tokens / before) < 0.15 * reach
         ticks[tokens] = "" if near else names[tokens]
     axes.set_xscale("log")
     axes.set_xticks(list(ticks), list(ticks.values()))

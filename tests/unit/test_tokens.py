@@ -133,7 +133,7 @@ def test_a_cell_from_its_slice_to_its_figures(program, folder):
 
     tasks = '{"scaling": "strong", "tasks": []}'
     files = [part for name in ("runs", "curves", "summary", "baselines") for part in (f"--{name}", f"{name}.csv")]
-    program(laws, "--recipe", tasks, *files, "--laws", "laws.csv", "--record", "laws.json")
+    program(laws, "--recipe", tasks, *files, "--laws", "laws.csv", "--fits", "fits.npz", "--record", "laws.json")
     law = next(law for law in record.read_json("laws.json")["laws"] if law.get("model") == "tiny")
     assert law["axes"] == ["corpus_tokens"]
     assert law["range"] == {"corpus_tokens": [16, 64]}
