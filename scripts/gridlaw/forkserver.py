@@ -45,6 +45,8 @@ OF_SHELL = {"_", "PWD", "OLDPWD", "SHLVL"}
 STREAMS = (0, 1, 2)
 # Programs that may wait to be started; the server waits for the rest of a request no longer than that.
 BACKLOG, REQUEST_SECONDS = 128, 10.0
+# What is left of the server when its run has ended is not waited for any longer.
+STOP_SECONDS = 5.0
 # prctl(2): the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 
@@ -78,9 +80,11 @@ def start() -> str:
         )  # fmt: skip
 
     def stop() -> None:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         server.stdin.close()
-        server.wait()
+        # A program that goes on after a run was broken off does so without it.
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
 
     atexit.register(stop)
     client = [sys.executable, "-ISP", str(Path(__file__).with_name("forked.py")), path]

@@ -100,6 +100,7 @@ for key, (value, *touched) in {
 }.items():
     row(f"analysis.{key}", setting(f"analysis.{key}", value), *touched)
 row("checkpoint_minutes", setting("checkpoint_minutes", 1))
+row("fork_programs", setting("fork_programs", False))
 # One rank has the same batch in both.
 row(
     "pretrain.scaling",
