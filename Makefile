@@ -31,8 +31,8 @@ demo: setup
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
 	@echo "Figures: results/figures/scores.png  laws.png  front.png  ...  (each also as .svg, .pdf and .csv)"
 
-# The tests of a group share what they have made, so that one process runs them all; see tests/conftest.py.
-PYTEST = python -m pytest -rs --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+# The tests of a file share what they have made, so that one process runs them all.
+PYTEST = python -m pytest -rs --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: setup lint
 	$(PYTEST) -n $(CORES) -m "not extended and not nightly"

@@ -24,14 +24,6 @@ from gridlaw import code, config, record, steps, verdicts
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Make a group of each file's tests; one process runs all of a group. A file with many long tests has several."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture
 def program(monkeypatch):
     """Runs a program's main() with a command line."""

@@ -15,10 +15,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gridlaw.events import Events
 
-# What needs several processors or a model of its own is run beside the rest.
-RANKS = pytest.mark.xdist_group("killed ranks")
-FINETUNE = pytest.mark.xdist_group("killed fine-tunings")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -104,7 +100,6 @@ def test_pretraining(train, reference):
 
 
 @pytest.mark.extended
-@RANKS
 def test_pretraining_on_two_ranks(train, reference):
     training = train(ranks=2)
     is_told_to_save(training)
@@ -227,7 +222,6 @@ def test_compiled(compiled, phase):
 
 
 @pytest.mark.extended
-@FINETUNE
 def test_finetuning(train, model, reference):
     training = train("finetune")
     work, folder = training.folder / "work", training.folder / "tensorboard"
@@ -248,7 +242,6 @@ def test_finetuning(train, model, reference):
 
 
 @pytest.mark.extended
-@FINETUNE
 def test_one_more_seed_costs_one_seed(data, train, model, reference):
     reference("finetune")
     training = train("finetune")
@@ -320,7 +313,6 @@ def port():
 
 
 @pytest.mark.extended
-@RANKS
 def test_two_nodes(train, reference, port):
     training = train(ranks=4)
     nodes = training.start_nodes(2, port)
@@ -357,7 +349,6 @@ sys.exit(max(task.wait() for task in tasks))
 
 
 @pytest.mark.nightly
-@RANKS
 def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     programs = {
         "srun": SRUN.format(python=sys.executable),
@@ -388,7 +379,6 @@ def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
 
 
 @pytest.mark.nightly
-@RANKS
 def test_ranks_of_srun(train, reference, port):
     training = train(ranks=2, minutes=10)
     meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "SLURM_STEP_NUM_TASKS": "2"}
@@ -398,7 +388,6 @@ def test_ranks_of_srun(train, reference, port):
 
 
 @pytest.mark.extended
-@RANKS
 def test_another_number_of_ranks_is_refused(train):
     training = train(ranks=1)
     torchrun = training.start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

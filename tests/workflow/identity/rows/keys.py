@@ -66,7 +66,7 @@ SHARED = {
 }  # fmt: skip
 PRETRAIN = SHARED | {
     "passes": 3, "schedule": "trunk", "warmup_tokens": "0.2k", "decay_ratio": 0.4, "decay_shape": "cosine",
-    "mask_rate": 0.4,
+    "mask_rate": 0.3,
 }  # fmt: skip
 FINETUNE = SHARED | {
     "epochs": 2, "schedule": "cosine", "warmup_ratio": 0.2, "max_length": 24, "train_examples": ["all"],
