@@ -52,7 +52,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def serves(workflow: Workflow, config: dict) -> bool:
-    """Whether a run of Snakemake may fork its programs: they run here, without a GPU, in its own Python environment."""
+    """Return whether a run of Snakemake may fork its programs: they run here, in its own environment, without a GPU."""
     # The server runs this file before it can find the project's modules.
     from gridlaw import gpus
 
@@ -158,7 +158,7 @@ class Server:
         return command
 
     def _shares(self, environment: dict[str, str]) -> bool:
-        """Whether a program has the environment in which libraries are imported: that of the first one."""
+        """Return whether a program's environment is the one that libraries are imported in: that of the first program."""
         shared = {name: value for name, value in environment.items() if name not in OF_SHELL}
         if self._environment is None:
             self._environment = shared
