@@ -158,7 +158,7 @@ class Server:
         return command
 
     def _shares(self, environment: dict[str, str]) -> bool:
-        """Return whether a program's environment is the one that libraries are imported in: that of the first program."""
+        """Return whether a program's environment is that of the first one, for which libraries are imported."""
         shared = {name: value for name, value in environment.items() if name not in OF_SHELL}
         if self._environment is None:
             self._environment = shared
