@@ -35,6 +35,9 @@ STATES = {
 ENDS = (r"error: ", r"(?!torch\.distributed)[\w.]*(Error|Exception)\b", r" *traceback : (?=Signal)")
 # The same in Slurm's logs, where a job ended before its program said anything.
 SLURM_ENDS = (r"\w+Error in ", r"srun: error: ")
+# Bytes at the end of a log in which the cause of a failure is looked for. A rank that loses the others to the end of
+# their node prints a stack of 8 kB after it.
+TAIL = 1 << 18
 # Slurm may send a warning so many seconds early.
 WARNING_RESOLUTION = 60
 # Of a training that Slurm told to save.
@@ -233,7 +236,7 @@ def _said(logs: Iterable[Path], ends: Sequence[str]) -> str:
 def _tail(log: Path) -> str:
     try:
         with open(log, "rb") as stream:
-            stream.seek(max(0, stream.seek(0, 2) - 8192))
+            stream.seek(max(0, stream.seek(0, 2) - TAIL))
             return stream.read().decode(errors="replace")
     except OSError:
         return ""

@@ -39,18 +39,25 @@ def test_why(tmp_path, state, log, why):
     assert failed(tmp_path, said).why() == why
 
 
+# What ranks of several nodes print when the node that they met on is gone.
+LOST = (
+    "Exception raised from recvBytes at Utils.hpp:787 (most recent call first):\n" + 200 * "frame #1: python() [0x1]\n"
+)
+
+
+@pytest.mark.parametrize("after", ["", 4 * LOST])
 @pytest.mark.parametrize(
     ("accounting", "why"),
     [(b"3480|60\n", "time"), (b"600|60\n", "preempted"), (b"\n", "time or preemption"), (None, "time or preemption")],
 )
-def test_told_to_save(tmp_path, monkeypatch, accounting, why):
+def test_told_to_save(tmp_path, monkeypatch, accounting, why, after):
     def run(*_, **__):
         if accounting is None:
             raise FileNotFoundError
         return SimpleNamespace(stdout=accounting)
 
     monkeypatch.setattr(slurm.subprocess, "run", run)
-    (tmp_path / "log").write_text("error: SIGTERM after update 7\n")
+    (tmp_path / "log").write_text("error: SIGTERM after update 7\n" + after)
     assert failed(tmp_path, "SLURM status is: 'FAILED'").why() == f"{why}: it was told to save, and did"
 
 
