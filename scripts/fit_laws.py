@@ -120,7 +120,7 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     why[repeated] = f"it repeats the {listed(keys)} of an earlier line"
     left_out = [{"line": int(index) + 2, "why": reason} for index, reason in why[why != ""].items()]
     runs = runs[why == ""].rename(columns=ALSO)
-    # Of text that no run reached the end of, the rest counts for nothing.
+    # The size of a text does not matter to runs that read only a part of it.
     counts = runs.reindex(columns=["trained_tokens", "corpus_tokens"])
     return runs.assign(corpus_tokens=counts.min(axis=1)), left_out
 

@@ -117,7 +117,7 @@ def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
 
 
 def bold(columns: Iterable[pd.Series], smallest: float, unit: str = "") -> str:
-    """What bold means, where there is any.
+    """Explain bold numbers, if there are any.
 
     Args:
         smallest: difference of interest.

@@ -164,7 +164,7 @@ class Workflow:
         return {name: verdict.lines() for name, verdict in of.items() if verdict.state != verdicts.DONE}
 
     def dry_run(self, *arguments, overlay=None) -> str:
-        """What a dry run prints."""
+        """The output of a dry run."""
         if overlay is not None:
             (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
             arguments = [*arguments, "--configfile", "overlay.yaml"]

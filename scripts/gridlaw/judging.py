@@ -1,7 +1,7 @@
-"""What a law may be used for, in a word and in sentences.
+"""Conclusions about a law: its state in a word, and the reasons in sentences.
 
 A law is *refused* where the points cannot determine one, a *trend* where they can but no forecast of theirs could be
-tried, *withdrawn* where forecasts were tried and were no good, and a *law* else.
+tried, *withdrawn* where its back-tested forecasts failed, and a *law* otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST_COVERAGE = 0.8
 
 
 class Verdict(NamedTuple):
-    """What a law may be used for.
+    """Conclusion about a law.
 
     Args:
         state: refused, trend, withdrawn or law.
@@ -163,13 +163,13 @@ def _judge_forecasts(points: Points, axes: list[str], forecaster: Forecaster, le
 
 
 def _falls(points: Points, k: int) -> bool:
-    """Whether larger values of an axis go with smaller losses, what the other axis does left out."""
+    """Return whether the loss falls along an axis, the other axis held constant."""
     logs = np.column_stack([np.ones(len(points)), np.log(points.x)])
     return np.linalg.lstsq(logs, np.log(points.y), rcond=None)[0][1 + k] < 0
 
 
 def _describe(axes: list[str], forecaster: Forecaster) -> str:
-    """What the law says within its points."""
+    """Describe the law within the range of its points."""
     best, points = forecaster.fit, forecaster.points
     middle = np.exp(np.log(points.x).mean(0))
     says = []

@@ -112,7 +112,7 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
 
 
 def _same(old: object, new: object) -> bool:
-    """Whether two entries of recipes are the same; `UNSET` is none."""
+    """Return whether two recipe entries are equal; `UNSET` stands for a missing one."""
     return UNSET not in (old, new) and recipes.canonical(old) == recipes.canonical(new)
 
 

@@ -188,7 +188,7 @@ def _trials(loss: Array, score: Array, floor: float, seed_sd: float) -> Iterator
 def _judge(
     loss: Array, score: Array, floor: float, curve: Curve | None, trials: pd.DataFrame, seed_sd: float
 ) -> Verdict:
-    """What the curve may be used for."""
+    """Conclusion about the curve."""
     if curve is None:
         why = f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(loss)}."
         return Verdict(REFUSED, why, MORE)

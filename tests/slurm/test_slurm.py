@@ -198,7 +198,7 @@ def killed_rank(clone):
 
 
 def _is_of(process, folder, rank=False):
-    """Whether a process is a training of a clone, or one of its ranks."""
+    """Return whether a process is a training in a clone, or one of its ranks."""
     # Others come and go.
     with suppress(psutil.Error, OSError):
         training = process.name().startswith("python") and process.cwd() == str(folder)
@@ -367,7 +367,7 @@ def prepared(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trials(request, cluster, prepared, tmp_path_factory):
-    """What the tests that are run try, side by side; each gives the folder of its clone."""
+    """Start all selected trials side by side; each returns the folder of its clone."""
     asked = {item.callspec.params.get("trial") for item in request.session.items if hasattr(item, "callspec")}
     folder = tmp_path_factory.mktemp("trials")
 
