@@ -10,12 +10,12 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 
 from gridlaw import (
     caption,
-    code,
     console,
     demands,
     files,
     forkserver,
     grid,
+    identity,
     layout,
     preview,
     recipes,
@@ -80,7 +80,7 @@ COMPARED = recipes.aggregate(config)["compared"]
 
 def digest(rule_name):
     """Identity of a rule's program."""
-    return code.digest(Path(workflow.basedir, "scripts", f"{rule_name}.py"))
+    return identity.digest(Path(workflow.basedir, "scripts", f"{rule_name}.py"))
 
 
 def shown(file, kind, name):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 
-from gridlaw import cli, code, console, record, work
+from gridlaw import cli, console, record, work
 from gridlaw.cli import Failure
 from gridlaw.states import DONE, STALE
 from gridlaw.steps import FILES, OF_A_CELL, WILDCARDS, Step
@@ -87,8 +87,8 @@ def basis(step: Step) -> dict:
     inputs = {file: record.digest(file) or used.get(file) for file in step.inputs}
     return {
         "recipe": step.recipe,
-        "code": code.digest(step.program),
-        "definitions": code.definitions(step.program),
+        "code": step.code,
+        "definitions": step.definitions,
         "inputs": inputs,
     }
 

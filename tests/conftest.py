@@ -19,7 +19,7 @@ from filelock import FileLock
 from snakemake.utils import update_config
 from world import GRID, watching, write_data
 
-from gridlaw import code, config, record, steps, verdicts
+from gridlaw import config, record, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,8 +89,8 @@ def finish(step: steps.Step, **facts: object) -> None:
     made = {
         "step": step.rule,
         "recipe": step.recipe,
-        "code": code.digest(step.program),
-        "definitions": code.definitions(step.program),
+        "code": step.code,
+        "definitions": step.definitions,
         "inputs": {file: record.sha256(file) for file in step.inputs},
         "outputs": {str(file): record.sha256(file) for file in outputs if file.parent.name != content},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

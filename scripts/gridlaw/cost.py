@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from gridlaw import arithmetic, code, grid, layout, legacy, record, schedule, work
+from gridlaw import arithmetic, grid, layout, legacy, record, schedule, work
 from gridlaw.steps import OF_A_CELL, TRAININGS, Step
 from gridlaw.verdicts import INTERRUPTED, Verdicts
 
@@ -199,7 +199,7 @@ class Rates:
         if made is not None:
             basis = record.basis(made)
             before, now = ({key: of[key] for key in of.keys() - EXTENDABLE} for of in (basis["recipe"], step.recipe))
-            if before != now or basis["code"] != code.digest(step.program) or self._verdicts.of(step).replaced:
+            if before != now or basis["code"] != step.code or self._verdicts.of(step).replaced:
                 return ()
         return work.progress(step.work)[1]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gridlaw import code, grid, recipes, record
+from gridlaw import grid, recipes, record
 from gridlaw.steps import WILDCARDS, Step, maker
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
@@ -58,15 +58,27 @@ def _of_code(step: Step, made: dict) -> Iterator[str]:
     Args:
         made: the result's record.
     """
-    if made["code"] == code.digest(step.program):
+    if made["code"] == step.code:
         return
-    before, now = made.get("definitions", {}), code.definitions(step.program)
-    changed = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-    if not before or not changed:
+    if len(made["code"]) < len(step.code):
+        yield f"scripts/{step.program.name} had an identity of an earlier form; scripts/accept.py keeps the result"
+        return
+    before, now = made.get("definitions", {}), step.definitions
+    # A definition that only moved to another file counts as the same.
+    old, new = ({(_name(label), digest) for label, digest in some.items()} for some in (before, now))
+    removed = [label for label in before.keys() - now.keys() if (_name(label), before[label]) not in new]
+    added = [label for label in now.keys() - before.keys() if (_name(label), now[label]) not in old]
+    changed = [label for label in before.keys() & now.keys() if before[label] != now[label]]
+    if not before or not (removed or added or changed):
         yield f"scripts/{step.program.name} changed, or what it imports"
         return
-    for name in changed:
-        yield f"{name} {'added' if name not in before else 'removed' if name not in now else 'changed'}"
+    states = dict.fromkeys(removed, "removed") | dict.fromkeys(added, "added") | dict.fromkeys(changed, "changed")
+    yield from (f"{label} {states[label]}" for label in sorted(states))
+
+
+def _name(label: str) -> str:
+    """The name in a definition's label, `scripts/FILE: NAME`."""
+    return label.partition(": ")[2]
 
 
 def _of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from gridlaw import code
+from gridlaw import identity
 
 PACKAGES = (
     "snakemake",
@@ -104,7 +104,7 @@ def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
     versions = _versions()
     whole = {
         "recipe": recipe,
-        "code": code.digest(Path(sys.argv[0])),
+        "code": identity.digest(Path(sys.argv[0])),
         "inputs": [sha256(path) for path in inputs],
         "libraries": [versions.get(package) for package in ("torch", "transformers")],
     }
@@ -139,8 +139,8 @@ def write(
         {
             "step": program.stem,
             "recipe": recipe,
-            "code": code.digest(program),
-            "definitions": code.definitions(program),
+            "code": identity.digest(program),
+            "definitions": identity.definitions(program),
             "fingerprint": fingerprint(recipe, inputs),
             "inputs": {str(path): sha256(path) for path in inputs},
             "outputs": {str(path): sha256(path) for path in outputs},

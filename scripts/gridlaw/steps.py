@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gridlaw import files, grid, layout, recipes, record
+from gridlaw import files, grid, identity, layout, recipes, record
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 TRAININGS = ("trunk", "pretrain", "finetune")
@@ -95,6 +95,16 @@ class Step:
     def program(self) -> Path:
         """The program that makes it."""
         return program(self.rule)
+
+    @property
+    def code(self) -> str:
+        """Identity of the program, as the record would hold it."""
+        return identity.digest(self.program)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Digests of the definitions behind `code`, by `scripts/FILE: NAME`."""
+        return identity.definitions(self.program)
 
     @property
     def work(self) -> str:

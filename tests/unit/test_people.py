@@ -20,7 +20,7 @@ import yaml
 from conftest import configuration, finish
 from filelock import SoftFileLease
 
-from gridlaw import cli, code, record, work
+from gridlaw import cli, identity, record, work
 from gridlaw.states import DONE, STALE
 from gridlaw.steps import FIGURES, Steps
 from gridlaw.verdicts import Verdicts, to_run
@@ -165,15 +165,19 @@ class TestAccept:
     def test_code_and_replaced_inputs(self, run, monkeypatch):
         finished()
         Path("results/pretrain/tiny/8k/1/1/manifest.json").write_text("another")
-        digest = code.digest
-        monkeypatch.setattr(code, "digest", lambda script: "0" * 12 if script.stem == "score" else digest(script))
+        digest = identity.digest
+        monkeypatch.setattr(
+            identity, "digest", lambda script, *more: "0" * 16 if script.stem == "score" else digest(script, *more)
+        )
         assert {name for name, verdict in verdicts().items() if verdict.state == STALE} == {
             "finetune tiny 8k 1 1 sentiment", "finetune tiny 8k 1 1 similarity", "ranks tiny 8k",
             *(f"score {model} {size} 1" for model in GRID["models"] for size in GRID["sizes"]),
         }  # fmt: skip
         run(accept, "all", "--note", "only renamed")
         assert due() == TABLES | {"ranks tiny 8k"}
-        monkeypatch.setattr(code, "digest", lambda script: "1" * 12 if script.stem == "score" else digest(script))
+        monkeypatch.setattr(
+            identity, "digest", lambda script, *more: "1" * 16 if script.stem == "score" else digest(script, *more)
+        )
         assert "score tiny 8k 1" in due()
 
     def test_a_step_of_no_cell(self, run):
@@ -268,8 +272,10 @@ class TestAdopt:
         assert "finetune tiny" not in said
         assert Path("results/finetune/small/8k").exists()
         assert not Path("results/pretrain/tiny/8k").exists()
-        digest = code.digest
-        monkeypatch.setattr(code, "digest", lambda script: "0" * 12 if script.stem == "task" else digest(script))
+        digest = identity.digest
+        monkeypatch.setattr(
+            identity, "digest", lambda script, *more: "0" * 16 if script.stem == "task" else digest(script, *more)
+        )
         assert "refused: task sentiment: " in run(adopt, elsewhere, "tiny")
 
     def test_made_from_another_result_than_is_here(self, run, elsewhere):

@@ -11,7 +11,7 @@ from conftest import configuration, finish
 from filelock import SoftFileLease
 from snakemake.utils import update_config
 
-from gridlaw import code, layout, reasons, recipes, record, work
+from gridlaw import identity, layout, reasons, recipes, record, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.steps import FIGURES, WILDCARDS, Steps
 from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
@@ -203,17 +203,19 @@ def test_every_entry_of_every_recipe_has_its_key():
 
 
 def test_changed_code_is_named_by_definition(grid, monkeypatch):
-    digest, definitions = code.digest, code.definitions
+    digest, definitions = identity.digest, identity.definitions
 
-    def edited(script):
-        found = {**definitions(script), "scripts/gridlaw/new.py: helper": "0" * 12}
+    def edited(script, *plugins):
+        found = {**definitions(script, *plugins), "scripts/gridlaw/new.py: helper": "0" * 16}
         if "scripts/gridlaw/objective.py: PredictMasked" in found:
-            found["scripts/gridlaw/objective.py: PredictMasked"] = "0" * 12
+            found["scripts/gridlaw/objective.py: PredictMasked"] = "0" * 16
             del found["scripts/gridlaw/objective.py: HEADS"]
         return found
 
-    monkeypatch.setattr(code, "definitions", edited)
-    monkeypatch.setattr(code, "digest", lambda script: "0" * 12 if script.stem == "pretrain" else digest(script))
+    monkeypatch.setattr(identity, "definitions", edited)
+    monkeypatch.setattr(
+        identity, "digest", lambda script, *more: "0" * 16 if script.stem == "pretrain" else digest(script, *more)
+    )
     assert stale(configuration(GRID)) == {
         f"pretrain {model} {size} 1 1": (
             "scripts/gridlaw/new.py: helper added",
@@ -230,7 +232,7 @@ def test_records_without_definitions_name_the_program(finished, monkeypatch):
     step = steps["score tiny 1k 1"]
     made = record.read_json(step.record)
     del made["definitions"]
-    record.write_json(step.record, made | {"code": "0" * 12})
+    record.write_json(step.record, made | {"code": "0" * 16})
     assert stale(configuration(GRID))[step.name] == ("scripts/score.py changed, or what it imports",)
 
 

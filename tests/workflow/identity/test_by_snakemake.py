@@ -8,13 +8,14 @@ from conftest import Workflow
 from plans import jobs
 
 from gridlaw import record
-from gridlaw.code import definitions
+from gridlaw.identity import definitions
+from gridlaw.reach import OUTSIDE
 from gridlaw.steps import FIGURES
 
 from .experiment import configuration
 from .home import FOLDERS, Home, run
 from .oracle import expected
-from .rows import code, files, folders, keys
+from .rows import edits, files, folders, keys
 
 pytestmark = pytest.mark.extended
 
@@ -55,7 +56,7 @@ ROWS = (
     {name: keys.ROWS[name] for name in FAMILIES}
     | {name: files.ROWS[name] for name in STAMPS}
     | folders.ROWS
-    | code.ROWS
+    | edits.ROWS
 )
 
 
@@ -82,6 +83,12 @@ def test_what_is_planned(plans, name):
 # What programs run ------------------------------------------------------------------------------------------------------
 
 
+def is_outside(entered: str) -> bool:
+    """Return whether a function, after its file, is of a module that no result depends on."""
+    module = ".".join(Path(entered.partition(":")[0]).with_suffix("").parts[1:])
+    return any(module == name or module.startswith(f"{name}.") for name in OUTSIDE)
+
+
 def test_whatever_a_program_runs_is_among_its_definitions(real_run, clone):
     rules = "".join(path.read_text() for path in (clone.folder / "rules").glob("*.smk"))
     names = [*re.findall(r"^rule (\w+):", rules, re.M), *(f"figure_{name}" for name in FIGURES)]
@@ -89,7 +96,7 @@ def test_whatever_a_program_runs_is_among_its_definitions(real_run, clone):
     # Nothing in this grid is released.
     assert real_run.entered.keys() == programs.keys() - {"checkpoint.py"}
     for name, entered in real_run.entered.items():
-        functions = {f"scripts/{one}" for one in entered if "<" not in one and not one.startswith("gridlaw/code.py")}
+        functions = {f"scripts/{one}" for one in entered if "<" not in one and not is_outside(one)}
         assert f"scripts/{name}: main" in functions
         assert functions <= definitions(programs[name]).keys()
 
@@ -118,7 +125,7 @@ def changed(clone: Workflow, home: Home, *targets: str) -> set[str]:
 
 
 def test_a_figures_style_changes_figures_alone(clone, home):
-    code.adding("scripts/gridlaw/plotting.py", "MARKERS = MARKERS[::-1]")(home)
+    edits.adding("scripts/gridlaw/plotting.py", "MARKERS = MARKERS[::-1]")(home)
     targets = "results/figures/scores.png", "results/figures/costs.png", "results/runs.csv"
     assert changed(clone, home, *targets) == {f"results/figures/scores{suffix}" for suffix in (".png", ".svg", ".pdf")}
 

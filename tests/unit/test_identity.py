@@ -1,32 +1,33 @@
-"""The digest of a program follows what it computes with, definition by definition."""
+"""The identity of a program follows what it computes with, definition by definition, and nothing else."""
 
 import ast
 import shutil
 import subprocess
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from gridlaw import code, steps
+from gridlaw import identity, reach, steps, syntax
 
-SCRIPTS = Path(code.__file__).parents[1]
+SCRIPTS = steps.SCRIPTS
 PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if path.stem in steps.WILDCARDS]
 
 
 def forget():
-    for cached in (code.digest, code.definitions, code._module, code._importable, code._others, code._known):
-        cached.cache_clear()
+    for module in (identity, reach):
+        for cached in vars(module).values():
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
 
 
 # On synthetic programs --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def reached(tmp_path):
-    """Definitions that a program reaches; of a package `lab` with modules of these texts."""
+def write_program(tmp_path):
+    """Writes a program, and a package `lab` with modules of these texts; gives the program's path."""
 
-    def of(program, **modules):
+    def write(program, **modules):
         folder = tmp_path / "scripts"
         shutil.rmtree(folder, ignore_errors=True)
         for name, text in {"program": program, "lab/__init__": "", **modules}.items():
@@ -34,9 +35,21 @@ def reached(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(textwrap.dedent(text))
         forget()
-        return code.definitions(folder / "program.py")
+        return folder / "program.py"
 
-    return of
+    return write
+
+
+@pytest.fixture
+def reached(write_program):
+    """Definitions that a program reaches, with their digests."""
+    return lambda program, **modules: identity.definitions(write_program(program, **modules))
+
+
+@pytest.fixture
+def digest(write_program):
+    """The digest of a program."""
+    return lambda program, **modules: identity.digest(write_program(program, **modules))
 
 
 def others(definitions):
@@ -125,7 +138,7 @@ def test_what_is_named_is_reached(reached, program, expected):
 @pytest.mark.parametrize(
     "program",
     {
-        "a module as a value": "from lab import tools\nprint(tools)",
+        "a module as a value": "from lab import tools\nuse(tools)",
         "getattr": "from lab import tools\ngetattr(tools, name)(1)",
         "a look into a module": "from lab import tools\nvars(tools)[name](1)",
         "a dict of modules": "from lab import tools\nMODULES = {'a': tools}",
@@ -259,21 +272,174 @@ BASE = """
         ("'''What it is.'''", "'''Something.'''", False),
         ("(x + 1.0)", "(\n            x\n            + 1.0,\n        )", False),
         ("def used", "\n\n    def used", False),
+        ("import math", "from __future__ import annotations\n    import math", False),
+        ("import math", "import math as m\n    math = m", True),
         ("1.0", "1", True),
         ("x + 1.0", "1.0 + x", True),
         ("import math", "import cmath as math", True),
         ("import math", "from math import sqrt\n    import math", True),
         ("size = 1", "size = 2", True),
         ("import math", "import math\n    import readline", True),
-        ("import math", "from __future__ import annotations\n    import math", False),
         ("import math", "import math\n    math.pi = 3", True),
     ],
 )
-def test_what_counts_as_a_change(reached, old, new, matters):
+def test_what_counts_as_a_change(digest, old, new, matters):
     program = "from lab import tools\ntools.used(1), tools.Kind"
-    before = reached(program, **{"lab/tools": BASE})
-    after = reached(program, **{"lab/tools": BASE.replace(old, new)})
+    before = digest(program, **{"lab/tools": BASE})
+    after = digest(program, **{"lab/tools": BASE.replace(old, new)})
     assert (before != after) == matters
+
+
+MESSAGES = """
+    import sys
+    from lab import cli
+    def used(x, parser):
+        parser.add_argument("--size", type=int, help="the size")
+        if x < 0:
+            raise cli.Failure(f"{x} is negative", hint(x))
+        print("used", x, file=sys.stderr)
+        print(f"next is {follow(x)}")
+        return x
+    def hint(x): return x
+    def follow(x): return x.pop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "matters"),
+    [
+        ("is negative", "must not be negative", False),
+        ('f"{x} is negative", hint(x)', '"expected a positive number"', False),
+        ("the size", "size in tokens", False),
+        (', help="the size"', "", False),
+        ('"used", x, file', '"used", len(x), file', False),
+        ('print("used", x, file=sys.stderr)\n', "\n", False),
+        ("next is", "then comes", False),
+        ("def hint(x): return x", "def hint(x): return 2 * x", False),
+        ("x < 0", "x <= 0", True),
+        ("cli.Failure", "ValueError", True),
+        ("type=int", "type=float", True),
+        ('"--size"', '"--length"', True),
+        # What a message calls may do more than give a text.
+        ("{follow(x)}", "{x}", True),
+        ("x.pop()", "x", True),
+    ],
+)
+def test_messages_are_no_part(digest, old, new, matters):
+    program = "from lab import tools\ntools.used(1, 2)"
+    before = digest(program, **{"lab/tools": MESSAGES, "lab/cli": "class Failure(Exception): pass"})
+    assert old in MESSAGES
+    edited = MESSAGES.replace(old, new)
+    assert (before != digest(program, **{"lab/tools": edited, "lab/cli": "class Failure(Exception): pass"})) == matters
+
+
+def test_modules_that_no_result_depends_on_are_outside(digest, reached):
+    modules = {
+        "lab/launch": "RANKS = 3\ndef rank(): return 0",
+        "lab/runs": "from lab import launch\ndef f(): return launch.rank()",
+    }
+    program = "from lab import launch, runs\nfrom lab.launch import rank\nrank(), launch.rank(), runs.f()"
+    before = digest(program, **modules)
+    assert others(reached(program, **modules)) == {"runs.py: f"}
+    edited = "import os\nos.environ['A'] = 'b'\nRANKS = 4\ndef rank(): return 1\ndef more(): pass"
+    assert digest(program, **{**modules, "lab/launch": edited}) == before
+    other = "from lab import launch\ndef f(): return launch.ranks()"
+    assert digest(program, **{**modules, "lab/runs": other}) != before
+
+
+PLACES = {
+    "lab/__init__": "",
+    "lab/shapes": """
+        import numpy as np
+        from lab import units
+        from lab.units import METRE
+        UNITS = {"m": METRE}
+        def area(r): return np.pi * r * r * units.METRE
+        def double(x):
+            from lab.units import twice
+            return twice(area(x)) if x else double(x)
+        class Circle(units.Shape):
+            def area(self): return area(1)
+    """,
+    "lab/units": "METRE = 1\ndef twice(x): return 2 * x\nclass Shape: pass",
+}
+USES = "from lab import shapes\nshapes.double(2), shapes.Circle, shapes.UNITS"
+# Each is the same program.
+MOVED = {
+    "a module renamed": {
+        "program": USES.replace("import shapes", "import figures as shapes"),
+        "lab/__init__": "",
+        "lab/figures": PLACES["lab/shapes"],
+        "lab/units": PLACES["lab/units"],
+    },
+    "a module moved into a package": {
+        "program": USES,
+        "lab/__init__": "",
+        "lab/deep/__init__": "",
+        "lab/shapes": PLACES["lab/shapes"].replace("from lab", "from lab.deep"),
+        "lab/deep/units": PLACES["lab/units"],
+    },
+    "a definition moved to another module": {
+        "program": USES,
+        "lab/__init__": "",
+        "lab/more": "def twice(x): return 2 * x",
+        "lab/shapes": PLACES["lab/shapes"].replace("from lab.units import twice", "from lab.more import twice"),
+        "lab/units": "METRE = 1\nclass Shape: pass",
+    },
+    "names imported instead of modules": {
+        "program": "from lab.shapes import Circle, UNITS, double\ndouble(2), Circle, UNITS",
+        "lab/__init__": "",
+        "lab/shapes": PLACES["lab/shapes"]
+        .replace("units.METRE", "METRE")
+        .replace("    from lab.units import twice\n            return twice", "    return units.twice"),
+        "lab/units": PLACES["lab/units"],
+    },
+    "another alias": {
+        "program": USES,
+        "lab/__init__": "",
+        "lab/shapes": PLACES["lab/shapes"].replace("np", "numpy").replace("numpy as numpy", "numpy"),
+        "lab/units": PLACES["lab/units"],
+    },
+    "handed on by a package": {
+        "program": "from lab import shapes\nshapes.double(2), shapes.Circle, shapes.UNITS",
+        "lab/__init__": "",
+        "lab/shapes/__init__": "from lab.shapes.all import Circle, UNITS, double",
+        "lab/shapes/all": PLACES["lab/shapes"],
+        "lab/units": PLACES["lab/units"],
+    },
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_places_do_not_count(digest, name):
+    assert digest(**MOVED[name]) == digest(USES, **PLACES)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("lab/shapes", "from lab.units import twice", "from lab.more import twice"),
+        ("lab/shapes", "area(1)", "units.twice(1)"),
+        ("lab/units", "2 * x", "3 * x"),
+        ("lab/shapes", "numpy", "cupy"),
+    ],
+)
+def test_what_a_reference_means_counts(digest, edit):
+    file, old, new = edit
+    more = {"lab/more": "def twice(x): return x + x"}
+    assert old in PLACES[file]
+    before = digest(USES, **PLACES, **more)
+    assert before != digest(USES, **{**PLACES, file: PLACES[file].replace(old, new)}, **more)
+
+
+def test_definitions_of_the_same_name_are_told_apart(digest):
+    modules = {
+        "lab/a": "def f(x): return x\ndef g(x): return f(x)",
+        "lab/b": "def f(x): return -x\ndef g(x): return f(x)",
+    }
+    program = "from lab import a, b\nX = a.g(1)\nY = b.g(2)"
+    swapped = "from lab import a, b\nX = b.g(1)\nY = a.g(2)"
+    assert digest(program, **modules) != digest(swapped, **modules)
 
 
 def test_a_file_that_is_no_python_is_named(reached):
@@ -287,11 +453,12 @@ def test_a_file_that_is_no_python_is_named(reached):
 @pytest.fixture(scope="module")
 def changed():
     """Programs that reach other definitions when some source files hold something else."""
-    before = {path: code.find_definitions(path) for path in PROGRAMS}
+    before = {path: identity.find(path)["digest"] for path in PROGRAMS}
 
     def by(edits):
         after = {
-            path: code.find_definitions(path, lambda file: edits.get(file) or file.read_bytes()) for path in before
+            path: identity.find(path, read=lambda file: edits.get(file) or file.read_bytes())["digest"]
+            for path in before
         }
         return {path.stem for path in before if before[path] != after[path]}
 
@@ -317,11 +484,9 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/training.py", "arguments", TRAININGS),
         ("gridlaw/training.py", "throughput", {"pretrain", "trunk"}),
         ("gridlaw/schedule.py", "named", {"finetune"}),
-        ("gridlaw/cli.py", "training_parser", TRAININGS),
-        ("gridlaw/cli.py", "pretraining_parser", {"pretrain", "trunk"}),
         ("gridlaw/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
         ("gridlaw/plotting.py", "figure", FIGURES),
-        ("gridlaw/plotting.py", code.LEVEL, FIGURES),
+        ("gridlaw/plotting.py", syntax.LEVEL, FIGURES),
         ("gridlaw/metrics/classification.py", "Classification", {"score", "baseline"}),
         ("gridlaw/metrics/regression.py", "Regression", {"score", "baseline"}),
         ("gridlaw/intervals.py", "mean_interval", {"aggregate"}),
@@ -330,17 +495,15 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/language.py", "HAVE", {"corpus", "task"}),
         ("gridlaw/text.py", "segments", {"segments"}),
         ("gridlaw/sources.py", "from_files", {"corpus", "task"}),
-        ("gridlaw/record.py", "write_json", ALL),
-        ("gridlaw/cli.py", "parser", ALL),
         # Nothing that a program computes: what is between programs and Snakemake.
-        ("gridlaw/code.py", "_digest", set()),
+        ("gridlaw/identity.py", "find", set()),
         ("gridlaw/config.py", "complete", set()),
         ("gridlaw/recipes.py", "corpus", set()),
     ],
 )
 def test_an_edit_changes_the_programs_that_it_reaches(changed, file, definition, programs):
     path = SCRIPTS / file
-    edit = "for _ in (): pass" if definition == code.LEVEL else f"{definition} = {definition}"
+    edit = "for _ in (): pass" if definition == syntax.LEVEL else f"{definition} = {definition}"
     assert changed({path: f"{path.read_text()}\n{edit}\n".encode()}) == programs
 
 
@@ -354,7 +517,7 @@ def rewritten(source):
     """A module without comments, in another layout, with other docstrings."""
     module = ast.parse(source)
     for node in ast.walk(module):
-        if isinstance(node, code.DOCUMENTED) and ast.get_docstring(node) is not None:
+        if isinstance(node, syntax.DOCUMENTED) and ast.get_docstring(node) is not None:
             node.body[0].value.value = "Other words."
     return ast.unparse(module).encode()
 
@@ -369,9 +532,9 @@ PYTHONS = [found for minor in range(11, 16) if (found := shutil.which(f"python3.
 
 
 def test_every_python_gives_the_same_digests():
-    script = "import sys; sys.path.insert(0, sys.argv[1])\nfrom gridlaw import code\nfrom pathlib import Path\n"
-    script += "for program in sys.argv[2:]: print(code.digest(Path(program)))"
-    expected = [code.digest(path) for path in PROGRAMS]
+    script = "import sys; sys.path.insert(0, sys.argv[1])\nfrom gridlaw import identity\nfrom pathlib import Path\n"
+    script += "for program in sys.argv[2:]: print(identity.digest(Path(program)))"
+    expected = [identity.digest(path) for path in PROGRAMS]
     said = {}
     for python in PYTHONS:
         done = subprocess.run([python, "-c", script, SCRIPTS, *PROGRAMS], capture_output=True, text=True)
