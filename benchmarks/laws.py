@@ -75,9 +75,9 @@ def forecast(runs: pd.DataFrame) -> None:
     """Runs of more compute, forecast from runs of less."""
     rows = []
     for most, beyond in SPLITS:
-        fitted = Points.of(runs[runs["flops"] <= most], AXES, scale="flops")
-        left = Points.of(runs[runs["flops"] > beyond], AXES, scale="flops")
-        found = forecasting.fit(fitted).at(left.x, left.scale)
+        fitted = Points.from_runs(runs[runs["flops"] <= most], AXES, scale="flops")
+        left = Points.from_runs(runs[runs["flops"] > beyond], AXES, scale="flops")
+        found = forecasting.fit(fitted).forecast(left.x, left.scale)
         errors = {name: _rms(fit(fitted)(left.x), left.y) for name, fit in holdout.BASELINES.items()}
         row = {"FLOPs": f"{most:.0e} to {beyond:.0e}", "fitted": str(len(fitted)), "forecast": str(len(left))}
         held = np.mean((found.low <= left.y) & (left.y <= found.high))
@@ -105,9 +105,9 @@ def synthetic(grids: int) -> None:
     for values in ((4, 4), (3, 3), (2, 2)):
         for noise in (0.002, 0.01):
             random = np.random.default_rng(0)
-            made = [laws.fit("", Points.of(made_up(values, noise, random), AXES), AXES) for _ in range(grids)]
+            made = [laws.fit("", Points.from_runs(made_up(values, noise, random), AXES), AXES) for _ in range(grids)]
             states = Counter(law.state for law in made)
-            found = [law.at(TARGET)[0] for law in made if law.state != REFUSED]
+            found = [law.forecast(TARGET)[0] for law in made if law.state != REFUSED]
             row = {"grid": "x".join(map(str, (*values, 3))), "noise": f"{noise:g}"}
             row |= {state: str(states[state]) for state in (LAW, "trend", "withdrawn", REFUSED)}
             if found:

@@ -85,7 +85,7 @@ def digest(rule_name):
 
 def shown(file, kind, name):
     """A result that `snakemake --report` shows, with its title and caption."""
-    title, _ = caption.of(kind, name)
+    title, _ = caption.read(kind, name)
     labels = {"what": title, "file": Path(file).name}
     return report(file, caption=str(caption.file(kind, name)), category=kind.capitalize(), labels=labels)
 

@@ -19,7 +19,7 @@ from gridlaw import budget, cli, comparison, evidence, fits, next_cells, quality
 from gridlaw.evidence import Group
 from gridlaw.laws import Law
 from gridlaw.tables import read_table
-from gridlaw.words import amount, counted, rank_time
+from gridlaw.words import amount, count, rank_time
 
 # Budgets where none is set, as multiples of what the grid's pre-training took.
 BUDGETS = (0.1, 1.0, 4.0)
@@ -77,7 +77,7 @@ def of_group(
         laws: of loss by tokens, of each model.
     """
     # In strong scaling runs on other gpus are the same models at another cost; in weak scaling they are others.
-    cells = quality.Cells.of(group, runs if recipe["scaling"] == "strong" else group.runs)
+    cells = quality.Cells.from_runs(group, runs if recipe["scaling"] == "strong" else group.runs)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
     budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {
@@ -100,7 +100,7 @@ def second_seed(cells: quality.Cells) -> dict | None:
         return None
     number, hours = len(cells.table), float(cells.table["hours"].sum())
     verdict = (
-        f"With one pre-training seed no two cells can be told apart: a second one of {counted(number, 'cell')} would"
+        f"With one pre-training seed no two cells can be told apart: a second one of {count(number, 'cell')} would"
         f" do, for about {rank_time(hours)}."
     )
     return {"cells": number, "cost_rank_hours": hours, "verdict": verdict}

@@ -13,15 +13,15 @@ import sys
 from collections.abc import Iterator
 
 from gridlaw import cli, console, grid, record
-from gridlaw.bill import Limits, bill, counted
+from gridlaw.bill import Limits, bill, step_counts
 from gridlaw.cost import Rates
 from gridlaw.grid import Cell
 from gridlaw.overview import Overview
 from gridlaw.states import DONE, STALE
 from gridlaw.steps import Step
-from gridlaw.terminal import Terminal, listed
+from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
-from gridlaw.words import duration
+from gridlaw.words import duration, join_comma
 
 
 def main() -> None:
@@ -30,11 +30,11 @@ def main() -> None:
     verdicts = Verdicts(config)
     due = to_run(verdicts)
     overview = Overview(verdicts, due, causes(verdicts, due, {}))
-    rates, terminal = Rates(verdicts), Terminal.of(sys.stdout)
+    rates, terminal = Rates(verdicts), Terminal.from_stream(sys.stdout)
     if args.model is None:
         lines = [*overview.lines(terminal), ""]
         if due:
-            lines += terminal.table({"to run": counted(rates, due), **bill(rates, due, Limits())})
+            lines += terminal.table({"to run": step_counts(rates, due), **bill(rates, due, Limits())})
         print(*lines, sep="\n")
         return
     for cell in console.cells(args, config):
@@ -47,7 +47,7 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
     due = {step for step in steps if step in overview.due}
     seconds = rates.of(due).seconds
     state = overview.tallies[cell].state
-    to_do = f", {counted(rates, due)} to run" if due else ""
+    to_do = f", {step_counts(rates, due)} to run" if due else ""
     yield terminal.paint(
         f"{terminal.mark(state)} {cell.model}, size {cell.size}, gpus {cell.gpus}: {state}{to_do}", state
     )
@@ -69,7 +69,7 @@ def told(overview: Overview, step: Step) -> tuple[str, str]:
     if step in overview.due:
         roots = {origin.name: None for origin in overview.why[step].values() if origin is not step}
         if verdict.state == DONE:
-            return STALE, f"follows from {listed(roots)}"
+            return STALE, f"follows from {join_comma(roots)}"
         return verdict.state, verdict.state
     if made is None:
         return DONE, "not there, and not needed"

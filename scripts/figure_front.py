@@ -31,7 +31,7 @@ def main() -> None:
     runs, strong = evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"
     parts = []
     for group in evidence.groups(runs, strong):
-        front = quality.front(quality.Cells.of(group, runs if strong else group.runs), "hours")
+        front = quality.front(quality.Cells.from_runs(group, runs if strong else group.runs), "hours")
         parts.append(front.rename(columns={"loss": "value"}).assign(panel=group.name or LOSS))
     losses = [part["panel"].iloc[0] for part in parts]
     averages = of_scores(runs, read_table(args.summary))

@@ -61,7 +61,7 @@ def described(law: Law) -> pd.DataFrame:
     }
     parts = [cells]
     for kind, tokens in places.items():
-        found, _ = law.at(tokens[:, None])
+        found, _ = law.forecast(tokens[:, None])
         parts.append(
             pd.DataFrame(
                 {"corpus_tokens": tokens, "mean": found.value, "low": found.low, "high": found.high, "kind": kind}

@@ -33,7 +33,7 @@ from gridlaw.holdout import LEAST_VALUES
 from gridlaw.judging import LAW
 from gridlaw.laws import Law
 from gridlaw.points import Points
-from gridlaw.words import listed, short
+from gridlaw.words import join_and, short
 
 NEEDED, FURTHER = ["params", "trained_tokens", "loss"], ["flops", "seed", "corpus_tokens"]
 # What tables from elsewhere call them.
@@ -54,7 +54,7 @@ def main() -> None:
 
     runs, left_out = usable(read(args.runs))
     found = list(fitted(runs))
-    lacks = [needs.of_law(law, needs.Prices.by_flops()) for law in found]
+    lacks = [needs.law_needs(law, needs.Prices.by_flops()) for law in found]
     verdicts = [needs.verdict(law.why, lack) for law, lack in zip(found, lacks, strict=True)]
     forecasts = forecast(found[0], verdicts[0], args.at)
     if args.output:
@@ -93,7 +93,7 @@ def read(file: Path) -> pd.DataFrame:
     table.columns = table.columns.str.strip()
     twice = [f"both {also} and {name}" for also, name in ALSO.items() if also in table and name in table]
     if twice:
-        raise cli.Failure(f"--runs: {file} has {listed(twice)}; expected one of them, for both mean the same")
+        raise cli.Failure(f"--runs: {file} has {join_and(twice)}; expected one of them, for both mean the same")
     names = {column: ALSO.get(column, column) for column in table}
     missing = [name for name in NEEDED if name not in names.values()]
     if missing:
@@ -117,7 +117,7 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     keys = [column for column in runs if column not in ("loss", "flops")]
     keys += [] if "seed" in runs else ["loss"]
     repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
-    why[repeated] = f"it repeats the {listed(keys)} of an earlier line"
+    why[repeated] = f"it repeats the {join_and(keys)} of an earlier line"
     left_out = [{"line": int(index) + 2, "why": reason} for index, reason in why[why != ""].items()]
     runs = runs[why == ""].rename(columns=ALSO)
     # The size of a text does not matter to runs that read only a part of it.
@@ -131,13 +131,13 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
     scale = "flops" if "flops" in runs else None
     everything = runs
     runs = runs[runs["trained_tokens"] <= repetition.ONCE * runs["corpus_tokens"]]
-    found = [laws.fit("loss by params and tokens", Points.of(runs, AXES, scale=scale), AXES)]
+    found = [laws.fit("loss by params and tokens", Points.from_runs(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
         found += [
             laws.fit(
                 f"loss by {WORDS[axis]} at {short(value)} {WORDS[other]}",
-                Points.of(group, [axis], scale=scale),
+                Points.from_runs(group, [axis], scale=scale),
                 [axis],
                 fixed={other: float(value)},
             )
@@ -152,12 +152,12 @@ def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     """The joint law by fresh tokens."""
     name = "loss by params and the fresh tokens that repeated ones are worth"
     read = runs.assign(effective_tokens=runs["trained_tokens"])
-    if not holdout.carries(Points.of(read, EFFECTIVE)):
-        return laws.fit(name, Points.of(read, EFFECTIVE), EFFECTIVE)
+    if not holdout.carries(Points.from_runs(read, EFFECTIVE)):
+        return laws.fit(name, Points.from_runs(read, EFFECTIVE), EFFECTIVE)
     repetitions, determined = repetition.fit(runs, EFFECTIVE)
     found = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
     return laws.fit(
-        f"{name} ({found})", Points.of(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE
+        f"{name} ({found})", Points.from_runs(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE
     )
 
 
@@ -165,7 +165,7 @@ def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[
     """What the joint law says of some places, or its verdict where it says nothing."""
     if not places or law.state != LAW:
         return [{**dict(zip(AXES, place, strict=True)), "loss": None, "verdict": verdict} for place in places]
-    found, verdicts = law.at(np.array(places))
+    found, verdicts = law.forecast(np.array(places))
     rows = []
     for i, (params, tokens) in enumerate(places):
         none = verdicts[i].startswith("none")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from gridlaw import cli, curves
 from gridlaw.cli import Failure
-from gridlaw.words import counted
+from gridlaw.words import count
 
 NUMBERS = ["forecast", "low", "high"]
 REFUSED = "refused"
@@ -66,7 +66,7 @@ def main() -> None:
         result.to_csv(args.output, index=False, float_format="%.10g")
     except OSError as error:
         raise Failure(f"--output: {error}") from error
-    print(f"{counted(len(parts), 'curve')}, {forecast} with a forecast; {counted(len(result), 'row')} in {args.output}")
+    print(f"{count(len(parts), 'curve')}, {forecast} with a forecast; {count(len(result), 'row')} in {args.output}")
     refused = result[result["verdict"].str.startswith(REFUSED)].drop_duplicates([*args.by, "verdict"])
     for row in refused.to_dict("records"):
         print(*(f"{name} {row[name]}," for name in args.by), row["verdict"])
@@ -132,8 +132,8 @@ def carried_on(
     known = usable & (x <= fit_until * np.max(x[usable], initial=0) * (1 + 1e-9)) if at is None else usable
     positive = np.isfinite(y) & (y > 0)
     without_x, without_y = int((~usable).sum()), int((known & ~positive).sum())
-    left_out = [f"{counted(without_x, 'row')} left out: x {NO_NUMBER}"] * (without_x > 0)
-    left_out += [f"{counted(without_y, 'row')} left out: y {NO_NUMBER}"] * (without_y > 0)
+    left_out = [f"{count(without_x, 'row')} left out: x {NO_NUMBER}"] * (without_x > 0)
+    left_out += [f"{count(without_y, 'row')} left out: y {NO_NUMBER}"] * (without_y > 0)
     places = np.flatnonzero(~known) if at is None else np.arange(len(at))
     targets = np.where(usable, x, np.nan)[places] if at is None else at
     part = pd.DataFrame({name: np.full(len(places), np.nan) for name in NUMBERS}, index=places)
@@ -167,7 +167,7 @@ def verdicts(found: curves.Forecast) -> list[str]:
         past = f"past forecasts of this curve at that distance were off by {size}"
         if found.tested < distance * (1 - 1e-6):
             past = f"past forecasts of this curve reached {found.tested:.3g}x only; their errors, grown on, are {size}"
-        said.append(f"{mark}: {counted(found.points, 'point')}, {distance:.3g}x beyond the last; {past}")
+        said.append(f"{mark}: {count(found.points, 'point')}, {distance:.3g}x beyond the last; {past}")
     return said
 
 

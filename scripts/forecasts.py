@@ -45,10 +45,10 @@ def main() -> None:
         laws, scores = found[group.name].laws, found[group.name].scores
         prices = needs.Prices.measured(group.runs, "params", most)
         why_not = {
-            score.quantity: needs.verdict(score.why, needs.of_scores(score, group.runs, prices)) for score in scores
+            score.quantity: needs.verdict(score.why, needs.score_needs(score, group.runs, prices)) for score in scores
         }
         for model, law in laws.items():
-            why_not[LOSS] = needs.verdict(law.why, needs.of_law(law, prices))
+            why_not[LOSS] = needs.verdict(law.why, needs.law_needs(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
                 about = {"model": model, "size": size, "corpus_tokens": tokens}
                 rows += [about | row for row in forecasts(law, scores, tokens, why_not)]
@@ -75,7 +75,7 @@ def forecasts(law: Law, scores: list[ScoreLaw], tokens: float, why_not: dict[str
         for quantity in (LOSS, *(score.quantity for score in scores)):
             yield far | {"quantity": quantity, "state": law.state, "verdict": why_not[LOSS]}
         return
-    found, (verdict,) = law.at(np.array([[tokens]]))
+    found, (verdict,) = law.forecast(np.array([[tokens]]))
     state = verdict.partition(":")[0] or "forecast"
     values = {"forecast": found.value[0], "low": found.low[0], "high": found.high[0]}
     spread = {"sd_sampling": found.sampling[0], "sd_forms": found.forms[0], "sd_back_test": found.back_test[0]}
@@ -87,7 +87,7 @@ def forecasts(law: Law, scores: list[ScoreLaw], tokens: float, why_not: dict[str
             reason = (state, verdict) if state == "none" else (score.state, why_not[score.quantity])
             yield far | {"quantity": score.quantity, "state": reason[0], "verdict": reason[1]}
             continue
-        low, middle, high = np.quantile(score.at(losses)[:, 0], [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+        low, middle, high = np.quantile(score.draw_scores(losses)[:, 0], [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
         values = {"forecast": middle, "low": low, "high": min(high, 1.0)}
         yield far | {"quantity": score.quantity, "state": state, **values, "verdict": verdict or score.why}
 

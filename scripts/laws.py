@@ -44,11 +44,11 @@ def main() -> None:
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         found[group.name] = Fits(by_tokens, scores)
         for model, law in by_tokens.items():
-            laws.append(of | {"model": model} | told(law, needs.of_law(law, prices["params"])))
+            laws.append(of | {"model": model} | told(law, needs.law_needs(law, prices["params"])))
         for law, params in evidence.laws_of_models(group):
             counts = {"embeddings": params == evidence.PARAMETERS["with"]}
-            laws.append(of | counts | told(law, needs.of_law(law, prices[params])))
-        laws += [of | told(law, needs.of_scores(law, group.runs, prices["params"])) for law in scores]
+            laws.append(of | counts | told(law, needs.law_needs(law, prices[params])))
+        laws += [of | told(law, needs.score_needs(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = read_table(args.curves)
     longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
@@ -83,7 +83,7 @@ def throughput(runs: pd.DataFrame) -> Iterator[dict]:
         if group["ranks"].nunique() > 1:
             law = speedup.judge(f"{model} {size}", group)
             most = group[group["ranks"] == group["ranks"].max()]
-            lacks = needs.of_speedup([one["ranks"] for one in law["measured"]], most["hours"].sum())
+            lacks = needs.speedup_needs([one["ranks"] for one in law["measured"]], most["hours"].sum())
             yield law | {"verdict": needs.verdict(law["verdict"], lacks), "needs": lacks}
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     progress = Progress(console.configuration(args, absent=True))
     progress.look()
-    shown = progress.lines(Terminal.of(sys.stdout))
+    shown = progress.lines(Terminal.from_stream(sys.stdout))
     print(*shown, sep="\n", flush=True)
     if args.follow:
         with suppress(KeyboardInterrupt):
@@ -45,7 +45,7 @@ def follow(progress: Progress, shown: list[str]) -> None:
         # Files come and go while it looks at them.
         with suppress(OSError):
             progress.look()
-        lines = progress.lines(Terminal.of(sys.stdout))
+        lines = progress.lines(Terminal.from_stream(sys.stdout))
         # Up to the first line, and everything from there on away (ECMA-48).
         print(f"\033[{len(shown)}F\033[J", "\n".join(lines), sep="", flush=True)
         shown = lines

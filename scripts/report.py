@@ -24,7 +24,7 @@ from gridlaw.judging import LAW
 from gridlaw.spending import Spending
 from gridlaw.states import DONE
 from gridlaw.tables import read_table
-from gridlaw.words import listed, percent, short
+from gridlaw.words import join_and, percent, short
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 RUNS = [
@@ -87,7 +87,7 @@ def main() -> None:
 
 def title(models: list[str]) -> str:
     """What the page is of."""
-    of = listed(models) if len(models) <= FEW_MODELS else f"{len(models)} models"
+    of = join_and(models) if len(models) <= FEW_MODELS else f"{len(models)} models"
     return f"How {of} scale{'s' if len(models) == 1 else ''}"
 
 
@@ -102,7 +102,7 @@ def state(states: dict[str, int]) -> str:
     number = sum(states.values())
     if states.get(DONE, 0) == number:
         return "The one cell of the grid is done." if number == 1 else f"All {number} cells of the grid are done."
-    counts = listed([f"{count} {name}" for name, count in states.items()])
+    counts = join_and([f"{count} {name}" for name, count in states.items()])
     return f"This grid is not finished. Its {number} cells: {counts}. What follows is said from what is there."
 
 
@@ -155,7 +155,7 @@ def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
     for name in order:
         own = known[known["model"] == name]
         said = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in own.itertuples()]
-        words = f"{listed(said)}."
+        words = f"{join_and(said)}."
         yield f"{name} on {own['size'].iloc[0]} tokens, forecast", words[0].upper() + words[1:]
 
 
@@ -176,7 +176,7 @@ def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
 
 def few(names: list[str]) -> str:
     """Names as a sentence lists them, the first of many."""
-    return listed(names if len(names) <= NAMED else [*names[:NAMED], f"{len(names) - NAMED} more"])
+    return join_and(names if len(names) <= NAMED else [*names[:NAMED], f"{len(names) - NAMED} more"])
 
 
 def compared(pairs: list[dict]) -> Iterator[str]:
@@ -188,7 +188,7 @@ def compared(pairs: list[dict]) -> Iterator[str]:
         for best, number in wins.most_common(1):
             even = [{pair["a"], pair["b"]} for pair in pairs if pair["conclusion"] == NOT_SEPARABLE]
             alike = sorted(model for pair in even if best in pair for model in pair - {best})
-            others = f"; not separable from it: {listed(alike)}" if alike else ""
+            others = f"; not separable from it: {join_and(alike)}" if alike else ""
             yield f"{best} is better than {number} others at {largest}{others}."
         counts = Counter(pair["conclusion"] for pair in pairs)
         of = f"of {len(pairs)} pairs of models at {largest} are"
@@ -203,16 +203,16 @@ def compared(pairs: list[dict]) -> Iterator[str]:
         sizes.setdefault((pair["a"], pair["b"], pair["better"], pair["conclusion"]), []).append(pair["size"])
     for (a, b, better, conclusion), at in sizes.items():
         if conclusion == DIFFERENT:
-            yield f"{better} is better than {b if better == a else a} at {listed(at)}."
+            yield f"{better} is better than {b if better == a else a} at {join_and(at)}."
         elif conclusion == ONE_SEED:
-            yield f"{a} and {b}: with one seed nothing can be said at {listed(at)}."
+            yield f"{a} and {b}: with one seed nothing can be said at {join_and(at)}."
         else:
-            yield f"{a} and {b} are {conclusion} at {listed(at)}."
+            yield f"{a} and {b} are {conclusion} at {join_and(at)}."
 
 
 def figure(file: Path) -> dict[str, str | int]:
     """A figure of the page, larger than in a journal."""
-    title, text = caption.of("figures", file.stem)
+    title, text = caption.read("figures", file.stem)
     content = file.read_bytes()
     points = re.search(rb'<svg [^>]*width="([\d.]+)pt"', content)
     source = page.source(content, "image/svg+xml")
@@ -263,7 +263,7 @@ def methods(recipe: dict) -> Iterator[str]:
     yield (
         f"Held-out loss is that of masked tokens, {percent(pretrain['held_out_mask_rate'])} of the text for every"
         f" model, in whole documents, {data['held_out_words']:,} words, that were set aside first. Each model was"
-        f" fine-tuned on {listed(recipe['tasks'])} for {finetune['epochs']} epochs with"
+        f" fine-tuned on {join_and(recipe['tasks'])} for {finetune['epochs']} epochs with"
         f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
         f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gridlaw import cost
 from gridlaw.steps import TRAININGS, Step
-from gridlaw.words import amount, duration, size
+from gridlaw.words import amount, count, duration, interval, size
 
 # What runs of the workflow were predicted to take: a line of JSON for each that trains something.
 PREDICTIONS = Path("logs/predictions.jsonl")
@@ -42,16 +42,16 @@ class Limits:
         return whole * (middle / whole.middle) if whole.middle else cost.NOTHING
 
 
-def counted(rates: cost.Rates, steps: Collection[Step]) -> str:
-    """Some steps by what they are: trainings, and others."""
-    of = Counter(step.rule for step in steps)
+def step_counts(rates: cost.Rates, steps: Collection[Step]) -> str:
+    """The number of trainings of each kind, and of other jobs, among some steps."""
+    numbers = Counter(step.rule for step in steps)
     runs = rates.runs(steps)
     trainings = {"pretrain": "pre-training", "trunk": "trunk section", "finetune": "fine-tuning"}
-    parts = [_number(of[rule], name) for rule, name in trainings.items() if of[rule]]
-    if runs != of["finetune"]:
-        parts[-1] += f" of {_number(runs, 'run')}"
-    others = len(steps) - sum(of[rule] for rule in trainings)
-    return ", ".join([*parts, _number(others, "other job")] if others else parts)
+    parts = [count(numbers[rule], name) for rule, name in trainings.items() if numbers[rule]]
+    if runs != numbers["finetune"]:
+        parts[-1] += f" of {count(runs, 'run')}"
+    others = len(steps) - sum(numbers[rule] for rule in trainings)
+    return ", ".join([*parts, count(others, "other job")] if others else parts)
 
 
 def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
@@ -78,26 +78,26 @@ def _bill(rates: cost.Rates, estimate: cost.Cost, limits: Limits) -> Iterator[tu
     if hours.middle:
         unit, name = (1, "hours") if hours.high >= 1 else (60, "minutes")
         what = f"GPU-{name}" if on_gpu else f"rank-{name}, a rank being a CPU thread"
-        yield "compute", f"{_spanned(hours * unit, amount)} {what}; {_basis(rates)}"
-    yield "time", f"{_spanned(limits.makespan(estimate), duration)} {limits}"
+        yield "compute", f"{_about(hours * unit, amount)} {what}; {_basis(rates)}"
+    yield "time", f"{_about(limits.makespan(estimate), duration)} {limits}"
     if estimate.disk:
         yield "disk", f"{size(estimate.disk)} of models" + (" and trunk states" if _has_trunk(estimate) else "")
     kilowatt_hours = estimate.joules and estimate.joules * (1 / 3.6e6)
     if kilowatt_hours:
-        yield "energy", f"{_spanned(kilowatt_hours, amount)} kWh"
+        yield "energy", f"{_about(kilowatt_hours, amount)} kWh"
     price = hours * prices.get("price_per_gpu_hour", 0)
     if kilowatt_hours:
         price += kilowatt_hours * prices.get("price_per_kwh", 0)
     if price.middle:
-        yield "money", f"{_spanned(price, amount)} {prices['currency']}"
+        yield "money", f"{_about(price, amount)} {prices['currency']}"
     if estimate.unknown:
-        left_out = (f"{_number(count, 'training')} {why}" for why, count in sorted(estimate.unknown.items()))
+        left_out = (f"{count(number, 'training')} {why}" for why, number in sorted(estimate.unknown.items()))
         yield "without", "; ".join(left_out)
 
 
 def _basis(rates: cost.Rates) -> str:
     if rates.measured:
-        return f"by {_number(rates.measured, 'finished training')}"
+        return f"by {count(rates.measured, 'finished training')}"
     giga = rates.assumed() / 1e9
     pace = f"{amount(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{amount(giga)} GFLOP/s"
     return (
@@ -109,17 +109,6 @@ def _has_trunk(estimate: cost.Cost) -> bool:
     return any(step.rule == "trunk" for step in estimate.seconds)
 
 
-def _number(number: int, name: str) -> str:
-    return f"{number} {name}{'s' * (number != 1)}"
-
-
-def _spanned(span: cost.Span, text: Callable[[float], str]) -> str:
-    """An estimate with its interval, where that says more."""
-    texts = list(map(text, span))
-    units = {part.partition(" ")[2] for part in texts}
-    if len(units) > 1:
-        low, middle, high = texts
-        return f"about {middle} ({low} to {high})"
-    low, middle, high = (part.partition(" ")[0] for part in texts)
-    interval = f" ({low} to {high})" if low != high else ""
-    return f"about {middle}{interval} {units.pop()}".rstrip()
+def _about(span: cost.Span, text: Callable[[float], str]) -> str:
+    """An estimate with its interval, each number as `text` writes it."""
+    return f"about {interval(*map(text, span))}"

@@ -60,7 +60,7 @@ def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice
             largest = law.points.scale.max()
             tokens = min(hours / pace, law.reach * largest)
             if tokens > largest:
-                forecast, _ = law.at(np.array([[tokens]]))
+                forecast, _ = law.forecast(np.array([[tokens]]))
                 # What one model turns out to be says nothing of another.
                 losses = forecast.draws(DRAWS, seed=1 + list(laws).index(model))[:, 0]
                 yield Choice(model, gpus, tokens, tokens * pace, False, losses)

@@ -19,7 +19,7 @@ def file(kind: str, name: str) -> Path:
     return FOLDER / kind / f"{name}.rst"
 
 
-def of(kind: str, name: str) -> tuple[str, str]:
+def read(kind: str, name: str) -> tuple[str, str]:
     """A result's title and caption."""
     title, _, *lines = file(kind, name).read_text().splitlines()
     return title, " ".join(" ".join(lines).split())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, t
 
 from gridlaw import powerlaw
-from gridlaw.words import counted
+from gridlaw.words import count
 
 Array = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def forecast(x: Array, y: Array, targets: Array) -> Forecast:
     """
     log_x, log_y, repeated = _averaged(x, y)
     if len(log_x) < LEAST:
-        raise Refusal(f"{counted(len(log_x), 'point')} to fit; at least {LEAST} different x are needed")
+        raise Refusal(f"{count(len(log_x), 'point')} to fit; at least {LEAST} different x are needed")
     # Relative to the last point, which is never left out.
     unit_x, unit_y = np.log(np.max(x)), log_y[-1]
     log_y = _canonical(log_y - unit_y)
@@ -99,11 +99,11 @@ def forecast(x: Array, y: Array, targets: Array) -> Forecast:
     notes = [f"{repeated} x in several rows, whose mean is taken"] if repeated else []
     start = _peak(log_y)
     if start:
-        notes.append(f"{counted(start, 'point')} before the peak left out")
+        notes.append(f"{count(start, 'point')} before the peak left out")
         log_x, log_y = log_x[start:], log_y[start:]
     spikes = _spikes(log_x, log_y)
     if spikes.any():
-        notes.append(f"{counted(int(spikes.sum()), 'point')} far from the neighbours left out")
+        notes.append(f"{count(int(spikes.sum()), 'point')} far from the neighbours left out")
         log_x, log_y = log_x[~spikes], log_y[~spikes]
     trend = kendalltau(log_x, log_y, alternative="greater")
     if trend.statistic > 0.5 and trend.pvalue < 0.05:

@@ -86,7 +86,9 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
 
 def laws_by_tokens(group: Group) -> dict[str, Law]:
     """The law of each model, of loss by corpus tokens; forecasts of the other models are evidence as well."""
-    models = {model: Points.of(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)}
+    models = {
+        model: Points.from_runs(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)
+    }
     tests = {model: holdout.back_test(of) for model, of in models.items()}
     found = {}
     for model, points in models.items():
@@ -121,7 +123,7 @@ def _said(value: object) -> str:
 def _points(runs: pd.DataFrame, axes: list[str]) -> Points:
     # A cell's text is a few tokens longer in one tokenizing than in another; sizes are what is meant to be equal.
     tokens = runs.groupby("size")["corpus_tokens"].transform("median")
-    return Points.of(runs.assign(corpus_tokens=tokens), axes)
+    return Points.from_runs(runs.assign(corpus_tokens=tokens), axes)
 
 
 def run_name(run) -> str:

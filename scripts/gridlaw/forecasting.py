@@ -113,7 +113,7 @@ class Forecaster:
         known = [value for value in (self.points.noise, self.residual) if np.isfinite(value)]
         return max(known, default=0.0)
 
-    def at(self, x: Array, scale: Array | None = None) -> Forecast:
+    def forecast(self, x: Array, scale: Array | None = None) -> Forecast:
         """The loss at some places.
 
         Args:

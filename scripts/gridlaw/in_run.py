@@ -14,7 +14,7 @@ import pandas as pd
 from gridlaw import curves as carry_on
 from gridlaw.judging import LAW, LEAST_COVERAGE, REFUSED, WITHDRAWN
 from gridlaw.powerlaw import Array
-from gridlaw.words import counted, percent
+from gridlaw.words import count, percent
 
 CONSTANT = "constant"
 # The share of the constant part that a trial knows, and how far beyond all of it the forecast goes.
@@ -56,7 +56,7 @@ def judge(name: str, curve: pd.DataFrame) -> dict:
             )
         if logged < 2 * carry_on.LEAST:
             raise carry_on.Refusal(
-                f"the rate is constant for {counted(logged, 'logged loss', 'logged losses')} of it, and it takes"
+                f"the rate is constant for {count(logged, 'logged loss', 'logged losses')} of it, and it takes"
                 f" {2 * carry_on.LEAST}; a smaller pretrain.decay_ratio, or a larger size, would tell"
             )
         return facts | _forecast(tokens, loss)

@@ -14,7 +14,7 @@ from gridlaw import holdout
 from gridlaw.axes import NAMES, WORDS
 from gridlaw.forecasting import LEVEL, Forecaster
 from gridlaw.points import Points
-from gridlaw.words import amount, counted, listed, percent
+from gridlaw.words import amount, count, join_and, percent
 
 REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
 # What would help: more different values, cells that tell the axes apart, more cells of any kind, or nothing.
@@ -73,14 +73,14 @@ def _judge_points(points: Points, axes: list[str]) -> Verdict | None:
     if not len(points):
         return Verdict(REFUSED, "No law: there are no points.", NOTHING)
     few = [
-        f"{counted(values, 'value')} of {WORDS[axis]}"
+        f"{count(values, 'value')} of {WORDS[axis]}"
         for axis, values in zip(axes, points.distinct(), strict=True)
         if values < holdout.LEAST_VALUES
     ]
     if few:
         are = "is" if len(few) == 1 and few[0].startswith("1 ") else "are"
         why = (
-            f"No law: {listed(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
+            f"No law: {join_and(few)} {are} too few; it takes {holdout.LEAST_VALUES} different ones to see a curve"
             f" and {FORECAST_VALUES} for a forecast. The points can be compared with each other, no more."
         )
         return Verdict(REFUSED, why, VALUES)
@@ -121,14 +121,14 @@ def _judge_trend(points: Points, axes: list[str], forecaster: Forecaster) -> Ver
         if values < FORECAST_VALUES
     ]
     if short:
-        lack, cure = f"{listed(short)}, and it takes {amount(FORECAST_RANGE)}", VALUES
+        lack, cure = f"{join_and(short)}, and it takes {amount(FORECAST_RANGE)}", VALUES
     elif few:
-        lack, cure = f"there are {listed(few)}, and it takes {FORECAST_VALUES}", VALUES
+        lack, cure = f"there are {join_and(few)}, and it takes {FORECAST_VALUES}", VALUES
     elif not len(forecaster.back_test):
         lack, cure = "too few points are left to try", MORE
     elif ends := bounds(axes, forecaster):
         lack, cure = (
-            f"the points do not determine {listed(ends)}, for the curve is too straight or too short",
+            f"the points do not determine {join_and(ends)}, for the curve is too straight or too short",
             MORE,
         )
     else:
@@ -156,7 +156,7 @@ def _judge_forecasts(points: Points, axes: list[str], forecaster: Forecaster, le
         return Verdict(WITHDRAWN, why, MORE)
     told = f"; its 95 % intervals held {percent(held)} of them" if levels else ""
     why = (
-        f"{_describe(axes, forecaster)} Tried on {counted(forecaster.trials, 'forecast')} of larger cells from smaller"
+        f"{_describe(axes, forecaster)} Tried on {count(forecaster.trials, 'forecast')} of larger cells from smaller"
         f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{told}."
     )
     return Verdict(LAW, why, NOTHING)

@@ -138,9 +138,9 @@ class Law:
         for x, loss, residual in zip(self.points.x, self.points.y, away, strict=True):
             yield {**dict(zip(self.axes, x.tolist(), strict=True)), "loss": float(loss), "residual": float(residual)}
 
-    def at(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
+    def forecast(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
         """Forecasts, and of each what it is: empty, or why it is speculative or none."""
-        forecast = self.forecaster.at(x, scale)
+        forecast = self.forecaster.forecast(x, scale)
         return forecast, [self._distance(ratio) for ratio in forecast.ratio]
 
     def _distance(self, ratio: float) -> str:
@@ -196,7 +196,7 @@ def _hold_out(points: Points, axes: list[str]) -> Iterator[dict]:
         fitted, left = points.where(rest), points.where(~rest)
         if not holdout.carries(fitted):
             continue
-        forecast = forecasting.fit(fitted).at(left.x, left.scale)
+        forecast = forecasting.fit(fitted).forecast(left.x, left.scale)
         baselines = {name: predict(fitted)(left.x) for name, predict in holdout.BASELINES.items()}
         for i in range(len(left)):
             yield {
@@ -220,7 +220,7 @@ def _levels(points: Points) -> list[float]:
         # A forecast whose distance none of its own past tells of would try nothing.
         if next(holdout.cuts(fitted), None) is not None:
             trial = forecasting.fit(fitted, resamples=TRIAL_RESAMPLES)
-            levels += trial.at(beyond.x, beyond.scale).level(beyond.y).tolist()
+            levels += trial.forecast(beyond.x, beyond.scale).level(beyond.y).tolist()
     return levels
 
 

@@ -14,7 +14,7 @@ from gridlaw.laws import Law
 from gridlaw.powerlaw import Array
 from gridlaw.sigmoid import SEEDS, ScoreLaw
 from gridlaw.speedup import AMDAHL
-from gridlaw.words import counted, listed, rank_time, short
+from gridlaw.words import count, join_and, rank_time, short
 
 # A new value of one axis goes with so many of the other at most, spread over those that are there.
 ACROSS = 4
@@ -62,7 +62,7 @@ class Prices:
         return cls(lambda params, tokens: 6 * params * tokens, lambda flops: f"{flops:.1e} FLOPs")
 
 
-def of_law(law: Law, prices: Prices) -> dict | None:
+def law_needs(law: Law, prices: Prices) -> dict | None:
     """The cells that a law lacks, for a JSON file; None where it lacks none, or none would help."""
     if not law.cure or not len(law.points):
         return None
@@ -80,19 +80,19 @@ def of_law(law: Law, prices: Prices) -> dict | None:
     along = {axis: [*new.get(axis, []), *_spread(column)] for axis, column in columns.items()}
     places = [dict(zip(along, place, strict=True)) for place in product(*along.values())]
     places = [law.fixed | place for place in places if any(place[axis] in values for axis, values in new.items())]
-    what = listed([_named(axis, values) for axis, values in new.items() if values])
+    what = join_and([_named(axis, values) for axis, values in new.items() if values])
     text = {"corpus_tokens", "effective_tokens"}.intersection(places[0]).pop()
     return _needs(f"{what} {verb}", [(place["params"], place[text]) for place in places], prices)
 
 
-def of_scores(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None:
+def score_needs(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None:
     """Likewise of a curve of scores: more text for the model that is best, or one more seed.
 
     Args:
         cells: with `model`, `params`, `corpus_tokens` and `loss`.
     """
     if law.cure == SEEDS:
-        words = f"A second fine-tuning seed of {counted(len(law.cells), 'cell')} would tell, without any pre-training."
+        words = f"A second fine-tuning seed of {count(len(law.cells), 'cell')} would tell, without any pre-training."
         return {"cells": [], "cost": 0.0, "words": words}
     if not law.cure or cells.empty:
         return None
@@ -103,7 +103,7 @@ def of_scores(law: ScoreLaw, cells: pd.DataFrame, prices: Prices) -> dict | None
     return _needs(what, [(best["params"], number) for number in tokens], prices)
 
 
-def of_speedup(ranks: list[int], hours: float) -> dict | None:
+def speedup_needs(ranks: list[int], hours: float) -> dict | None:
     """Likewise of throughput.
 
     Args:
@@ -113,7 +113,7 @@ def of_speedup(ranks: list[int], hours: float) -> dict | None:
     new = [max(ranks) * 2**n for n in range(1, 1 + AMDAHL - len(ranks))] if ranks else []
     if not new:
         return None
-    words = f"Runs with gpus {listed(new)} would do, about {rank_time(len(new) * hours)}."
+    words = f"Runs with gpus {join_and(new)} would do, about {rank_time(len(new) * hours)}."
     return {"gpus": new, "cost": len(new) * hours, "words": words}
 
 
@@ -146,7 +146,7 @@ def _spread(values: Array) -> list[float]:
 
 
 def _named(axis: str, values: list[float]) -> str:
-    numbers = listed([short(float(f"{value:.2g}")) for value in values])
+    numbers = join_and([short(float(f"{value:.2g}")) for value in values])
     if axis != "params":
         return f"{numbers} tokens"
     return f"{'A model' if len(values) == 1 else 'Models'} of about {numbers} parameters"
@@ -167,5 +167,5 @@ def _needs(what: str, places: list[tuple[float, float]], prices: Prices) -> dict
     return {
         "cells": [{"params": float(params), "corpus_tokens": float(tokens)} for params, tokens in places],
         "cost": float(cost) if known else None,
-        "words": f"{what}: {counted(len(places), 'cell')}{about}{but}.",
+        "words": f"{what}: {count(len(places), 'cell')}{about}{but}.",
     }

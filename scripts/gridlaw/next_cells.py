@@ -20,7 +20,7 @@ from gridlaw.judging import FORECAST_RANGE, FORECAST_VALUES
 from gridlaw.laws import Law
 from gridlaw.powerlaw import Array
 from gridlaw.quality import Cells
-from gridlaw.words import listed, percent, rank_time, short
+from gridlaw.words import join_and, percent, rank_time, short
 
 # Sizes that are worth a forecast, as multiples of the largest, where the configuration names none.
 TARGET = 4.0
@@ -170,7 +170,7 @@ def _verdict(
     if rows:
         cells = [f"{row['model']} {row['size']} ({row['why']})" for row in rows]
         hours = sum(row["cost_rank_hours"] for row in rows)
-        return f"Next, for {rank_time(hours)} of {rank_time(budget)}: {listed(cells)}."
+        return f"Next, for {rank_time(hours)} of {rank_time(budget)}: {join_and(cells)}."
     if not possible:
         return f"Stop, or get more text: the corpus has {short(float(f'{most:.2g}'))} tokens, and the grid uses them."
     if not affordable:

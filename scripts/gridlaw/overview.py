@@ -11,8 +11,9 @@ from gridlaw import grid
 from gridlaw.grid import Cell
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, PARTLY, RUNNING, STALE
 from gridlaw.steps import FILES, Step
-from gridlaw.terminal import MARKS, Terminal, listed, shortened
+from gridlaw.terminal import MARKS, Terminal, shortened
 from gridlaw.verdicts import Verdicts
+from gridlaw.words import join_comma
 
 # Between the columns of the matrix.
 GAP = "  "
@@ -113,7 +114,7 @@ class Overview:
             columns = columns[len(block) :]
         found = {tally.state for tally in self.tallies.values()}
         about = ["k/n of its steps done"] * bool(is_wide and found - {DONE, NEW})
-        about += [f"marks of a size: gpus {listed(ranks)}"] * (not is_wide and ranks[-1] > 9)
+        about += [f"marks of a size: gpus {join_comma(ranks)}"] * (not is_wide and ranks[-1] > 9)
         yield from terminal.legend([state for state in MARKS if state in found], *about)
 
     def _block(self, terminal: Terminal, names: int, columns: list[Column], texts: dict[Cell, str]) -> Iterator[str]:
@@ -187,7 +188,7 @@ class Overview:
         for model in [model for model in self.config["models"] if model in some]:
             every = _all_but_ranks(some[model], whole[model])
             patterns[_sizes(some[model], whole[model]) if every is None else f", all sizes{every}"].append(model)
-        return "; ".join(f"{listed(models)}{pattern}" for pattern, models in patterns.items())
+        return "; ".join(f"{join_comma(models)}{pattern}" for pattern, models in patterns.items())
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _by_file(lines: list[str]) -> list[str]:
     whole = files.pop("", [])
     for file, changes in files.items():
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        whole.append(f"{file}: {listed(changes[:3])}{more}")
+        whole.append(f"{file}: {join_comma(changes[:3])}{more}")
     return whole
 
 
@@ -243,8 +244,8 @@ def _sizes(some: Collection[Cell], whole: Collection[Cell]) -> str:
     for size in sorted({cell.size for cell in some}, key=grid.size_order):
         ranks, every = ({cell.gpus for cell in cells if cell.size == size} for cells in (some, whole))
         parts[_on(ranks, every)].append(size)
-    return " " + ", ".join(f"{listed(sizes)}{ranks}" for ranks, sizes in parts.items())
+    return " " + ", ".join(f"{join_comma(sizes)}{ranks}" for ranks, sizes in parts.items())
 
 
 def _on(ranks: set[int], every: set[int]) -> str:
-    return "" if ranks == every else f" on gpus {listed(sorted(ranks))}"
+    return "" if ranks == every else f" on gpus {join_comma(sorted(ranks))}"

@@ -30,7 +30,7 @@ class Points:
     scatter: Array
 
     @classmethod
-    def of(cls, runs: pd.DataFrame, axes: list[str], loss: str = "loss", scale: str | None = None) -> Points:
+    def from_runs(cls, runs: pd.DataFrame, axes: list[str], loss: str = "loss", scale: str | None = None) -> Points:
         """The points of a table of runs without gaps, in the order of their scale.
 
         Args:

@@ -19,7 +19,7 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridlaw import provenance
-from gridlaw.bill import PREDICTIONS, Limits, bill, counted, predicted
+from gridlaw.bill import PREDICTIONS, Limits, bill, predicted, step_counts
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
 from gridlaw.steps import Step
@@ -67,7 +67,7 @@ class Preview(logging.Handler):
     def _show(self) -> None:
         try:
             if self._workflow.dryrun:
-                lines = list(self._whole(Terminal.of(sys.stderr)))
+                lines = list(self._whole(Terminal.from_stream(sys.stderr)))
             else:
                 planned = self._planned()
                 lines = list(self._short(planned))
@@ -85,7 +85,7 @@ class Preview(logging.Handler):
         yield from ["", *overview.lines(terminal), ""]
         if planned:
             rates = self._rates()
-            yield from terminal.table({"to run": counted(rates, planned), **bill(rates, planned, self._limits())})
+            yield from terminal.table({"to run": step_counts(rates, planned), **bill(rates, planned, self._limits())})
             yield ""
 
     def _short(self, planned: dict[Step, str]) -> Iterator[str]:
@@ -93,7 +93,7 @@ class Preview(logging.Handler):
         if planned:
             rates = self._rates()
             about = bill(rates, planned, self._limits())
-            yield f"{counted(rates, planned)}: {about['time']}; snakemake -n shows the grid"
+            yield f"{step_counts(rates, planned)}: {about['time']}; snakemake -n shows the grid"
             _note(predicted(rates, planned, self._limits()))
 
     def _follow(self, planned: dict[Step, str]) -> None:

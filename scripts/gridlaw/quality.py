@@ -32,7 +32,7 @@ class Cells:
     noise: float
 
     @classmethod
-    def of(cls, group: Group, runs: pd.DataFrame) -> Cells:
+    def from_runs(cls, group: Group, runs: pd.DataFrame) -> Cells:
         """Cells of a group.
 
         Args:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gridlaw import grid, recipes, record
 from gridlaw.steps import WILDCARDS, Step, maker
+from gridlaw.words import join_and
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
 COUNTS = ("warmup_tokens", "words", "size_tokens")
@@ -248,9 +249,7 @@ def _change(name: str, old: object, new: object) -> str:
 
 def _listed(items: list) -> str:
     """A few items, or how many."""
-    if len(items) > 3:
-        return str(len(items))
-    return " and ".join(", ".join(map(str, items)).rsplit(", ", 1))
+    return str(len(items)) if len(items) > 3 else join_and(items)
 
 
 def _text(name: str, value: object) -> str:

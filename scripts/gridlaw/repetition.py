@@ -40,7 +40,7 @@ def fit(runs: pd.DataFrame, axes: list[str]) -> tuple[float, bool]:
     """
     objectives = []
     for repetitions in TRIED:
-        points = Points.of(worth(runs, repetitions), axes)
+        points = Points.from_runs(worth(runs, repetitions), axes)
         objectives.append(float(powerlaw.fit(points.x, points.y).objective[0]))
     best = int(np.argmin(objectives))
     return float(TRIED[best]), 0 < best < len(TRIED) - 1

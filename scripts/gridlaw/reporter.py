@@ -84,5 +84,5 @@ class Reporter:
 
     def _report(self, progress: Progress) -> str:
         if self._stream.isatty():
-            return "\n".join(progress.lines(Terminal.of(self._stream), HEAD))
+            return "\n".join(progress.lines(Terminal.from_stream(self._stream), HEAD))
         return HEAD + progress.line()

@@ -128,7 +128,7 @@ class ScoreLaw:
             "cells": self.cells.filter(CELL).astype(object).where(self.cells.notna(), None).to_dict("records"),
         }  # fmt: skip
 
-    def at(self, losses: Array, seed: int = 0) -> Array:
+    def draw_scores(self, losses: Array, seed: int = 0) -> Array:
         """Scores at some losses, each by a resample of the cells' scores, with errors of past forecasts and of items.
 
         Args:

@@ -20,7 +20,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from gridlaw import recipes, record
-from gridlaw.bill import PREDICTIONS, Limits, bill, counted
+from gridlaw.bill import PREDICTIONS, Limits, bill, step_counts
 from gridlaw.cli import Failure
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
@@ -96,7 +96,7 @@ def describe(verdicts: Verdicts) -> dict:
     ]
     line = Terminal(width=10**6)
     notes = [*overview.reasons(line), *overview.unfinished(line)]
-    to_do = {"to run": counted(rates, due), **bill(rates, due, Limits())}
+    to_do = {"to run": step_counts(rates, due), **bill(rates, due, Limits())}
     return {"cells": cells, "notes": notes, "to_do": to_do}
 
 

@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 
 from gridlaw.judging import LAW, REFUSED
 from gridlaw.powerlaw import Array
-from gridlaw.words import listed, percent
+from gridlaw.words import join_and, percent
 
 # Different numbers of ranks that each law needs.
 AMDAHL, USL = 3, 5
@@ -62,7 +62,7 @@ def judge(name: str, runs: pd.DataFrame) -> dict:
     """The law of one model's throughput at one size, for a JSON file."""
     measured = table(runs)
     efficiency = [f"{percent(row.efficiency)} on {row.ranks} ranks" for row in measured.iloc[1:].itertuples()]
-    told = f"Efficiency: {listed(efficiency)}. " if efficiency else ""
+    told = f"Efficiency: {join_and(efficiency)}. " if efficiency else ""
     facts = {"name": f"{name}: throughput by ranks", "measured": measured.to_dict("records")}
     if len(measured) < AMDAHL:
         counts = f"{AMDAHL} numbers of ranks, and throughput was measured on {len(measured) or 'none'}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw.states import RUNNING
-from gridlaw.words import amount, duration, listed, rank_time
+from gridlaw.words import amount, duration, interval, join_and, rank_time
 
 # What an attempt's record says of one that came to its end; any other cause is a failure or an interruption.
 FINISHED = "finished"
@@ -43,7 +43,9 @@ class Spending:
         tried = self._attempts
         parts = {STEPS[step]: own["rank_hours"].sum() for step, own in tried.groupby("step", sort=False)}
         shares = [f"{rank_time(hours)} of {name}" for name, hours in parts.items()]
-        yield f"Trainings took {rank_time(tried['rank_hours'].sum())}: {listed(shares)}." if shares else "None trained."
+        yield (
+            f"Trainings took {rank_time(tried['rank_hours'].sum())}: {join_and(shares)}." if shares else "None trained."
+        )
         kwh, money = tried["kwh"].sum(), self._money(tried)
         if kwh:
             known = "" if tried["kwh"].notna().all() else ", as far as it was measured"
@@ -93,9 +95,9 @@ class Spending:
                     "predicted by": f"{one['measured']} trainings" if one["measured"] else "a rough guess",
                     "trainings planned": one["trainings"],
                     "finished": own["cause"].eq(FINISHED).sum(),
-                    "compute predicted": _spanned([rank_time(part / 3600) for part in one["rank_seconds"]]),
+                    "compute predicted": interval(*(rank_time(part / 3600) for part in one["rank_seconds"])),
                     "compute taken": rank_time(own["rank_hours"].sum()),
-                    "time predicted": _spanned(list(map(duration, one["seconds"]))),
+                    "time predicted": interval(*map(duration, one["seconds"])),
                     "time taken": "" if pd.isna(ended) else duration((ended - first).total_seconds()),
                 }
             )
@@ -113,15 +115,3 @@ def predictions(file: Path | None) -> list[dict]:
     except OSError:
         return []
     return [json.loads(line) for line in lines]
-
-
-def _spanned(texts: list[str]) -> str:
-    """An estimate with its interval: low, middle and high in words."""
-    low, middle, high = texts
-    units = {text.partition(" ")[2] for text in texts}
-    if low == high:
-        return middle
-    if len(units) > 1:
-        return f"{middle} ({low} to {high})"
-    low, middle, high = (text.partition(" ")[0] for text in texts)
-    return f"{middle} ({low} to {high}) {units.pop()}"

@@ -30,7 +30,7 @@ class Terminal:
     unicode: bool = True
 
     @classmethod
-    def of(cls, stream: TextIO) -> Terminal:
+    def from_stream(cls, stream: TextIO) -> Terminal:
         """The terminal behind a stream, or what stands for one."""
         try:
             width = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size(stream.fileno()).columns
@@ -76,8 +76,3 @@ class Terminal:
 def shortened(name: str, length: int) -> str:
     """A name of at most so many characters; its end, where names differ, is kept."""
     return name if len(name) <= length else f"{name[: length // 2 - 1]}..{name[len(name) + length // 2 + 1 - length :]}"
-
-
-def listed(items: Iterable) -> str:
-    """Items one after the other."""
-    return ", ".join(map(str, items))

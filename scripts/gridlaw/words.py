@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 METRICS = {
     "matthews_correlation": "Matthews correlation",
@@ -59,17 +59,42 @@ def percent(share: float) -> str:
     return f"{float(f'{100 * share:.2g}'):g} %"
 
 
-def listed(items: Sequence[object]) -> str:
-    """Items as a sentence lists them."""
+def join_and(items: Iterable[object]) -> str:
+    """Join items as a sentence does: `a, b and c`."""
     *first, last = map(str, items)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def counted(number: int, thing: str, things: str | None = None) -> str:
-    """A number of things; `things` is their plural, where it is not regular."""
+def join_comma(items: Iterable[object]) -> str:
+    """Join items by commas: `a, b, c`."""
+    return ", ".join(map(str, items))
+
+
+def count(number: int, thing: str, things: str | None = None) -> str:
+    """A number of things: `1 cell`, `3 cells`.
+
+    Args:
+        things: the plural, if it is irregular.
+    """
     return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
+def interval(low: str, middle: str, high: str) -> str:
+    """An estimate with its interval: `3 (2 to 5) h`, or `2 h (50 min to 4 h)` if the units differ.
+
+    Args:
+        low, middle, high: numbers with or without a unit after a space.
+    """
+    if low == high:
+        return middle
+    texts = low, middle, high
+    units = {text.partition(" ")[2] for text in texts}
+    if len(units) > 1:
+        return f"{middle} ({low} to {high})"
+    low, middle, high = (text.partition(" ")[0] for text in texts)
+    return f"{middle} ({low} to {high}) {units.pop()}".rstrip()
+
+
 def metric(name: str) -> str:
-    """What people call a metric."""
+    """The usual name of a metric."""
     return METRICS.get(name, name.replace("_", " "))

@@ -6,7 +6,7 @@ import pytest
 from conftest import configuration, finish
 
 from gridlaw import arithmetic, cost, families, flops, modeling, record
-from gridlaw.bill import Limits, bill, counted
+from gridlaw.bill import Limits, bill, step_counts
 from gridlaw.steps import Steps
 from gridlaw.verdicts import Verdicts, to_run
 from gridlaw.words import duration, size
@@ -235,7 +235,7 @@ def test_jobs_share_what_there_is(folder):
 
 def test_words(folder):
     found, _, verdicts = rates(configuration(GRID))
-    assert counted(found, to_run(verdicts)) == "10 pre-trainings, 6 fine-tunings of 12 runs, 39 other jobs"
+    assert step_counts(found, to_run(verdicts)) == "10 pre-trainings, 6 fine-tunings of 12 runs, 39 other jobs"
     assert [duration(seconds) for seconds in (3, 100, 150, 7000, 9000, 400000)] == [
         "3 s", "100 s", "2.5 min", "117 min", "2.5 h", "4.6 days",
     ]  # fmt: skip

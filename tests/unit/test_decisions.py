@@ -38,7 +38,7 @@ def laws_of(runs):
 
 
 def cells_of(runs):
-    return quality.Cells.of(evidence.Group("", runs), runs)
+    return quality.Cells.from_runs(evidence.Group("", runs), runs)
 
 
 def better_late(tokens):
@@ -71,7 +71,7 @@ def test_the_curve_of_scores_is_found():
     assert [found.ceiling, found.slope, found.middle] == pytest.approx([0.9, 3.0, 2.0], rel=1e-3)
     law = sigmoid.fit("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
     assert law.state == LAW
-    assert law.at(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
+    assert law.forecast(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
 
 
 def test_scores_of_no_loss_at_all_and_of_much():
@@ -365,7 +365,7 @@ def test_the_next_cells_are_worth_it_and_within_the_budget():
 
 def test_the_next_cells_are_on_ranks_that_are_fine_tuned():
     runs = pd.concat([TWO, TWO.assign(gpus=2, hours=TWO["hours"] / 2)])
-    cells = quality.Cells.of(evidence.Group("", TWO), runs)
+    cells = quality.Cells.from_runs(evidence.Group("", TWO), runs)
     for ranks, gpus in (("all", {2}), ([1], {1}), ([4], set())):
         assert {row["gpus"] for row in next_cells.plan(LAWS, cells, 20.0, 1e8, ranks)["cells"]} == gpus
 
@@ -430,8 +430,8 @@ def test_an_overlay_adds_the_chosen_cells_and_nothing_else(exclude, chosen):
 
 
 def test_laws_of_one_axis_learn_from_other_models():
-    points = {name: Points.of(runs, ["corpus_tokens"]) for name, runs in TWO.groupby("model")}
+    points = {name: Points.from_runs(runs, ["corpus_tokens"]) for name, runs in TWO.groupby("model")}
     alone = fit_law("late: loss by tokens", points["late"], ["corpus_tokens"])
     there = np.array([[1e8]])
-    assert LAWS["late"].at(there)[0].origins > alone.at(there)[0].origins
-    assert LAWS["late"].at(there)[0].value == alone.at(there)[0].value
+    assert LAWS["late"].forecast(there)[0].origins > alone.forecast(there)[0].origins
+    assert LAWS["late"].forecast(there)[0].value == alone.forecast(there)[0].value

@@ -50,14 +50,14 @@ def test_groups_models_and_verdicts_come_back(groups, read):
 def test_forecasts_are_the_same(groups, read):
     place = np.array([[64e6], [1e9]])
     for model, law in groups[""].laws.items():
-        (one, words), (other, again) = law.at(place), read[""].laws[model].at(place)
+        (one, words), (other, again) = law.forecast(place), read[""].laws[model].forecast(place)
         assert words == again
         for field in dataclasses.fields(one):
             np.testing.assert_array_equal(getattr(other, field.name), getattr(one, field.name))
         np.testing.assert_array_equal(read[""].laws[model].forecaster.draws(place), law.forecaster.draws(place))
     losses = np.linspace(1, 3, 1000)[:, None]
     assert groups[""].scores[0].state == LAW
-    np.testing.assert_array_equal(read[""].scores[0].at(losses), groups[""].scores[0].at(losses))
+    np.testing.assert_array_equal(read[""].scores[0].draw_scores(losses), groups[""].scores[0].draw_scores(losses))
 
 
 def test_the_same_laws_are_the_same_file(groups, tmp_path):

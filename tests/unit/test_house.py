@@ -95,7 +95,7 @@ def test_every_figure_and_every_shown_result_has_a_caption():
     written = {(file.parent.name, file.stem) for file in caption.FOLDER.glob("*/*.rst")}
     assert shown == written
     for kind, name in written:
-        title, text = caption.of(kind, name)
+        title, text = caption.read(kind, name)
         assert title[0].isupper() and not title.endswith(".")
         assert text.endswith(".")
         assert not re.search(r"[`*|]|__", text.replace("* ", "")), "the page shows it as it is"

@@ -30,13 +30,15 @@ def runs(values, noise, seed=0, replicates=3, truth=loss, tokens=(1e7, 3e8)):
 
 
 def joint(table, **more):
-    return laws.fit("joint", Points.of(table, AXES, **more), AXES)
+    return laws.fit("joint", Points.from_runs(table, AXES, **more), AXES)
 
 
 def curve(y, tokens=None):
     tokens = np.geomspace(1e6, 1e9, len(y)) if tokens is None else np.asarray(tokens, float)
     return laws.fit(
-        "curve", Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), ["corpus_tokens"]
+        "curve",
+        Points.from_runs(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]),
+        ["corpus_tokens"],
     )
 
 
@@ -44,7 +46,7 @@ def curve(y, tokens=None):
 def test_a_grid_of_four_by_four_forecasts(noise):
     found = [joint(runs((4, 4), noise, seed)) for seed in range(2)]
     assert {law.state for law in found} == {LAW}
-    errors = [law.at(TARGET)[0].value[0] / loss(*TARGET[0]) - 1 for law in found]
+    errors = [law.forecast(TARGET)[0].value[0] / loss(*TARGET[0]) - 1 for law in found]
     assert np.sqrt(np.mean(np.square(errors))) < 0.03
     assert "forecasts of larger cells from smaller ones" in found[0].why
 
@@ -70,8 +72,8 @@ def with_flops(each):
 
 def held(truth, noise, grids=7):
     """Of forecasts of a grid's target, how many intervals held it."""
-    points = [Points.of(runs((4, 4), noise, seed, truth=truth), AXES) for seed in range(grids)]
-    found = [forecasting.fit(one, resamples=200).at(TARGET) for one in points]
+    points = [Points.from_runs(runs((4, 4), noise, seed, truth=truth), AXES) for seed in range(grids)]
+    found = [forecasting.fit(one, resamples=200).forecast(TARGET) for one in points]
     return np.mean([one.low[0] <= truth(*TARGET[0]) <= one.high[0] for one in found]), found
 
 
@@ -97,8 +99,8 @@ def test_intervals_of_one_curve_hold_what_they_should():
         scale = random.uniform(1, 3) * 1e6**exponent
         y = (floor + scale / tokens**exponent) * np.exp(0.01 * random.standard_normal(6))
         found = forecasting.fit(
-            Points.of(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), resamples=100
-        ).at(np.array([[4e9]]))
+            Points.from_runs(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]), resamples=100
+        ).forecast(np.array([[4e9]]))
         inside.append(found.low[0] <= floor + scale / 4e9**exponent <= found.high[0])
         widths.append(found.high[0] / found.low[0])
     assert np.mean(inside) >= 0.85
@@ -112,14 +114,14 @@ def test_units_order_and_repetition_of_rows_do_not_matter():
         table.sample(frac=1, random_state=1).assign(params=lambda t: t["params"] * 1e-9, loss=lambda t: t["loss"] * 1e6)
     )
     assert (other.state, other.why) == (law.state, law.why)
-    there, here = other.at(TARGET * [1e-9, 1])[0], law.at(TARGET)[0]
+    there, here = other.forecast(TARGET * [1e-9, 1])[0], law.forecast(TARGET)[0]
     for name in ("value", "low", "high"):
         assert getattr(there, name) == pytest.approx(getattr(here, name) * 1e6, rel=1e-3)
     assert there.ratio == pytest.approx(here.ratio)
 
 
 def test_what_is_uncertain_is_told_apart():
-    found = joint(runs((4, 4), 0.01)).at(TARGET)[0]
+    found = joint(runs((4, 4), 0.01)).forecast(TARGET)[0]
     assert found.sampling > 0 and found.forms > 0 and found.back_test > 0
     assert found.low < found.value < found.high
     apart = found.draws(4000)
@@ -128,7 +130,7 @@ def test_what_is_uncertain_is_told_apart():
 
 def test_replicates_say_how_runs_scatter():
     table = pd.DataFrame({"corpus_tokens": [1e6, 1e6, 2e6], "loss": [2 * np.exp(0.1), 2 * np.exp(-0.1), 1.0]})
-    points = Points.of(table, ["corpus_tokens"])
+    points = Points.from_runs(table, ["corpus_tokens"])
     assert points.y == pytest.approx([2, 1])
     assert list(points.replicates) == [2, 1]
     # Two values that are 0.2 apart have this standard deviation.
@@ -211,7 +213,7 @@ def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
 )
 @pytest.mark.parametrize("flops", [1, 6])
 def test_how_far_a_forecast_goes(place, state, flops):
-    _, (verdict,) = with_flops(flops).at(np.array([place]))
+    _, (verdict,) = with_flops(flops).forecast(np.array([place]))
     assert verdict.partition(":")[0] == state
 
 
@@ -242,14 +244,14 @@ def test_records_are_json(law):
 
 
 def test_baselines():
-    points = Points.of(runs((3, 3), 0, replicates=1), AXES)
+    points = Points.from_runs(runs((3, 3), 0, replicates=1), AXES)
     assert holdout.nearest(points)(points.x * 1.01) == pytest.approx(points.y)
     power = pd.DataFrame({"corpus_tokens": [1e3, 1e4, 1e5], "loss": [8.0, 4.0, 2.0]})
-    assert holdout.log_linear(Points.of(power, ["corpus_tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
+    assert holdout.log_linear(Points.from_runs(power, ["corpus_tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
 
 
 def test_cuts_are_of_smaller_points_and_leave_larger_ones():
-    points = Points.of(runs((4, 4), 0.01), AXES)
+    points = Points.from_runs(runs((4, 4), 0.01), AXES)
     below = list(holdout.cuts(points))
     assert below
     for chosen in below:
@@ -271,7 +273,7 @@ def test_words():
 
 def test_the_level_that_holds_a_value():
     """What is just held at a level is inside an interval of that level and outside of narrower ones."""
-    whole = forecasting.fit(Points.of(runs((1, 5), 0.01), ["corpus_tokens"])).at(np.array([[1e9]]))
+    whole = forecasting.fit(Points.from_runs(runs((1, 5), 0.01), ["corpus_tokens"])).forecast(np.array([[1e9]]))
     for end in (whole.low, whole.high):
         assert whole.level(end) == pytest.approx([0.95])
     assert whole.level(whole.value) == pytest.approx([0])

@@ -29,7 +29,7 @@ def table(models, sizes, seeds=(1, 2)):
 def by_tokens(sizes, most=np.inf):
     group = table("a", sizes)
     (law,) = evidence.laws_by_tokens(group).values()
-    return needs.of_law(law, needs.Prices.measured(group.runs, "params", most))
+    return needs.law_needs(law, needs.Prices.measured(group.runs, "params", most))
 
 
 def tokens(found):
@@ -61,15 +61,15 @@ def test_nothing_is_lacking(missing):
         (law,) = evidence.laws_by_tokens(group).values()
         assert law.state == LAW
     else:
-        law = laws.fit("none", Points.of(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
-    assert needs.of_law(law, needs.Prices.measured(group.runs, "params", np.inf)) is None
+        law = laws.fit("none", Points.from_runs(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
+    assert needs.law_needs(law, needs.Prices.measured(group.runs, "params", np.inf)) is None
 
 
 def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for():
     group = table("a", SIZES)
     (law,) = evidence.laws_by_tokens(group).values()
     law = dataclasses.replace(law, state=WITHDRAWN, cure="more")
-    found = needs.of_law(law, needs.Prices.measured(group.runs, "params", 20e6))
+    found = needs.law_needs(law, needs.Prices.measured(group.runs, "params", 20e6))
     assert tokens(found) == [32e6, 64e6]
     assert found["words"].startswith("32M and 64M tokens would tell more: 2 cells, about ")
     assert found["words"].endswith("; the corpus has 20M.")
@@ -78,7 +78,7 @@ def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for():
 def test_a_law_of_models_lacks_models():
     group = table("ab", SIZES)
     prices = {column: needs.Prices.measured(group.runs, column, 16e6) for column in evidence.PARAMETERS.values()}
-    found = {law.name: needs.of_law(law, prices[column]) for law, column in evidence.laws_of_models(group)}
+    found = {law.name: needs.law_needs(law, prices[column]) for law, column in evidence.laws_of_models(group)}
     one = found["loss by parameters at 16M tokens"]
     assert [cell["params"] for cell in one["cells"]] == [8e6, 16e6]
     assert set(tokens(one)) == {16e6}
@@ -96,7 +96,7 @@ def test_a_grid_that_lacks_both_says_so():
     group = table("ab", ["1M", "16M"])
     prices = needs.Prices.measured(group.runs, "params", 40e6)
     law = next(law for law, _ in evidence.laws_of_models(group) if "and tokens" in law.name)
-    found = needs.of_law(law, prices)
+    found = needs.law_needs(law, prices)
     assert found["words"].startswith("Models of about 8M and 16M parameters and 500k and 32M tokens would do: 12 cells")
     assert len(found["cells"]) == 4 * 4 - 2 * 2
 
@@ -105,8 +105,8 @@ def test_a_grid_that_lacks_both_says_so():
 def test_axes_that_go_together_lack_corners(way):
     x = np.exp(np.column_stack([np.arange(9), way * np.arange(9)]) * 0.5) * 1e6
     runs = pd.DataFrame(x, columns=["params", "corpus_tokens"]).assign(loss=9.0 - np.arange(9))
-    law = laws.fit("joint", Points.of(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
-    found = needs.of_law(law, needs.Prices.by_flops())
+    law = laws.fit("joint", Points.from_runs(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
+    found = needs.law_needs(law, needs.Prices.by_flops())
     (small, one), (large, other) = ((cell["params"], cell["corpus_tokens"]) for cell in found["cells"])
     assert small < large
     assert (one > other) == (way > 0)
@@ -126,24 +126,24 @@ def test_a_curve_of_scores_lacks_text_or_seeds(n, words):
         {"loss": np.arange(len(scores), 0, -1.0), "score": scores, "sd": 0.01, "n": n, "item_se": 0.01}
     )
     law = sigmoid.fit("task", "accuracy", cells, 0.5)
-    found = needs.of_scores(law, group.runs, needs.Prices.measured(group.runs, "params", np.inf))
+    found = needs.score_needs(law, group.runs, needs.Prices.measured(group.runs, "params", np.inf))
     assert found["words"].startswith(words.replace("3 cells", f"{len(scores)} cells"))
 
 
 def test_throughput_lacks_ranks():
-    found = needs.of_speedup([1, 2], 0.5)
+    found = needs.speedup_needs([1, 2], 0.5)
     assert (found["gpus"], found["cost"]) == ([4], 0.5)
     assert found["words"] == "Runs with gpus 4 would do, about 30 rank-minutes."
-    assert needs.of_speedup([1], 0.5)["gpus"] == [2, 4]
-    assert needs.of_speedup([1, 2, 4], 0.5) is None
-    assert needs.of_speedup([], 0.0) is None
+    assert needs.speedup_needs([1], 0.5)["gpus"] == [2, 4]
+    assert needs.speedup_needs([1, 2, 4], 0.5) is None
+    assert needs.speedup_needs([], 0.0) is None
 
 
 def test_what_nothing_was_timed_for_has_no_cost():
     group = table("a", ["1M", "4M"])
     runs = group.runs.assign(hours=np.nan)
     (law,) = evidence.laws_by_tokens(group).values()
-    found = needs.of_law(law, needs.Prices.measured(runs, "params", np.inf))
+    found = needs.law_needs(law, needs.Prices.measured(runs, "params", np.inf))
     assert found["cost"] is None
     assert found["words"] == "8M and 16M tokens would do: 2 cells."
 
@@ -152,9 +152,11 @@ def test_arithmetic_is_a_price_as_well():
     prices = needs.Prices.by_flops()
     assert prices.cost(1e9, 2e10) == pytest.approx(1.2e20)
     assert prices.said(1.2e20) == "1.2e+20 FLOPs"
-    points = Points.of(pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"])
+    points = Points.from_runs(
+        pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"]
+    )
     law = laws.fit("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
     assert law.state == TREND
-    assert needs.verdict(law.why, needs.of_law(law, prices)).endswith(
+    assert needs.verdict(law.why, needs.law_needs(law, prices)).endswith(
         "8B and 16B tokens would do: 2 cells, about 1.4e+19 FLOPs."
     )

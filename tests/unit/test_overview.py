@@ -188,9 +188,9 @@ def test_terminals(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     piped = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    assert Terminal.of(piped) == Terminal(80, False, True)
+    assert Terminal.from_stream(piped) == Terminal(80, False, True)
     monkeypatch.setenv("COLUMNS", "120")
-    assert Terminal.of(io.TextIOWrapper(io.BytesIO(), encoding="ascii")) == Terminal(120, False, False)
+    assert Terminal.from_stream(io.TextIOWrapper(io.BytesIO(), encoding="ascii")) == Terminal(120, False, False)
 
 
 def test_a_name_keeps_its_end():
