@@ -62,7 +62,7 @@ def refuse(verdicts: Verdicts, step: Step, due: set[Step]) -> None:
     """
     if work.is_held(step.work):
         raise Failure(f"{step.name} is being made by another process")
-    for earlier in upstream(step):
+    for earlier in step.ancestors():
         if earlier in due and verdicts.of(earlier).state != DONE:
             lines = "; ".join(verdicts.of(earlier).lines())
             first = f" {' '.join(map(str, earlier.cell))}" if earlier.cell else ""
@@ -71,14 +71,6 @@ def refuse(verdicts: Verdicts, step: Step, due: set[Step]) -> None:
                 f"{f' ({lines})' if lines else ''}; right would be to accept or make that first: accept.py{first}"
                 f" --step {earlier.rule}"
             )
-
-
-def upstream(step: Step) -> list[Step]:
-    """What a step's result comes from, the farthest first."""
-    found: dict[Step, None] = {}
-    for earlier in step.after:
-        found |= dict.fromkeys([*upstream(earlier), earlier])
-    return list(found)
 
 
 def basis(step: Step) -> dict:

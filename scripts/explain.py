@@ -43,7 +43,7 @@ def main() -> None:
 
 def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) -> Iterator[str]:
     """All that is to be said of a cell: each step that it rests on, upstream first."""
-    steps = overview.rests_on(cell)
+    steps = overview.steps_behind(cell)
     due = {step for step in steps if step in overview.due}
     seconds = rates.of(due).seconds
     state = overview.tallies[cell].state

@@ -75,18 +75,9 @@ class Overview:
         state = self.verdicts.of(step).state
         return STALE if state == DONE else state
 
-    def rests_on(self, cell: Cell) -> list[Step]:
-        """All steps that a cell's results come from, its own among them, upstream first."""
-        found: dict[Step, None] = {}
-
-        def enter(step: Step) -> None:
-            for earlier in step.after:
-                enter(earlier)
-            found[step] = None
-
-        for step in self.steps[cell]:
-            enter(step)
-        return list(found)
+    def steps_behind(self, cell: Cell) -> list[Step]:
+        """A cell's own steps and all that their results come from, upstream first."""
+        return list(dict.fromkeys(found for step in self.steps[cell] for found in (*step.ancestors(), step)))
 
     def lines(self, terminal: Terminal) -> Iterator[str]:
         """All of it."""

@@ -15,8 +15,8 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from gridlaw import recipes, record
@@ -129,38 +129,25 @@ def _option(file: str) -> str:
     return "packs" if path.parts[1] == "pack" else path.stem
 
 
-def _analysis(step: Step) -> list[Step]:
-    """The steps of the analysis that a step is made from."""
-    return [earlier for earlier in step.after if earlier.rule in FILES]
-
-
-def _needed(step: Step) -> Iterator[Step]:
-    """A step of the analysis, after those that it is made from; some more than once."""
-    for earlier in _analysis(step):
-        yield from _needed(earlier)
-    yield step
-
-
 def _analyse(report: Step, command: str, patience: float | None) -> None:
-    """Run the programs that the report comes of, each when those before it have ended."""
+    """Run the report's program and those that its inputs come from, each after the programs that it depends on."""
     end = None if patience is None else time.monotonic() + patience
-    waiting = dict.fromkeys(_needed(report))
-    # A process takes several programs, for to import what they need takes longer than most of them.
+    steps = [step for step in (*report.ancestors(), report) if step.rule in FILES]
+    order = TopologicalSorter({step: [earlier for earlier in step.after if earlier.rule in FILES] for step in steps})
+    order.prepare()
+    # Workers are reused: importing the libraries takes longer than most of the programs.
     with multiprocessing.get_context("spawn").Pool(min(PROCESSES, os.cpu_count()), _let_parent_end) as pool:
-        while waiting:
-            ready = [step for step in waiting if waiting.keys().isdisjoint(_analysis(step))]
-            running = [pool.apply_async(run, (step.rule, line(step, command))) for step in ready]
-            for one in running:
+        while order.is_active():
+            ready = order.get_ready()
+            results = [pool.apply_async(run, (step.rule, line(step, command))) for step in ready]
+            for result in results:
                 try:
-                    failure = one.get(None if end is None else max(0.0, end - time.monotonic()))
+                    failure = result.get(None if end is None else max(0.0, end - time.monotonic()))
                 except multiprocessing.TimeoutError as error:
-                    raise Failure(
-                        f"it takes longer than {patience:g} s; scripts/so_far.py has no such limit"
-                    ) from error
+                    raise Failure(f"it takes longer than {patience:g} s; scripts/so_far.py has no limit") from error
                 if failure:
                     raise Failure(failure)
-            for step in ready:
-                del waiting[step]
+            order.done(*ready)
 
 
 def line(step: Step, command: str) -> list[str]:

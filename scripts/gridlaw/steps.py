@@ -116,6 +116,19 @@ class Step:
         """Where its program's messages go."""
         return "/".join(["logs", self.rule, *self.wildcards.values()]) + ".log"
 
+    def ancestors(self) -> list[Step]:
+        """All steps that its result comes from, each once and after its own ancestors."""
+        found: dict[Step, None] = {}
+
+        def enter(step: Step) -> None:
+            for earlier in step.after:
+                if earlier not in found:
+                    enter(earlier)
+                    found[earlier] = None
+
+        enter(self)
+        return list(found)
+
     @property
     def cell(self) -> grid.Cell | None:
         """The cell that it belongs to, if to one only."""
@@ -154,6 +167,14 @@ class Steps:
         while file and file not in self._steps:
             file = file.rpartition("/")[0]
         return self._steps.get(file)
+
+    def successors(self) -> dict[Step, list[Step]]:
+        """The steps that are made from each step's result directly; a step without any has no entry."""
+        found: dict[Step, list[Step]] = {}
+        for step in self:
+            for earlier in step.after:
+                found.setdefault(earlier, []).append(step)
+        return found
 
     def _enter(self, file: str) -> Step | None:
         """The step that makes a file, entered after those that it is made from; None for a file of the user."""

@@ -141,16 +141,13 @@ def _progress(step: Step) -> str:
 def to_run(verdicts: Verdicts) -> set[Step]:
     """The steps that Snakemake would run: what is stale or missing in the end, what that needs, what comes of it."""
     steps = list(verdicts.steps)
-    before: dict[Step, list[Step]] = {}
-    for step in steps:
-        for earlier in step.after:
-            before.setdefault(earlier, []).append(step)
+    successors = verdicts.steps.successors()
     missing = {step for step in steps if verdicts.record(step.record) is None}
     todo = deque(step for step in steps if (step in missing and step.rule in FILES) or verdicts.of(step).state == STALE)
     found = set(todo)
     while todo:
         step = todo.popleft()
-        more = [earlier for earlier in step.after if earlier in missing] + before.get(step, [])
+        more = [earlier for earlier in step.after if earlier in missing] + successors.get(step, [])
         todo += (new for new in dict.fromkeys(more) if new not in found)
         found.update(more)
     return found
