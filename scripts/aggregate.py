@@ -20,6 +20,7 @@ import pandas as pd
 
 from gridlaw import cli, grid, intervals, legacy, record, work
 from gridlaw.states import RUNNING
+from gridlaw.tables import read_table
 
 CELL = ["model", "size", "size_tokens", "gpus"]
 # What the average over tasks is called, in the columns `task` and `metric`.
@@ -171,7 +172,7 @@ def differences(recipe: dict, folder: Path) -> pd.DataFrame:
     """A row for each run on several ranks that there is one on a single rank for."""
     files = {(model, size): folder / model / size / "ranks.csv" for model, size in recipe["compared"]}
     tables = [
-        pd.read_csv(file).assign(model=model, size=size) for (model, size), file in files.items() if file.is_file()
+        read_table(file).assign(model=model, size=size) for (model, size), file in files.items() if file.is_file()
     ]
     columns = ["model", "size", "gpus", "pretrain_seed", *RANKS]
     return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
@@ -193,7 +194,7 @@ def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
         cell = {"model": model, "size": size, "size_tokens": counts[model, size], "gpus": gpus}
         note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
         mark = "; ".join(record.marks(record.read_json(file.with_name("record.json"))))
-        table = pd.read_csv(file, dtype={"train_set": str}).assign(note=note, mark=mark)
+        table = read_table(file).assign(note=note, mark=mark)
         for position, (name, value) in enumerate(cell.items()):
             table.insert(position, name, value)
         tables.append(table)
@@ -222,7 +223,7 @@ def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
 def baselines(tasks: dict, folder: Path) -> pd.DataFrame:
     """The majority class's scores of all tasks."""
     files = {task: folder / task / "scores.csv" for task in tasks}
-    tables = [pd.read_csv(file).assign(task=task) for task, file in files.items() if file.is_file()]
+    tables = [read_table(file).assign(task=task) for task, file in files.items() if file.is_file()]
     return pd.concat(tables) if tables else pd.DataFrame(columns=BASELINE)
 
 

@@ -18,7 +18,7 @@ import yaml
 from gridlaw import budget, cli, comparison, evidence, fits, next_cells, quality, record
 from gridlaw.evidence import Group
 from gridlaw.laws import Law
-from gridlaw.tables import read_table
+from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import amount, count, rank_time
 
 # Budgets where none is set, as multiples of what the grid's pre-training took.
@@ -39,7 +39,7 @@ def main() -> None:
     recipe = args.recipe
 
     runs = evidence.read_runs(args.runs)
-    most = evidence.tokens_there_are(args.packs) if args.packs else 0
+    most = evidence.available_tokens(args.packs) if args.packs else 0
     groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent
@@ -116,10 +116,9 @@ def costs(recipe: dict) -> dict[str, str]:
 def by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of each pre-training seed after the most training examples, its fine-tuning seeds averaged, once for each
     size."""
-    of = scores[scores["note"].isna()]
-    of = of[of["gpus"] == of.groupby(["model", "size"])["gpus"].transform("min")]
-    of = of[of["train_set"] == of.groupby("task")["train_set"].transform("last")]
-    return of.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+    own = smallest_gpus(scores[scores["note"].isna()])
+    own = own[own["train_set"] == own.groupby("task")["train_set"].transform("last")]
+    return own.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
 
 
 def of_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:

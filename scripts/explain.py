@@ -1,10 +1,10 @@
-"""Say what is true of the grid, or of one of its cells: what is done, stale and why, and what it would take to run.
+"""Show the state of the grid, or of one cell: what is done, what is stale and why, and the cost of the rest.
 
     python scripts/explain.py
     python scripts/explain.py tiny 64k 2
 
-Without a cell the grid is shown as `snakemake -n` shows it. It goes by the records beside the results alone, so that an
-unpacked archive explains itself; give it --configfile and --directory as you would give them to Snakemake.
+Without a cell, the output is that of `snakemake -n`. The program reads only the records beside the results, so it also
+works on an unpacked archive. Use the same --configfile and --directory as with Snakemake.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) -> Iterator[str]:
-    """All that is to be said of a cell: each step that it rests on, upstream first."""
+    """The lines of a cell: the state of each step that its results come from, upstream first."""
     steps = overview.steps_behind(cell)
     due = {step for step in steps if step in overview.due}
     seconds = rates.of(due).seconds
@@ -53,9 +53,9 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
     )
     width = max(len(step.name) for step in steps) + 4
     for step in steps:
-        state, said = told(overview, step)
+        state, words = describe(overview, step)
         takes = f", about {duration(seconds[step].middle)}" if step in due else ""
-        yield f"  {step.name}".ljust(width) + terminal.paint(f"{terminal.mark(state)} {said}{takes}", state)
+        yield f"  {step.name}".ljust(width) + terminal.paint(f"{terminal.mark(state)} {words}{takes}", state)
         for line in overview.verdicts.of(step).lines():
             yield from terminal.wrapped("", line, 6)
     scored_at = grid.scored(overview.config)[cell]
@@ -63,17 +63,17 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
         yield f"  its scores are those of gpus {scored_at}"
 
 
-def told(overview: Overview, step: Step) -> tuple[str, str]:
-    """A step's mark, and what is true of it in a word or two."""
-    verdict, made = overview.verdicts.of(step), overview.verdicts.record(step.record)
+def describe(overview: Overview, step: Step) -> tuple[str, str]:
+    """A step's state, for its mark, and a few words on it."""
+    verdict, facts = overview.verdicts.of(step), overview.verdicts.record(step.record)
     if step in overview.due:
         roots = {origin.name: None for origin in overview.why[step].values() if origin is not step}
         if verdict.state == DONE:
             return STALE, f"follows from {join_comma(roots)}"
         return verdict.state, verdict.state
-    if made is None:
-        return DONE, "not there, and not needed"
-    return DONE, "; ".join([f"done {made['started'][:10]} on {made['host']}", *record.marks(made)])
+    if facts is None:
+        return DONE, "missing, but not needed"
+    return DONE, "; ".join([f"done {facts['started'][:10]} on {facts['host']}", *record.marks(facts)])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main() -> None:
     summary = summary[summary["note"].isna()]
     keys = pd.MultiIndex.from_frame(summary[["task", "metric", "split"]])
     summary = summary[keys.isin(panels)]
-    baselines = pd.read_csv(args.baselines).set_index(["task", "metric", "split"])["value"]
+    baselines = read_table(args.baselines).set_index(["task", "metric", "split"])["value"]
     models = plotting.styles(args.recipe["models"], summary["model"])
 
     rows, columns, width = plotting.arranged(len(panels))

@@ -1,4 +1,4 @@
-"""Fit scaling laws to any table of runs, judge them by forecasts of runs that are known, and forecast others.
+"""Fit scaling laws to any table of runs, validate them by back-tests, and forecast other runs.
 
     python scripts/fit_laws.py --runs runs.csv --output laws.json
     python scripts/fit_laws.py --runs runs.csv --output laws.json --at 1e9,2e10 --at 3e9,6e10
@@ -6,16 +6,16 @@
 A row is a training run, with the columns
 
     params          parameters of the model
-    trained_tokens  tokens that it was trained on, every epoch counted; a table may also call them tokens
+    trained_tokens  tokens that it was trained on, over all epochs; the column may also be called tokens
     loss            held-out loss at the end
-    corpus_tokens   optional: distinct tokens among them, where text was read more than once; also unique_tokens
-    flops           optional: says how large a run is; else params x tokens does
-    seed            optional: tells runs that agree in everything else from copied rows
+    corpus_tokens   optional: unique tokens among them, if text was repeated; may also be called unique_tokens
+    flops           optional: scale of a run; by default params x tokens
+    seed            optional: distinguishes replicates from copied rows
 
-Fitted are the joint law L(N, D) = E + A / N^alpha + B / D^beta, with D the corpus tokens, and the laws of one axis at
-each value of the other that has enough, of runs that read their text once; and the joint law of all runs by the fresh
-tokens that their text is worth. Each is called a law, or a trend, withdrawn or refused, with the reason in words. --at
-forecasts the loss of PARAMS,TOKENS by the joint law, of text that is read once.
+Three kinds of law are fitted. From runs of one epoch: the joint law L(N, D) = E + A / N^alpha + B / D^beta, with D the
+corpus tokens; and laws of one axis at each value of the other that has enough points. From all runs: the joint law by
+the fresh tokens that their text is worth. Each one is called a law, trend, withdrawn or refused, with the reason. --at
+forecasts the loss of PARAMS,TOKENS by the joint law, for text that is read once.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from gridlaw import cli, holdout, laws, needs, record, repetition
 from gridlaw.axes import WORDS
 from gridlaw.holdout import LEAST_VALUES
 from gridlaw.judging import LAW
-from gridlaw.laws import Law
+from gridlaw.laws import NONE, Law, number
 from gridlaw.points import Points
-from gridlaw.words import join_and, short
+from gridlaw.words import join_and, join_comma, short
 
 NEEDED, FURTHER = ["params", "trained_tokens", "loss"], ["flops", "seed", "corpus_tokens"]
-# What tables from elsewhere call them.
+# Other names of these columns.
 ALSO = {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"}
 AXES, EFFECTIVE = ["params", "corpus_tokens"], ["params", "effective_tokens"]
-# What is beyond these is no count and no loss, and its powers are no numbers.
+# Range of valid counts and losses; powers of numbers outside it may overflow.
 LEAST, MOST = 1e-30, 1e30
 
 
@@ -53,43 +53,43 @@ def main() -> None:
     args = parser.parse_args()
 
     runs, left_out = usable(read(args.runs))
-    found = list(fitted(runs))
-    lacks = [needs.law_needs(law, needs.Prices.by_flops()) for law in found]
-    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(found, lacks, strict=True)]
-    forecasts = forecast(found[0], verdicts[0], args.at)
+    fitted = list(fit_all(runs))
+    lacks = [needs.law_needs(law, needs.Prices.by_flops()) for law in fitted]
+    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(fitted, lacks, strict=True)]
+    forecasts = forecast(fitted[0], verdicts[0], args.at)
     if args.output:
         report = {
             "runs": len(runs),
             "left_out": left_out,
             "laws": [
                 law.record() | {"verdict": verdict, "needs": lack}
-                for law, verdict, lack in zip(found, verdicts, lacks, strict=True)
+                for law, verdict, lack in zip(fitted, verdicts, lacks, strict=True)
             ],
             "forecasts": forecasts,
         }
         record.write_json(args.output, report)
     for line in left_out:
         print(f"line {line['line']} left out: {line['why']}", file=sys.stderr)
-    for law, verdict in zip(found, verdicts, strict=True):
+    for law, verdict in zip(fitted, verdicts, strict=True):
         print(f"{law.name} [{law.state}]: {verdict}")
-    for one in forecasts:
-        print(f"{short(one['params'])} params, {short(one['corpus_tokens'])} tokens: {said(one)}")
+    for row in forecasts:
+        print(f"{short(row['params'])} params, {short(row['corpus_tokens'])} tokens: {describe(row)}")
 
 
 def read(file: Path) -> pd.DataFrame:
-    """A table of runs under its own names, its numbers not yet looked at.
+    """Read a table of runs as text, with the column names of the file.
 
     Raises:
-        Failure: it is no such table.
+        Failure: the file is no table, or lacks a column.
     """
     try:
-        # Blank lines count as lines, and a comma at the end of lines makes no column of names.
+        # Blank lines count, so that line numbers are those of the file; a comma at the end of lines adds no index.
         table = pd.read_csv(file, dtype=str, skipinitialspace=True, skip_blank_lines=False, index_col=False)
     except OSError as error:
         raise cli.Failure(f"--runs: {file} cannot be read: {error.strerror}") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         why = str(error).strip()
-        raise cli.Failure(f"--runs: {file} is no table: {why}; right would be CSV with a header") from None
+        raise cli.Failure(f"--runs: {file} is not a table: {why}; expected CSV with a header") from None
     table.columns = table.columns.str.strip()
     twice = [f"both {also} and {name}" for also, name in ALSO.items() if also in table and name in table]
     if twice:
@@ -98,22 +98,23 @@ def read(file: Path) -> pd.DataFrame:
     missing = [name for name in NEEDED if name not in names.values()]
     if missing:
         raise cli.Failure(
-            f"--runs: {file} has no column {', '.join(missing)}; right would be {', '.join(NEEDED)}, and if there are"
-            f" {' and '.join(FURTHER)}"
+            f"--runs: {file} has no column {join_comma(missing)}; expected {join_comma(NEEDED)}, and optionally"
+            f" {join_comma(FURTHER)}"
         )
     return table[[column for column, name in names.items() if name in (*NEEDED, *FURTHER)]]
 
 
 def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
-    """The rows that a law can be fitted to, and of each other its line in the file and why it is left out."""
+    """The rows that laws are fitted to; and the other rows, each with its line in the file and the reason."""
     numbers = [column for column in table if column != "seed"]
     runs = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     why = pd.Series("", index=table.index)
     for name in numbers:
         bad = ~runs[name].between(LEAST, MOST) & (why == "")
-        right = f"right would be a number from {LEAST:g} to {MOST:g}"
-        why[bad] = f"{name} is " + table[name][bad].fillna("missing") + f"; {right}"
-    # Rows that agree in all that is known of them are one run.
+        why[bad] = (
+            f"{name} is " + table[name][bad].fillna("missing") + f"; expected a number from {LEAST:g} to {MOST:g}"
+        )
+    # Rows that agree in everything are copies of one run.
     keys = [column for column in runs if column not in ("loss", "flops")]
     keys += [] if "seed" in runs else ["loss"]
     repeated = (why == "") & runs[why == ""].duplicated(keys).reindex(runs.index, fill_value=False)
@@ -125,16 +126,16 @@ def usable(table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     return runs.assign(corpus_tokens=counts.min(axis=1)), left_out
 
 
-def fitted(runs: pd.DataFrame) -> list[Law]:
-    """The joint law, those of one axis at each value of the other that enough values of it go with, and that of all
-    runs where some read their text more than once."""
+def fit_all(runs: pd.DataFrame) -> list[Law]:
+    """Fit the joint law; the laws of one axis at each value of the other with enough points; and, if some runs repeat
+    their text, the joint law of all runs by fresh tokens."""
     scale = "flops" if "flops" in runs else None
-    everything = runs
+    all_runs = runs
     runs = runs[runs["trained_tokens"] <= repetition.ONCE * runs["corpus_tokens"]]
-    found = [laws.fit("loss by params and tokens", Points.from_runs(runs, AXES, scale=scale), AXES)]
+    fitted = [laws.fit("loss by params and tokens", Points.from_runs(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
-        found += [
+        fitted += [
             laws.fit(
                 f"loss by {WORDS[axis]} at {short(value)} {WORDS[other]}",
                 Points.from_runs(group, [axis], scale=scale),
@@ -143,52 +144,60 @@ def fitted(runs: pd.DataFrame) -> list[Law]:
             )
             for value, group in groups
         ]
-    if len(everything) > len(runs):
-        found.append(of_repetition(everything, scale))
-    return found
+    if len(all_runs) > len(runs):
+        fitted.append(fit_repetition(all_runs, scale))
+    return fitted
 
 
-def of_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
-    """The joint law by fresh tokens."""
+def fit_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
+    """Fit the joint law by fresh tokens."""
     name = "loss by params and the fresh tokens that repeated ones are worth"
     read = runs.assign(effective_tokens=runs["trained_tokens"])
     if not holdout.carries(Points.from_runs(read, EFFECTIVE)):
         return laws.fit(name, Points.from_runs(read, EFFECTIVE), EFFECTIVE)
     repetitions, determined = repetition.fit(runs, EFFECTIVE)
-    found = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
+    value = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
     return laws.fit(
-        f"{name} ({found})", Points.from_runs(repetition.worth(runs, repetitions), EFFECTIVE, scale=scale), EFFECTIVE
+        f"{name} ({value})",
+        Points.from_runs(repetition.with_effective_tokens(runs, repetitions), EFFECTIVE, scale=scale),
+        EFFECTIVE,
     )
 
 
 def forecast(law: Law, verdict: str, places: list[tuple[float, float]]) -> list[dict]:
-    """What the joint law says of some places, or its verdict where it says nothing."""
+    """Forecasts of the joint law at some places, or its verdict if it makes none."""
     if not places or law.state != LAW:
         return [{**dict(zip(AXES, place, strict=True)), "loss": None, "verdict": verdict} for place in places]
-    found, verdicts = law.forecast(np.array(places))
+    forecasts, outlooks = law.forecast(np.array(places))
+    numbers = {
+        "loss": forecasts.value,
+        "low": forecasts.low,
+        "high": forecasts.high,
+        "sd_sampling": forecasts.sampling,
+        "sd_forms": forecasts.forms,
+        "sd_back_test": forecasts.back_test,
+    }
     rows = []
-    for i, (params, tokens) in enumerate(places):
-        none = verdicts[i].startswith("none")
-        numbers = {"loss": found.value, "low": found.low, "high": found.high}
-        numbers |= {"sd_sampling": found.sampling, "sd_forms": found.forms, "sd_back_test": found.back_test}
-        values = {name: None if none or not np.isfinite(of[i]) else float(of[i]) for name, of in numbers.items()}
-        rows.append({"params": params, "corpus_tokens": tokens, **values, "verdict": verdicts[i] or "forecast"})
+    for i, ((params, tokens), outlook) in enumerate(zip(places, outlooks, strict=True)):
+        values = {name: None if outlook.state == NONE else number(column[i]) for name, column in numbers.items()}
+        rows.append({"params": params, "corpus_tokens": tokens, **values, "verdict": outlook.why or outlook.state})
     return rows
 
 
-def said(one: dict) -> str:
-    if one["loss"] is None:
-        return one["verdict"]
-    return f"{one['loss']:.4g} ({one['low']:.4g} to {one['high']:.4g}) {one['verdict']}"
+def describe(row: dict) -> str:
+    """A row of `forecast` in words."""
+    if row["loss"] is None:
+        return row["verdict"]
+    return f"{row['loss']:.4g} ({row['low']:.4g} to {row['high']:.4g}) {row['verdict']}"
 
 
 def _place(text: str) -> tuple[float, float]:
     try:
         params, tokens = map(float, text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not PARAMS,TOKENS, as 1e9,2e10") from None
+        raise argparse.ArgumentTypeError(f"{text} is invalid; expected PARAMS,TOKENS such as 1e9,2e10") from None
     if not (0 < params < np.inf and 0 < tokens < np.inf):
-        raise argparse.ArgumentTypeError(f"{text}: both have to be positive")
+        raise argparse.ArgumentTypeError(f"{text} is invalid; expected two positive numbers")
     return params, tokens
 
 

@@ -1,11 +1,11 @@
-"""Forecast loss and scores of larger cells, where the grid's laws have shown that they can.
+"""Forecast loss and scores of larger cells, where the grid's laws have passed their back-tests.
 
     python scripts/forecasts.py --recipe forecasts.json --runs runs.csv --fits fits.npz --packs pack.json ... \
         --forecasts forecasts.csv --record forecasts.json
 
-A row is a quantity of a model at a size: held-out loss, or a task's metric. Its 95 % interval is the wider of two: what
-resampling and another form of the law leave open, and how far past forecasts of the grid were off at that distance. A
-quantity whose law is no good for it has a row without numbers that says why.
+A row is a quantity of a model at a size: held-out loss, or a task's metric. Its 95 % interval is the wider of two: that
+of bootstrap samples and other forms of the law, and that of back-test errors at the same extrapolation factor. If the
+law of a quantity cannot be extrapolated, its row has no numbers, and the verdict gives the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from gridlaw import cli, evidence, fits, grid, needs, record
 from gridlaw.forecasting import LEVEL
 from gridlaw.judging import LAW
-from gridlaw.laws import Law
+from gridlaw.laws import NONE, Law
 from gridlaw.sigmoid import ScoreLaw
 
 COLUMNS = [
@@ -26,7 +26,7 @@ COLUMNS = [
     "sd_forms", "sd_back_test", "verdict",
 ]  # fmt: skip
 LOSS = "held-out loss"
-# Sizes where none are asked for: the largest of a model times these.
+# By default sizes are these multiples of a model's largest.
 FARTHER = (2, 4, 10)
 DRAWS = 1000
 
@@ -40,9 +40,9 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="how they were made, JSON to write")
     args = parser.parse_args()
 
-    found, rows, most = fits.read(args.fits), [], evidence.tokens_there_are(args.packs)
+    fitted, rows, most = fits.read(args.fits), [], evidence.available_tokens(args.packs)
     for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
-        laws, scores = found[group.name].laws, found[group.name].scores
+        laws, scores = fitted[group.name].laws, fitted[group.name].scores
         prices = needs.Prices.measured(group.runs, "params", most)
         why_not = {
             score.quantity: needs.verdict(score.why, needs.score_needs(score, group.runs, prices)) for score in scores
@@ -50,15 +50,15 @@ def main() -> None:
         for model, law in laws.items():
             why_not[LOSS] = needs.verdict(law.why, needs.law_needs(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
-                about = {"model": model, "size": size, "corpus_tokens": tokens}
-                rows += [about | row for row in forecasts(law, scores, tokens, why_not)]
+                cell = {"model": model, "size": size, "corpus_tokens": tokens}
+                rows += [cell | row for row in forecasts(law, scores, tokens, why_not)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
     record.write(args.record, args.recipe, [args.runs, args.fits, *args.packs], [args.forecasts])
 
 
-def sizes(largest: float, asked: list[str]) -> Iterator[tuple[str, int]]:
-    """Names and tokens of the sizes to forecast: those asked for that are larger, else some multiples."""
-    for size in asked or [grid.rounded(largest * times) for times in FARTHER]:
+def sizes(largest: float, chosen: list[str]) -> Iterator[tuple[str, int]]:
+    """Names and tokens of the sizes to forecast: chosen sizes beyond the largest, or by default multiples of it."""
+    for size in chosen or [grid.rounded(largest * times) for times in FARTHER]:
         tokens = grid.parse_size(size)
         if tokens and tokens > largest:
             yield grid.size_name(size), tokens
@@ -68,28 +68,33 @@ def forecasts(law: Law, scores: list[ScoreLaw], tokens: float, why_not: dict[str
     """Rows of one model at one size.
 
     Args:
-        why_not: of each quantity, its law's verdict with what it lacks.
+        why_not: for each quantity, its law's verdict with the cells that it lacks.
     """
-    far = {"times_largest": tokens / law.points.scale.max()}
+    scale = {"times_largest": tokens / law.points.scale.max()}
     if law.state != LAW:
         for quantity in (LOSS, *(score.quantity for score in scores)):
-            yield far | {"quantity": quantity, "state": law.state, "verdict": why_not[LOSS]}
+            yield scale | {"quantity": quantity, "state": law.state, "verdict": why_not[LOSS]}
         return
-    found, (verdict,) = law.forecast(np.array([[tokens]]))
-    state = verdict.partition(":")[0] or "forecast"
-    values = {"forecast": found.value[0], "low": found.low[0], "high": found.high[0]}
-    spread = {"sd_sampling": found.sampling[0], "sd_forms": found.forms[0], "sd_back_test": found.back_test[0]}
-    told = {} if state == "none" else values | spread
-    yield far | {"quantity": LOSS, "state": state, **told, "verdict": verdict or law.why}
-    losses = found.draws(DRAWS)
+    forecast, (outlook,) = law.forecast(np.array([[tokens]]))
+    if outlook.state == NONE:
+        for quantity in (LOSS, *(score.quantity for score in scores)):
+            yield scale | {"quantity": quantity, "state": NONE, "verdict": outlook.why}
+        return
+    state = {"state": outlook.state}
+    values = {"forecast": forecast.value[0], "low": forecast.low[0], "high": forecast.high[0]}
+    sds = {
+        "sd_sampling": forecast.sampling[0], "sd_forms": forecast.forms[0], "sd_back_test": forecast.back_test[0]
+    }  # fmt: skip
+    yield scale | state | {"quantity": LOSS, **values, **sds, "verdict": outlook.why or law.why}
+    losses = forecast.draws(DRAWS)
     for score in scores:
-        if state == "none" or score.state != LAW:
-            reason = (state, verdict) if state == "none" else (score.state, why_not[score.quantity])
-            yield far | {"quantity": score.quantity, "state": reason[0], "verdict": reason[1]}
+        if score.state != LAW:
+            verdict = why_not[score.quantity]
+            yield scale | {"quantity": score.quantity, "state": score.state, "verdict": verdict}
             continue
         low, middle, high = np.quantile(score.draw_scores(losses)[:, 0], [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
         values = {"forecast": middle, "low": low, "high": min(high, 1.0)}
-        yield far | {"quantity": score.quantity, "state": state, **values, "verdict": verdict or score.why}
+        yield scale | state | {"quantity": score.quantity, **values, "verdict": outlook.why or score.why}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pandas.io.formats.style import Styler
 
 from gridlaw import cli, comparison, grid, intervals, record
 from gridlaw.judging import REFUSED
-from gridlaw.tables import read_table
+from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
 
 # Rows that a page holds.
@@ -61,8 +61,7 @@ def main() -> None:
 def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], models: list[str]) -> str:
     """Mean scores after the most training examples: a row a cell, a column a task."""
     panels = [*map(tuple, tasks), AVERAGE]
-    own = summary[summary["note"].isna()]
-    own = own[own["gpus"] == own.groupby(CELL)["gpus"].transform("min")]
+    own = smallest_gpus(summary[summary["note"].isna()])
     own = own[own["train_set"] == own["train_set"].iloc[-1]] if len(own) else own
     columns, compared = {}, defaultdict(list)
     for pair in (*decisions["scores"], *decisions["averages"]):
@@ -82,8 +81,7 @@ def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], model
 
 def losses(runs: pd.DataFrame, decisions: dict, models: list[str]) -> str:
     """Held-out loss: a row a model, a column a size."""
-    known = runs.dropna(subset=["held_out_loss"])
-    known = known[known["gpus"] == known.groupby(CELL)["gpus"].transform("min")]
+    known = smallest_gpus(runs.dropna(subset=["held_out_loss"]))
     table = intervals.summarise_pooled(known, [*CELL, "tokenizer"], "held_out_loss").set_index(CELL)
     shown = cells(table, [pair for group in decisions["groups"] for pair in group["comparisons"]])
     wide = ordered(shown.to_frame("loss"), models)["loss"].unstack("size", sort=False)

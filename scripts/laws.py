@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
     args = parser.parse_args()
 
-    runs, most = evidence.read_runs(args.runs), evidence.tokens_there_are(args.packs)
+    runs, most = evidence.read_runs(args.runs), evidence.available_tokens(args.packs)
     laws, found = [], {}
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
         of = {"group": group.name}

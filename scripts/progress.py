@@ -1,10 +1,10 @@
-"""Say how far a grid is that runs: cells and trainings that are done, what trains now and how fast, when it will end.
+"""Show the progress of a running grid: finished cells and trainings, running trainings with their speed, time left.
 
     python scripts/progress.py
     python scripts/progress.py --follow
 
-It looks at the grid's folder, from any machine that sees it, and asks neither Snakemake nor Slurm; give it --configfile
-and --directory as you gave them to Snakemake. A training that was killed is not shown as one that runs.
+The program reads the grid's folder, from any machine that shares it, and needs neither Snakemake nor Slurm. Use the
+same --configfile and --directory as with Snakemake. A killed training is not shown as running.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gridlaw.progress import Progress
 from gridlaw.reporter import Reporter
 from gridlaw.terminal import Terminal
 
-# Between two looks on a terminal.
+# Time between two updates on a terminal.
 PERIOD_SECONDS = 5.0
 
 
 def main() -> None:
     parser = console.parser(__doc__, cells=False)
-    parser.add_argument("--follow", action="store_true", help="go on until all is done")
+    parser.add_argument("--follow", action="store_true", help="keep updating until the grid is done")
     args = parser.parse_args()
     progress = Progress(console.configuration(args, absent=True))
     progress.look()
@@ -36,17 +36,17 @@ def main() -> None:
 
 
 def follow(progress: Progress, shown: list[str]) -> None:
-    """Show a grid in the place of what is shown of it, until it is done; in a file now and then in a line."""
+    """Update the shown progress in place until the grid is done; in a file, write a line from time to time."""
     if not sys.stdout.isatty():
         Reporter(lambda text: print(text, flush=True), sys.stdout).run(lambda: progress)
         return
     while not progress.is_over:
         time.sleep(PERIOD_SECONDS)
-        # Files come and go while it looks at them.
+        # Files appear and disappear meanwhile.
         with suppress(OSError):
             progress.look()
         lines = progress.lines(Terminal.from_stream(sys.stdout))
-        # Up to the first line, and everything from there on away (ECMA-48).
+        # Move up to the first line and clear everything below (ECMA-48).
         print(f"\033[{len(shown)}F\033[J", "\n".join(lines), sep="", flush=True)
         shown = lines
 

@@ -1,11 +1,11 @@
-"""Write the report of a grid that is not finished: what can be said from what is there, what failed, what is missing.
+"""Write the report of an unfinished grid: answers from the results so far, and what failed or is missing.
 
     python scripts/so_far.py
     python scripts/so_far.py --configfile grids/novels.yaml --directory runs/novels
 
-A run that fails does this by itself. The page takes the place of results/report.html until the grid is finished; while
-Snakemake works in the folder it stays in results/so_far/, beside the tables and figures that it is made from. Give it
---configfile and --directory as you would give them to Snakemake.
+A failed run does this automatically. The page replaces results/report.html until the grid is finished; while Snakemake
+is running in the folder, the page stays in results/so_far/, beside its tables and figures. Use the same --configfile
+and --directory as with Snakemake.
 """
 
 from __future__ import annotations

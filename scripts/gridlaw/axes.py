@@ -1,4 +1,4 @@
-"""Axes of laws: the symbol of each, those of its coefficient and exponent, and the word for what it counts."""
+"""Axes of laws: the symbol of each, the names of its coefficient and exponent, and the word for its unit."""
 
 from __future__ import annotations
 

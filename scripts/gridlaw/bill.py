@@ -1,4 +1,4 @@
-"""What running some steps takes, in words."""
+"""Cost estimates in words: compute, time, disk, energy and money of some steps."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gridlaw import cost
 from gridlaw.steps import TRAININGS, Step
 from gridlaw.words import amount, count, duration, interval, size
 
-# What runs of the workflow were predicted to take: a line of JSON for each that trains something.
+# Predictions for runs of the workflow: a line of JSON for each run that trains something.
 PREDICTIONS = Path("logs/predictions.jsonl")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What jobs have to share; None is no limit.
+    """Limits that jobs share; None for no limit.
 
     Args:
-        cores: of this machine.
-        jobs: at the same time, on other machines.
-        gpus: at the same time.
+        cores: cores of this machine.
+        jobs: parallel jobs on other machines.
+        gpus: GPUs in use at the same time.
     """
 
     cores: int | None = None
@@ -34,12 +34,12 @@ class Limits:
         return f"on {' and '.join(parts)}" if parts else "one after the other"
 
     def makespan(self, estimate: cost.Cost) -> cost.Span:
-        """Seconds that the steps of an estimate take together."""
-        # Without a limit Snakemake would not start; a dry run does.
+        """Wall time of all steps of an estimate, in seconds."""
+        # Only a dry run can lack both limits; Snakemake would not start otherwise.
         limits = (self.cores, self.gpus, self.jobs) if self.cores or self.jobs else (None, None, 1)
         middle = cost.makespan(estimate.seconds, *limits)
-        whole = sum(estimate.seconds.values(), cost.NOTHING)
-        return whole * (middle / whole.middle) if whole.middle else cost.NOTHING
+        total = sum(estimate.seconds.values(), cost.NOTHING)
+        return total * (middle / total.middle) if total.middle else cost.NOTHING
 
 
 def step_counts(rates: cost.Rates, steps: Collection[Step]) -> str:
@@ -55,13 +55,17 @@ def step_counts(rates: cost.Rates, steps: Collection[Step]) -> str:
 
 
 def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
-    """What running some steps takes: texts, by what they are of."""
+    """The costs of some steps: texts by heading."""
     return dict(_bill(rates, rates.of(steps), limits))
 
 
 def predicted(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict:
-    """The same in numbers, for whoever compares them with what it took: `trainings`, and low, middle and high of
-    `rank_seconds`, `seconds` and `joules`."""
+    """The costs in numbers, for a comparison with the actual ones.
+
+    Returns:
+        `trainings`; `measured`, the number of finished trainings behind the estimate; and low, middle and high of
+        `rank_seconds`, `seconds` and `joules`.
+    """
     estimate = rates.of(steps)
     return {
         "trainings": sum(step.rule in TRAININGS for step in steps),

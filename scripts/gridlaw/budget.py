@@ -1,4 +1,4 @@
-"""What to do with some rank-hours: the best cell for them, what more would bring, and when it brings nothing."""
+"""The use of some rank-hours: the best cell, the returns of more text, and where models cross over."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from gridlaw.powerlaw import Array
 from gridlaw.quality import DRAWS, Cells
 from gridlaw.words import percent, rank_time, short
 
-# Budgets of a curve.
+# Number of budgets on a curve.
 STEPS = 12
 
-# A loss less than this is none to speak of.
+# A smaller expected regret is not worth a number.
 LEAST_REGRET = 0.001
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that a budget would buy.
+    """A cell that a budget would buy.
 
     Args:
-        measured: whether it is a cell of the grid, or one that a law forecasts.
-        losses: that it could have; shape (draws,).
+        measured: True for a cell of the grid, False for one that a law forecasts.
+        losses: draws of its loss; shape (draws,).
     """
 
     model: str
@@ -38,19 +38,19 @@ class Choice:
 
 
 def paces(cells: Cells) -> dict[tuple[str, int], float]:
-    """Rank-hours of a token of text, of each model and gpus value: the median over its larger half of sizes."""
+    """Rank-hours per corpus token of each model and gpus value: the median over the larger half of its sizes."""
     rates = cells.table.assign(pace=cells.table["hours"] / cells.table["corpus_tokens"])
-    found = {}
+    medians = {}
     for key, group in rates.groupby(["model", "gpus"], sort=False):
         larger = group[group["corpus_tokens"] >= group["corpus_tokens"].median()]
         if larger["pace"].gt(0).any():
-            found[key] = float(larger["pace"].median())
-    return found
+            medians[key] = float(larger["pace"].median())
+    return medians
 
 
 def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice]:
-    """What some rank-hours would buy: each cell of the grid that they are enough for; of each model with a law the most
-    tokens, up to the farthest that is no speculation."""
+    """The cells that some rank-hours would buy: affordable cells of the grid; and for each model with a law the most
+    tokens, up to the largest forecast that is not speculative."""
     for i, cell in enumerate(cells.table.itertuples()):
         if cell.hours <= hours:
             yield Choice(cell.model, cell.gpus, cell.corpus_tokens, cell.hours, True, cells.draws[:, i])
@@ -61,37 +61,41 @@ def choices(cells: Cells, laws: dict[str, Law], hours: float) -> Iterator[Choice
             tokens = min(hours / pace, law.reach * largest)
             if tokens > largest:
                 forecast, _ = law.forecast(np.array([[tokens]]))
-                # What one model turns out to be says nothing of another.
+                # Forecast errors of different models are independent.
                 losses = forecast.draws(DRAWS, seed=1 + list(laws).index(model))[:, 0]
                 yield Choice(model, gpus, tokens, tokens * pace, False, losses)
 
 
 def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
-    """The choice of lowest expected loss, and by how much another may turn out better, for a JSON file."""
+    """The choice with the lowest expected loss, and its expected regret, for a JSON file."""
     options = list(choices(cells, laws, hours))
     if not options:
         return {"rank_hours": hours, "verdict": f"{rank_time(hours)} are not enough for any cell of the grid."}
     losses = np.stack([option.losses for option in options])
-    chosen = int(losses.mean(1).argmin())
-    one, regret = options[chosen], float((losses[chosen] - losses.min(0)).mean())
-    # Cells of one model at one size are one choice of what to train.
-    same = [(option.model, option.corpus_tokens) == (one.model, one.corpus_tokens) for option in options]
+    index = int(losses.mean(1).argmin())
+    choice, regret = options[index], float((losses[index] - losses.min(0)).mean())
+    # Cells with the same model and tokens hold the same model, at different costs.
+    same = [(option.model, option.corpus_tokens) == (choice.model, choice.corpus_tokens) for option in options]
     probability = float(np.isin(losses.argmin(0), np.flatnonzero(same)).mean())
-    low, high = map(float, np.quantile(one.losses, [0.025, 0.975]))
+    low, high = map(float, np.quantile(choice.losses, [0.025, 0.975]))
     facts = {
         "rank_hours": hours,
-        "model": one.model,
-        "gpus": one.gpus,
-        "corpus_tokens": one.corpus_tokens,
-        "cost_rank_hours": one.hours,
-        "measured": one.measured,
-        "loss": float(one.losses.mean()),
+        "model": choice.model,
+        "gpus": choice.gpus,
+        "corpus_tokens": choice.corpus_tokens,
+        "cost_rank_hours": choice.hours,
+        "measured": choice.measured,
+        "loss": float(choice.losses.mean()),
         "low": low,
         "high": high,
         "options": len(options),
     }
-    words = f"For {rank_time(hours)}: {one.model} on {short(one.corpus_tokens)} tokens with gpus {one.gpus}, loss"
-    words += f" {one.losses.mean():.3f} ({low:.3f} to {high:.3f}) {'as measured' if one.measured else 'by its law'};"
+    words = (
+        f"For {rank_time(hours)}: {choice.model} on {short(choice.corpus_tokens)} tokens with gpus {choice.gpus}, loss"
+    )
+    words += (
+        f" {choice.losses.mean():.3f} ({low:.3f} to {high:.3f}) {'as measured' if choice.measured else 'by its law'};"
+    )
     if np.isnan(cells.noise):
         return facts | {"verdict": f"{words} how likely it is the best of {len(options)} cannot be said with one seed."}
     lost = f"{regret:.2g}" if regret >= LEAST_REGRET else f"less than {LEAST_REGRET}"
@@ -100,14 +104,14 @@ def best(cells: Cells, laws: dict[str, Law], hours: float) -> dict:
 
 
 def steps(cells: Cells, most: float) -> list[float]:
-    """Budgets from that of the cheapest cell to a largest one, equal factors apart; none where no cell has its cost."""
+    """Budgets from the cost of the cheapest cell to a largest one, in equal factors; none if no cell has a cost."""
     hours = cells.table["hours"]
     hours = hours[(hours > 0) & (hours <= most)]
     return np.geomspace(hours.min(), most, STEPS).tolist() if len(hours) else []
 
 
 def returns(model: str, cells: Cells, law: Law) -> dict:
-    """What doubling a model's text would bring, and whether that is more than seeds differ by, for a JSON file."""
+    """The gain in loss of doubling a model's text, compared with the scatter of seeds, for a JSON file."""
     facts = {"model": model, "state": law.state}
     pace = min((pace for (name, _), pace in paces(cells).items() if name == model), default=None)
     if law.state in (REFUSED, WITHDRAWN):
@@ -121,40 +125,40 @@ def returns(model: str, cells: Cells, law: Law) -> dict:
     if law.state == LAW and law.forecaster.fit.has_floor:
         facts["reducible_share"] = 1 - float(law.forecaster.fit.floor[0]) / float(now)
     noise = law.forecaster.noise * float(now)
-    saturated = np.isfinite(noise) and noise > 0 and gain < noise
-    facts["saturated"] = bool(saturated)
+    is_saturated = np.isfinite(noise) and noise > 0 and gain < noise
+    facts["saturated"] = bool(is_saturated)
     trust = "" if law.state == LAW else " as far as the trend goes"
     words = f"{model}: doubling {short(largest)} tokens would lower the loss by {gain:.3f}{trust},"
     words += f" for {rank_time(cost)}"
-    words += f"; {'less' if saturated else 'more'} than runs differ by ({noise:.3f})." if noise else "."
+    words += f"; {'less' if is_saturated else 'more'} than runs differ by ({noise:.3f})." if noise else "."
     if "reducible_share" in facts:
         words += f" {percent(facts['reducible_share'])} of the loss is above its floor."
     return facts | {"verdict": words}
 
 
 def crossover(a: str, b: str, laws: dict[str, Law]) -> dict:
-    """At how many tokens the better of two models changes, for a JSON file."""
+    """The number of tokens at which the better of two models changes, for a JSON file."""
     facts = {"a": a, "b": b}
-    one, other = laws[a], laws[b]
-    if one.state != LAW or other.state != LAW:
+    both = laws[a], laws[b]
+    if any(law.state != LAW for law in both):
         return facts | {"verdict": f"{a} and {b}: no crossover can be told, for there is no law of both."}
-    draws = one.forecaster.draws, other.forecaster.draws
+    draws = [law.forecaster.draws for law in both]
     if None in draws:
         return facts | {"verdict": f"{a} and {b}: no crossover can be told, for nothing says how runs scatter."}
-    least = max(law.points.scale.min() for law in (one, other))
-    most = min(law.reach * law.points.scale.max() for law in (one, other))
+    least = max(law.points.scale.min() for law in both)
+    most = min(law.reach * law.points.scale.max() for law in both)
     tokens = np.geomspace(least, most, 200)
-    # Both were resampled with the same random numbers; a row farther on they are independent.
-    ahead = draws[0](tokens[:, None]) < np.roll(draws[1](tokens[:, None]), 1, axis=0)
-    changes = ahead[:, 1:] != ahead[:, :-1]
-    crossing = changes.any(1)
-    share = float(crossing.mean())
+    # Both laws were resampled with the same random numbers; shifted by one row they are independent.
+    is_ahead = draws[0](tokens[:, None]) < np.roll(draws[1](tokens[:, None]), 1, axis=0)
+    changes = is_ahead[:, 1:] != is_ahead[:, :-1]
+    has_crossing = changes.any(1)
+    share = float(has_crossing.mean())
     facts |= {"share_of_draws": share, "searched": [float(least), float(most)]}
     span = f"from {short(least)} to {short(most)} tokens"
-    first = a if ahead[:, 0].mean() > 0.5 else b
+    first = a if is_ahead[:, 0].mean() > 0.5 else b
     if share < 0.05:
         return facts | {"verdict": f"{first} is ahead {span}, and no crossover is in sight."}
-    low, middle, high = map(float, np.quantile(tokens[1:][changes[crossing].argmax(1)], [0.025, 0.5, 0.975]))
+    low, middle, high = map(float, np.quantile(tokens[1:][changes[has_crossing].argmax(1)], [0.025, 0.5, 0.975]))
     facts |= {"corpus_tokens": middle, "low": low, "high": high}
     return facts | {
         "verdict": f"{a} and {b} cross {span} in {percent(share)} of resamples, at about {short(middle)} tokens"

@@ -1,6 +1,6 @@
-"""Titles and captions of what a grid results in, for the page and for `snakemake --report` alike.
+"""Titles and captions of figures and tables, for the report page and for `snakemake --report`.
 
-Each is a file of captions/, in reStructuredText without further markup: a title, underlined, and one paragraph or more.
+Each is a file in captions/, in reStructuredText without further markup: an underlined title, and paragraphs.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ def file(kind: str, name: str) -> Path:
 
 
 def read(kind: str, name: str) -> tuple[str, str]:
-    """A result's title and caption."""
+    """Read a result's title and caption."""
     title, _, *lines = file(kind, name).read_text().splitlines()
     return title, " ".join(" ".join(lines).split())

@@ -1,8 +1,8 @@
-"""Which of two models is better, as their seeds tell: one rule for every table, figure and sentence.
+"""Comparison of models over seeds: one rule for every table, figure and sentence.
 
-Two models *differ* where Welch's t test (1947) says so, all pairs corrected together (Holm 1979), and the 95 % interval
-of their difference holds none smaller than the smallest of interest. They are *equivalent* where the whole interval is
-smaller than that (two one-sided tests; Schuirmann 1987), and *not separable* else.
+Two models are *different* if Welch's t test (1947) is significant after Holm's correction (1979) for all pairs, and the
+95 % interval of their difference contains no difference smaller than the smallest of interest. They are *equivalent* if
+the whole interval is smaller than that (two one-sided tests; Schuirmann 1987), and *not separable* otherwise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS = ["size", "a", "b", "difference", "low", "high", "seeds", "probability"
 
 
 def holm(p: Array) -> Array:
-    """P-values that may be compared with one level together (Holm 1979); NaN stays."""
+    """P-values corrected for multiple tests (Holm 1979); NaN stays NaN."""
     adjusted = np.full(len(p), np.nan)
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
@@ -33,11 +33,11 @@ def holm(p: Array) -> Array:
 
 
 def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) -> pd.DataFrame:
-    """Every two models compared at every size, over replicates.
+    """Compare every two models at every size, over replicates.
 
     Args:
         values: a row for each replicate: `model`, `size`, `value`.
-        smallest: difference of interest, in the unit of the values; 0 takes every difference for one.
+        smallest: smallest difference of interest, in the unit of the values; 0 if every difference counts.
 
     Returns:
         a row for each pair: `size`, `a`, `b`, `difference` of means (a - b) and its 95 % interval from `low` to `high`,
@@ -45,10 +45,11 @@ def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) ->
         `conclusion`, `better` (a model, or null where they do not differ), `verdict`.
     """
     rows = []
-    for size, at in values.groupby("size", sort=False):
-        of = {model: group["value"].to_numpy(float) for model, group in at.groupby("model", sort=False)}
+    for size, runs in values.groupby("size", sort=False):
+        samples = {model: group["value"].to_numpy(float) for model, group in runs.groupby("model", sort=False)}
         rows += [
-            {"size": size, "a": a, "b": b, **_compared(of[a], of[b], lower_is_better)} for a, b in combinations(of, 2)
+            {"size": size, "a": a, "b": b, **_compare(samples[a], samples[b], lower_is_better)}
+            for a, b in combinations(samples, 2)
         ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p"] = holm(table["p"].to_numpy(float))
@@ -59,37 +60,38 @@ def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) ->
     return table
 
 
-def best(found: Iterable[dict], size: str, models: Iterable[str]) -> str | None:
-    """The model that is better than every other at a size; None where there is none, or no other.
+def best(compared: Iterable[dict], size: str, models: Iterable[str]) -> str | None:
+    """The model that is better than every other at a size; None if no model is, or if it is the only one.
 
     Args:
-        found: rows of `pairs`, also of several groups of runs.
+        compared: rows of `pairs`, possibly from several groups of runs.
     """
     better = {}
-    for pair in found:
+    for pair in compared:
         if pair["size"] == size:
             better.setdefault(frozenset((pair["a"], pair["b"])), set()).add(pair["better"])
     models = list(models)
-    for one in models:
-        others = [frozenset((one, other)) for other in models if other != one]
-        if others and all(better.get(pair) == {one} for pair in others):
-            return one
+    for model in models:
+        others = [frozenset((model, other)) for other in models if other != model]
+        if others and all(better.get(pair) == {model} for pair in others):
+            return model
     return None
 
 
-def _compared(a: Array, b: Array, lower_is_better: bool) -> dict:
+def _compare(a: Array, b: Array, lower_is_better: bool) -> dict:
     difference = a.mean() - b.mean()
     facts = {"difference": difference, "seeds": min(len(a), len(b))}
     if facts["seeds"] < 2:
         return facts
+    # Without any scatter the t statistic is 0 / 0.
     if np.ptp(a) == np.ptp(b) == 0:
-        same = difference == 0
-        first = (difference < 0) == lower_is_better
-        sure = {"probability": 0.5 if same else float(first), "p": float(same)}
-        return facts | {"low": difference, "high": difference} | sure
+        is_same = difference == 0
+        is_better = (difference < 0) == lower_is_better
+        certain = {"probability": 0.5 if is_same else float(is_better), "p": float(is_same)}
+        return facts | {"low": difference, "high": difference} | certain
     test = stats.ttest_ind(a, b, equal_var=False)
     interval = test.confidence_interval(1 - LEVEL)
-    # The posterior of the difference under flat priors is Student's t as well.
+    # Under flat priors the posterior of the difference is Student's t too.
     probability = stats.t.cdf(-test.statistic if lower_is_better else test.statistic, test.df)
     return facts | {
         "low": float(interval.low),
@@ -116,7 +118,9 @@ def _verdict(row, smallest: float) -> str:
     if row.conclusion == NOT_SEPARABLE:
         return f"{both}: not separable by {row.seeds} seeds"
     worse = row.b if row.better == row.a else row.a
-    sure = max(row.probability, 1 - row.probability)
+    probability = max(row.probability, 1 - row.probability)
     least, most = sorted((abs(row.low), abs(row.high)))
     size = f"{abs(row.difference):.3g} ({least:.3g} to {most:.3g})"
-    return f"{row.better} is better than {worse} at {row.size} by {size}, {percent(sure)} sure, {row.seeds} seeds"
+    return (
+        f"{row.better} is better than {worse} at {row.size} by {size}, {percent(probability)} sure, {row.seeds} seeds"
+    )

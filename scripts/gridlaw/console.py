@@ -1,4 +1,4 @@
-"""The command line of the programs that people run on a grid, beside Snakemake."""
+"""The command line of the programs that users run on a grid, beside Snakemake."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gridlaw import config, grid
 from gridlaw.cli import Failure
 from gridlaw.grid import Cell
 from gridlaw.steps import SCRIPTS
+from gridlaw.words import join_comma
 
 # Stands for every value of an axis.
 ANY = "all"
@@ -22,26 +23,26 @@ def parser(doc: str, cells: bool = True, folder: str | None = None) -> argparse.
     """A parser whose help is the program's docstring, with the options that Snakemake has for the same grid.
 
     Args:
-        cells: whether the program takes cells, by their model, size and gpus.
-        folder: what the folder is that the program takes first, if it takes one.
+        cells: whether the program takes a model, size and gpus value.
+        folder: help text of the folder that the program takes first, if it takes one.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if folder:
         parser.add_argument("folder", help=folder)
     if cells:
-        parser.add_argument("model", nargs="?", help="a model of the grid, or all")
-        parser.add_argument("size", nargs="?", help="one of its sizes; by default every one")
-        parser.add_argument("gpus", nargs="?", help="one of its gpus values; by default every one")
+        parser.add_argument("model", nargs="?", help="model of the grid, or all")
+        parser.add_argument("size", nargs="?", help="one of its sizes (default: all)")
+        parser.add_argument("gpus", nargs="?", help="one of its gpus values (default: all)")
     parser.add_argument("--configfile", nargs="+", default=[], metavar="FILE", help="overlays, as given to Snakemake")
     parser.add_argument("--directory", default=".", help="the grid's folder, as given to Snakemake")
     return parser
 
 
 def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
-    """Go to the grid's folder and read its configuration; a mistake ends the program with its lines.
+    """Change to the grid's folder and read its configuration; mistakes end the program with a line each.
 
     Args:
-        absent: whether files of the user may be missing.
+        absent: whether the user's files may be missing.
     """
     overlays = [Path(file).absolute() for file in args.configfile]
     try:
@@ -55,23 +56,23 @@ def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
 
 
 def command(overlays: Iterable[str | Path], directory: str | Path, settings: Iterable[str] = ()) -> str:
-    """The command that runs a grid, typed where gridlaw is.
+    """The command that runs a grid from the folder of gridlaw.
 
     Args:
         overlays: files given with `--configfile`.
         directory: the grid's folder.
-        settings: given with `--config`, as they were.
+        settings: settings given with `--config`.
     """
     home = SCRIPTS.parent
 
-    def named(path: str | Path) -> str:
+    def shorten(path: str | Path) -> str:
         path = Path(path).absolute()
         return str(path.relative_to(home) if path.is_relative_to(home) else path)
 
     parts = ["snakemake", "--cores", "all"]
     options = {
-        "--configfile": [named(file) for file in overlays],
-        "--directory": [] if Path(directory).resolve() == home else [named(directory)],
+        "--configfile": [shorten(file) for file in overlays],
+        "--directory": [] if Path(directory).resolve() == home else [shorten(directory)],
         "--config": list(settings),
     }
     for option, values in options.items():
@@ -83,11 +84,11 @@ def cells(args: argparse.Namespace, whole: dict) -> list[Cell]:
     """The cells that the command line names.
 
     Raises:
-        Failure: the grid has none of that name.
+        Failure: the grid has no such cell.
     """
-    found = list(grid.cells(whole))
+    chosen = list(grid.cells(whole))
     for axis in Cell._fields:
-        value, names = getattr(args, axis), list(dict.fromkeys(str(getattr(cell, axis)) for cell in found))
+        value, names = getattr(args, axis), list(dict.fromkeys(str(getattr(cell, axis)) for cell in chosen))
         if value is None or (value == ANY and ANY not in names):
             continue
         if axis == "size":
@@ -96,6 +97,6 @@ def cells(args: argparse.Namespace, whole: dict) -> list[Cell]:
             except ValueError as error:
                 raise Failure(f"size: {error}") from error
         if value not in names:
-            raise Failure(f"{axis}: {value} is not in this part of the grid; right would be one of {', '.join(names)}")
-        found = [cell for cell in found if str(getattr(cell, axis)) == value]
-    return found
+            raise Failure(f"{axis}: {value} is not in this part of the grid; expected one of {join_comma(names)}")
+        chosen = [cell for cell in chosen if str(getattr(cell, axis)) == value]
+    return chosen

@@ -1,8 +1,8 @@
-"""What of a grid's tables may enter a law: runs that are comparable, each counted once.
+"""Selection of a grid's runs for laws: comparable runs, each counted once.
 
-In one fit are runs of one tokenizer, one mask rate of the held-out text, one learning-rate schedule and one number of
-passes, which have laws of their own; in strong scaling those of one gpus value of each cell, for the others are the
-same run again; and of models that have learnt more than how frequent each word is.
+The runs of one fit have the same tokenizer, mask rate of the held-out text, learning-rate schedule and number of
+epochs; others have laws of their own. In strong scaling a fit contains one gpus value of each cell, because the others
+repeat the same run. Models that did not beat the unigram baseline are left out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gridlaw import holdout, laws, record, sigmoid
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
-from gridlaw.tables import read_table
+from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
 
-# What runs of one law have in common.
+# Columns in which the runs of one law agree.
 COMMON = ["tokenizer", "held_out_mask_rate", "schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
-# Columns that a law counts parameters in.
+# Column with the parameters of a law, with and without embeddings.
 PARAMETERS = {"with": "params", "without": "params_without_embeddings"}
 
 
@@ -31,8 +31,8 @@ class Group:
     """Comparable runs.
 
     Args:
-        name: what they have in common, where the grid has several such groups; else empty.
-        runs: with the columns of the runs table, and `params`, `loss`, `seed`.
+        name: the settings that they share, if the grid has several groups; otherwise empty.
+        runs: the columns of the runs table, and those that `read_runs` adds.
     """
 
     name: str
@@ -40,27 +40,27 @@ class Group:
 
 
 def read_runs(file: str | Path) -> pd.DataFrame:
-    """The table of runs, with the columns that laws want."""
+    """Read the table of runs, with additional columns for laws: `params`, `loss`, `seed`, and costs such as `hours`."""
     runs = read_table(file)
-    # Of a run that went on from a trunk or a checkpoint only the rest was timed; it counts as if it had run on its own.
-    whole = (runs["trained_tokens"] / runs["tokens_here"].where(runs["tokens_here"] > 0)).fillna(1.0)
+    # A run that continued from a trunk or a checkpoint timed only the rest; it counts as if it had run on its own.
+    factor = (runs["trained_tokens"] / runs["tokens_here"].where(runs["tokens_here"] > 0)).fillna(1.0)
     return runs.assign(
         params=runs["parameters"],
         params_without_embeddings=runs["parameters_without_embeddings"],
         loss=runs["held_out_loss"],
         seed=runs["pretrain_seed"],
-        train_seconds=runs["train_seconds"] * whole,
-        hours=runs["train_seconds"] * whole * runs["ranks"] / 3600,
+        train_seconds=runs["train_seconds"] * factor,
+        hours=runs["train_seconds"] * factor * runs["ranks"] / 3600,
     )
 
 
-def tokens_there_are(packs: Iterable[str | Path]) -> float:
-    """Tokens that the corpus has, in the tokenizer that makes the fewest of it; without a corpus there is no end."""
+def available_tokens(packs: Iterable[str | Path]) -> float:
+    """Tokens of the corpus in the tokenizer with the fewest; infinity without a corpus."""
     return min((record.read_json(pack)["train"]["tokens"] for pack in packs), default=float("inf"))
 
 
 def left_out(runs: pd.DataFrame) -> dict[str, str]:
-    """Runs that enter no law, by name, and why."""
+    """Runs that enter no law, by name, with the reason."""
     why = pd.Series("", index=runs.index)
     why[runs["trained"].eq(False)] = "it has learnt no more than how frequent each word is"
     why[runs["loss"].isna()] = "it has no held-out loss"
@@ -75,33 +75,36 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
     names = [run_name(run) for run in runs.itertuples()]
     used = runs[~pd.Series(names, index=runs.index).isin(left_out(runs))]
     if strong:
-        used = used[used["gpus"] == used.groupby(["model", "size"])["gpus"].transform("min")]
+        used = smallest_gpus(used)
     keys = COMMON if strong else [*COMMON, "gpus"]
     apart = [key for key in keys if used[key].nunique(dropna=False) > 1]
     for _, group in used.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
-        name = ", ".join(f"{key} {_said(first[key])}" for key in apart)
+        name = ", ".join(f"{key} {_setting(first[key])}" for key in apart)
         yield Group(name, group)
 
 
 def laws_by_tokens(group: Group) -> dict[str, Law]:
-    """The law of each model, of loss by corpus tokens; forecasts of the other models are evidence as well."""
+    """Fit the law of loss by corpus tokens of each model; back-tests of the other models count too."""
     models = {
         model: Points.from_runs(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)
     }
     tests = {model: holdout.back_test(of) for model, of in models.items()}
-    found = {}
+    fitted = {}
     for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]
         params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
         name = _named(f"{model}: loss by tokens", group)
-        found[model] = laws.fit(name, points, ["corpus_tokens"], others, fixed={"params": params})
-    return found
+        fitted[model] = laws.fit(name, points, ["corpus_tokens"], others, fixed={"params": params})
+    return fitted
 
 
 def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
-    """Laws over models: loss by parameters at each size, and by both axes, with embeddings and without; of each the
-    column that it counts parameters in."""
+    """Fit laws over models: loss by parameters at each size, and by parameters and tokens, with and without embeddings.
+
+    Yields:
+        each law with the column of its parameters.
+    """
     for _, runs in group.runs.groupby("size", sort=False):
         if runs["model"].nunique() > 1:
             tokens = float(runs["corpus_tokens"].median())
@@ -115,19 +118,19 @@ def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
             yield laws.fit(name, _points(group.runs, [column, "corpus_tokens"]), axes), column
 
 
-def _said(value: object) -> str:
-    """A value of a column that came with gaps, where whole numbers are floats."""
+def _setting(value: object) -> str:
+    """A setting in words; whole numbers are floats in columns with missing values."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _points(runs: pd.DataFrame, axes: list[str]) -> Points:
-    # A cell's text is a few tokens longer in one tokenizing than in another; sizes are what is meant to be equal.
+    # The same size has a few tokens more in one tokenizer than in another; laws take the median.
     tokens = runs.groupby("size")["corpus_tokens"].transform("median")
     return Points.from_runs(runs.assign(corpus_tokens=tokens), axes)
 
 
 def run_name(run) -> str:
-    """What a run of the table is called."""
+    """The name of a run in sentences."""
     return f"{run.model} {run.size} (gpus {run.gpus}, seed {run.pretrain_seed})"
 
 
@@ -136,20 +139,20 @@ def _named(name: str, group: Group) -> str:
 
 
 def laws_of_scores(group: Group, summary: str | Path, baselines: str | Path, tasks: list[dict]) -> list[ScoreLaw]:
-    """The curve of each task's score by loss, over all models of a group.
+    """Fit the curve of each task's score by loss, over all models of a group.
 
     Args:
-        tasks: what is forecast: `task`, `metric`, `split`, `train_set`.
+        tasks: the forecast quantities: `task`, `metric`, `split`, `train_set`.
     """
     scores = read_table(summary)
-    floors = pd.read_csv(baselines).set_index(["task", "metric", "split"])["value"]
+    floors = read_table(baselines).set_index(["task", "metric", "split"])["value"]
     cells = group.runs.groupby(["model", "size", "gpus"], as_index=False)["loss"].mean()
-    found = []
-    for wanted in tasks:
-        of = scores[(scores[list(wanted)] == pd.Series(wanted)).all(axis=1)]
-        table = cells.merge(of.rename(columns={"mean": "score"}), on=["model", "size", "gpus"])
-        # A correlation has no majority class; by chance it is 0.
-        floor = floors.get((wanted["task"], wanted["metric"], wanted["split"]))
+    curves = []
+    for task in tasks:
+        means = scores[(scores[list(task)] == pd.Series(task)).all(axis=1)]
+        table = cells.merge(means.rename(columns={"mean": "score"}), on=["model", "size", "gpus"])
+        # A correlation has no majority class; without any skill it is 0.
+        floor = floors.get((task["task"], task["metric"], task["split"]))
         floor = 0.0 if floor is None or pd.isna(floor) else float(floor)
-        found.append(sigmoid.fit(wanted["task"], wanted["metric"], table.dropna(subset=["score"]), floor))
-    return found
+        curves.append(sigmoid.fit(task["task"], task["metric"], table.dropna(subset=["score"]), floor))
+    return curves

@@ -1,7 +1,7 @@
-"""The fitted laws of a grid in one file: `laws` fits them, and programs that forecast, decide or draw by them read it.
+"""The file of a grid's fitted laws: written by `laws`, and read by the programs that forecast, decide and draw.
 
-It is an npz: arrays are entries of their own, and the entry `tree` is JSON that says what is made of them. Every number
-comes back to the last digit.
+It is an npz file. Arrays are separate entries; the entry `tree` is JSON that describes the objects made of them. Every
+number is restored to the last digit.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from gridlaw.points import Points
 from gridlaw.powerlaw import Fit
 from gridlaw.sigmoid import Curve, ScoreLaw
 
-# What marks an object of the tree as something else, by the name of its class.
+# The key that holds the class name of an object in the tree.
 CLASS = "__class__"
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """The laws of comparable runs that forecasts are made by.
+    """The laws of one group of comparable runs.
 
     Args:
-        laws: of each model, the law of its loss by corpus tokens.
-        scores: the curve of each task's score by loss, over all models.
+        laws: for each model, the law of its loss by corpus tokens.
+        scores: for each task, the curve of its score by loss over all models.
     """
 
     laws: dict[str, Law]
@@ -38,15 +38,15 @@ class Fits:
 
 
 CLASSES: dict[str, Callable] = {
-    of.__name__: of for of in (Fits, Law, ScoreLaw, Forecaster, Points, Fit, Curve, pd.DataFrame)
+    kind.__name__: kind for kind in (Fits, Law, ScoreLaw, Forecaster, Points, Fit, Curve, pd.DataFrame)
 }
 
 
 def write(file: str | Path, groups: dict[str, Fits]) -> None:
-    """Write the laws of each group of comparable runs, by the group's name."""
+    """Write the laws of groups of comparable runs, by group name."""
     arrays: dict[str, np.ndarray] = {}
 
-    def plain(value: object) -> dict:
+    def encode(value: object) -> dict:
         if isinstance(value, np.ndarray):
             name = str(len(arrays))
             arrays[name] = value
@@ -55,19 +55,19 @@ def write(file: str | Path, groups: dict[str, Fits]) -> None:
             return {CLASS: "DataFrame", "data": value.to_dict("list")}
         return {CLASS: type(value).__name__, **vars(value)}
 
-    tree = json.dumps(groups, default=plain)
+    tree = json.dumps(groups, default=encode)
     with open(file, "wb") as stream:
         np.savez(stream, tree=tree, **arrays)
 
 
 def read(file: str | Path) -> dict[str, Fits]:
-    """The laws of each group of comparable runs, by the group's name."""
+    """Read the laws of groups of comparable runs, by group name."""
     with np.load(file) as stored:
 
-        def made(value: dict) -> object:
+        def decode(value: dict) -> object:
             name = value.pop(CLASS, None)
             if name is None:
                 return value
             return stored[value["name"]] if name == "array" else CLASSES[name](**value)
 
-        return json.loads(str(stored["tree"]), object_hook=made)
+        return json.loads(str(stored["tree"]), object_hook=decode)

@@ -1,4 +1,4 @@
-"""Intervals of means."""
+"""Confidence intervals of means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.stats import t
 
 
 def mean_interval(values: pd.Series, level: float = 0.95) -> pd.Series:
-    """Mean of replicates with Student's t interval; one replicate has no interval.
+    """Mean of replicates with Student's t interval; a single replicate has none.
 
     Returns:
         mean, low, high (NaN for one replicate), sd and n.
@@ -36,18 +36,19 @@ def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[
 
 
 def summarise_pooled(table: pd.DataFrame, keys: list[str], value: str, level: float = 0.95) -> pd.DataFrame:
-    """Geometric mean of a positive `value` in each group of `keys`, with an interval by the scatter of all groups.
+    """Geometric mean of a positive `value` in each group of `keys`, its interval by the scatter pooled over groups.
 
-    Two replicates say next to nothing of how they scatter; those of many groups together do, if they scatter alike.
+    Two replicates hardly determine a standard deviation. It is therefore pooled over all groups, which assumes that
+    all have the same one.
 
     Returns:
         the keys, mean, low, high (NaN where no group has two) and n: a row for each group, in order of appearance.
     """
     logs = table.dropna(subset=[value]).assign(**{value: lambda rows: np.log(rows[value])})
     groups = logs.groupby(keys, sort=False, dropna=False)[value]
-    found = groups.agg(mean="mean", n="size").reset_index()
-    free = len(logs) - len(found)
-    sd = np.sqrt(((logs[value] - groups.transform("mean")) ** 2).sum() / free) if free else np.nan
-    reach = t.ppf((1 + level) / 2, free) * sd / np.sqrt(found["n"]) if free else np.nan
-    middle = found["mean"]
-    return found.assign(mean=np.exp(middle), low=np.exp(middle - reach), high=np.exp(middle + reach))
+    means = groups.agg(mean="mean", n="size").reset_index()
+    freedom = len(logs) - len(means)
+    sd = np.sqrt(((logs[value] - groups.transform("mean")) ** 2).sum() / freedom) if freedom else np.nan
+    reach = t.ppf((1 + level) / 2, freedom) * sd / np.sqrt(means["n"]) if freedom else np.nan
+    middle = means["mean"]
+    return means.assign(mean=np.exp(middle), low=np.exp(middle - reach), high=np.exp(middle + reach))

@@ -1,7 +1,7 @@
 """Conclusions about a law: its state in a word, and the reasons in sentences.
 
-A law is *refused* where the points cannot determine one, a *trend* where they can but no forecast of theirs could be
-tried, *withdrawn* where its back-tested forecasts failed, and a *law* otherwise.
+A law is *refused* if the points cannot determine one, a *trend* if they can but its forecasts cannot be validated,
+*withdrawn* if its back-tested forecasts failed, and a *law* otherwise.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from gridlaw.points import Points
 from gridlaw.words import amount, count, join_and, percent
 
 REFUSED, TREND, WITHDRAWN, LAW = "refused", "trend", "withdrawn", "law"
-# What would help: more different values, cells that tell the axes apart, more cells of any kind, or nothing.
+# What would help: more distinct values, cells that separate the axes, more cells of any kind, or nothing.
 VALUES, CORNERS, MORE, NOTHING = "values", "corners", "more", ""
-# Distinct values on each axis that a forecast needs, and how far apart the ends have to be.
+# Distinct values that a forecast needs on each axis, and the ratio of the largest to the smallest.
 FORECAST_VALUES, FORECAST_RANGE = 4, 10.0
-# Axes that go together more closely cannot be told apart.
+# Axes with a larger correlation of their logarithms cannot be separated.
 COLLINEAR = 0.9
-# Intervals that held less often than this are none.
+# A law whose intervals have less coverage is withdrawn.
 LEAST_COVERAGE = 0.8
 
 
@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
     Args:
         state: refused, trend, withdrawn or law.
-        why: that in sentences.
+        why: the reasons in sentences.
         cure: what would help: values, corners, more, or nothing, which is empty.
     """
 
@@ -46,8 +46,8 @@ def judge(points: Points, axes: list[str], forecaster: Forecaster | None, levels
 
     Args:
         axes: names of the points' axes.
-        forecaster: fitted to the points; None where they carry no law.
-        levels: of known points that forecasts were tried on, the level of the narrowest interval that holds each.
+        forecaster: fitted to the points; None if they are too few for a law.
+        levels: for each back-tested point, the level of the narrowest interval that contains it.
     """
     return (
         _judge_points(points, axes)
@@ -58,18 +58,18 @@ def judge(points: Points, axes: list[str], forecaster: Forecaster | None, levels
 
 
 def coverage(levels: list[float]) -> float:
-    """How often tried intervals held what was measured; NaN of none."""
+    """Coverage: the share of back-tested intervals that contain the measured loss; NaN without any."""
     return float(np.mean(np.array(levels) <= LEVEL)) if levels else np.nan
 
 
 def bounds(axes: list[str], forecaster: Forecaster) -> list[str]:
-    """Names of the law's parameters that its points push to the end of what is allowed."""
+    """Names of the law's parameters that are at the end of their allowed range."""
     names = {f"exponent {k + 1}": NAMES[axis][1] for k, axis in enumerate(axes)}
     return [names.get(name, name) for name in forecaster.fit.at_bound(forecaster.points.y)]
 
 
 def _judge_points(points: Points, axes: list[str]) -> Verdict | None:
-    """The verdict on points that are too few for any law; None of others."""
+    """The verdict on points that are too few for any law; None on others."""
     if not len(points):
         return Verdict(REFUSED, "No law: there are no points.", NOTHING)
     few = [
@@ -91,10 +91,10 @@ def _judge_points(points: Points, axes: list[str]) -> Verdict | None:
 
 
 def _judge_shape(points: Points, axes: list[str]) -> Verdict | None:
-    """The verdict on points that lie as those of no law do, or as those of any; None of others."""
-    together = np.corrcoef(np.log(points.x.T))[0, 1] if len(axes) > 1 else 0.0
-    if abs(together) > COLLINEAR:
-        more, many, few = ("more", "many", "few") if together > 0 else ("fewer", "few", "many")
+    """The verdict on points whose axes cannot be separated, or whose loss does not fall; None on others."""
+    correlation = np.corrcoef(np.log(points.x.T))[0, 1] if len(axes) > 1 else 0.0
+    if abs(correlation) > COLLINEAR:
+        more, many, few = ("more", "many", "few") if correlation > 0 else ("fewer", "few", "many")
         why = (
             f"No law: larger models were also trained on {more} tokens, so that what is due to which cannot be told"
             f" apart. Cells of small models with {many} tokens, and of large models with {few}, would tell."
@@ -109,7 +109,7 @@ def _judge_shape(points: Points, axes: list[str]) -> Verdict | None:
 
 
 def _judge_trend(points: Points, axes: list[str], forecaster: Forecaster) -> Verdict | None:
-    """The verdict on points that carry a curve and no forecast; None of others."""
+    """The verdict on points that allow a curve but no forecast; None on others."""
     short = [
         f"{WORDS[axis]} span {amount(values.max() / values.min())} times"
         for axis, values in zip(axes, points.x.T, strict=True)
@@ -137,7 +137,7 @@ def _judge_trend(points: Points, axes: list[str], forecaster: Forecaster) -> Ver
 
 
 def _judge_forecasts(points: Points, axes: list[str], forecaster: Forecaster, levels: list[float]) -> Verdict:
-    """The verdict by forecasts of points that are known."""
+    """The verdict by back-test forecasts."""
     ours = forecaster.error(forecaster.form)
     baselines = {name: forecaster.error(name) for name in holdout.baselines(points)}
     best = min(baselines, key=baselines.get)
@@ -147,17 +147,17 @@ def _judge_forecasts(points: Points, axes: list[str], forecaster: Forecaster, le
             f" baseline {percent(baselines[best])}."
         )
         return Verdict(WITHDRAWN, why, MORE)
-    held = coverage(levels)
-    if held < LEAST_COVERAGE:
+    covered = coverage(levels)
+    if covered < LEAST_COVERAGE:
         why = (
-            f"No forecast: of {len(levels)} intervals for cells that are known only {percent(held)} held"
+            f"No forecast: of {len(levels)} intervals for cells that are known only {percent(covered)} held"
             f" what was measured, and it should have been {percent(LEVEL)}."
         )
         return Verdict(WITHDRAWN, why, MORE)
-    told = f"; its 95 % intervals held {percent(held)} of them" if levels else ""
+    intervals = f"; its 95 % intervals held {percent(covered)} of them" if levels else ""
     why = (
         f"{_describe(axes, forecaster)} Tried on {count(forecaster.trials, 'forecast')} of larger cells from smaller"
-        f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{told}."
+        f" ones, it was {percent(ours)} off, the {best} baseline {percent(baselines[best])}{intervals}."
     )
     return Verdict(LAW, why, NOTHING)
 
@@ -172,12 +172,12 @@ def _describe(axes: list[str], forecaster: Forecaster) -> str:
     """Describe the law within the range of its points."""
     best, points = forecaster.fit, forecaster.points
     middle = np.exp(np.log(points.x).mean(0))
-    says = []
+    sentences = []
     for k, axis in enumerate(axes):
         largest = middle.copy()
         largest[k] = points.x[:, k].max()
         half = largest.copy()
         half[k] /= 2
         gain = 1 - best(largest[None])[0, 0] / best(half[None])[0, 0]
-        says.append(f"The last doubling of {WORDS[axis]} lowered the loss by {percent(gain)}.")
-    return " ".join(says)
+        sentences.append(f"The last doubling of {WORDS[axis]} lowered the loss by {percent(gain)}.")
+    return " ".join(sentences)

@@ -1,25 +1,26 @@
-"""Laws of the loss: fitted, tried on points that are known, and judged."""
+"""Laws of the loss: fitted, back-tested and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from gridlaw import forecasting, holdout, judging, powerlaw
 from gridlaw.axes import NAMES, SYMBOLS
-from gridlaw.forecasting import LEVEL, Forecast, Forecaster
+from gridlaw.forecasting import LEVEL, SPECULATIVE, TOO_FAR, Forecast, Forecaster
 from gridlaw.points import Points
 from gridlaw.powerlaw import Array, Fit
 from gridlaw.words import amount
 
-# How far a forecast may go in scale: farther than the first it is speculation, farther than the second there is none.
-SPECULATIVE, TOO_FAR = 10.0, 100.0
-# Resamples of forecasts that are made only to see whether their intervals hold.
+# States of a forecast.
+FORECAST, SPECULATION, NONE = "forecast", "speculative", "none"
+# Bootstrap samples of forecasts that are made only to measure the coverage of their intervals.
 TRIAL_RESAMPLES = 200
-# Resamples that a record holds, and floors of a profile.
+# Bootstrap samples that a record keeps, and values of E in a profile.
 SHOWN, FLOORS = 100, 41
 
 SOURCES = {
@@ -28,20 +29,32 @@ SOURCES = {
 }
 
 
+class Outlook(NamedTuple):
+    """The state of a forecast at one place.
+
+    Args:
+        state: forecast, speculative or none.
+        why: the reason in words; empty for a forecast.
+    """
+
+    state: str
+    why: str
+
+
 @dataclass(frozen=True, eq=False)
 class Law:
-    """A law of the loss over one or two axes, judged; `fit` makes one.
+    """A law of the loss over one or two axes, with its conclusion; made by `fit`.
 
     Args:
         name: what it is a law of.
-        points: that it is of.
+        points: the fitted points.
         axes: names of the points' axes: `params`, or `corpus_tokens` or `effective_tokens`, or one of each.
-        fixed: what is the same for all points: the parameters of a law by tokens, for example.
-        forecaster: the fitted law; None where the points carry none.
-        hold_out: forecasts of the largest points, a row each, as the record has them.
-        levels: of each point beyond each cut the level of the narrowest interval from there that holds it.
+        fixed: quantities that all points share, such as the parameters in a law by tokens.
+        forecaster: the fitted law; None if the points are too few for one.
+        hold_out: forecasts of the largest points, a row each, as in the record.
+        levels: for each point beyond each cut, the level of the narrowest interval that contains it.
         state: refused, trend, withdrawn or law.
-        why: that in sentences.
+        why: the reasons in sentences.
         cure: what would help; see `judging.Verdict`.
     """
 
@@ -64,11 +77,11 @@ class Law:
 
     @property
     def reach(self) -> float:
-        """How many times beyond what was measured its forecasts are no speculation."""
+        """Largest extrapolation factor at which its forecasts are not speculative."""
         return min(SPECULATIVE, self.forecaster.farthest)
 
     def record(self) -> dict:
-        """All of it, for a JSON file."""
+        """The law with all its evidence, for a JSON file."""
         facts = {
             "name": self.name,
             "axes": self.axes,
@@ -108,55 +121,58 @@ class Law:
         }
 
     def parameters(self) -> dict[str, dict[str, float | None]]:
-        """Each parameter with its 95 % interval over resamples, null where there is none."""
+        """Each parameter with its 95 % interval over bootstrap samples, null without samples."""
         best, draws = self.forecaster.fit, self.forecaster.draws
-        values = {name: (value, of(draws) if draws else None) for name, value, of in self._values(best)}
-        return {name: _described(value, over) for name, (value, over) in values.items()}
+        return {name: _describe(value, select(draws) if draws else None) for name, value, select in self._values(best)}
 
     def _draws(self) -> dict[str, list[float]]:
-        """Some of the resamples' parameters, for a picture of how they go together; empty where there are none."""
+        """Parameters of some bootstrap samples, to show how they are correlated; empty without samples."""
         draws = self.forecaster.draws
         if draws is None:
             return {}
-        some = slice(None, None, max(1, len(draws) // SHOWN))
-        return {name: [float(f"{value:.5g}") for value in of(draws)[some]] for name, _, of in self._values(draws)}
+        every = slice(None, None, max(1, len(draws) // SHOWN))
+        return {
+            name: [float(f"{value:.5g}") for value in select(draws)[every]] for name, _, select in self._values(draws)
+        }
 
     def _profile(self) -> dict[str, list[float]]:
-        """Floors from none to the smallest loss, and how far the best fit with each is off: mean |log loss|.
+        """Values of E from zero to the smallest loss, and the mean |log error| of the best fit with each.
 
-        It is what the fit makes least, but for errors below the Huber loss' bend.
+        The fit minimises this error, apart from residuals small enough for the quadratic part of the Huber loss.
         """
         x, y, best = self.points.x, self.points.y, self.forecaster.fit
         floors = y.min() * np.linspace(powerlaw.NO_FLOOR, 1, FLOORS, endpoint=False)
         floors = np.sort(np.append(floors, best.floor if best.has_floor else []))
         errors = np.abs(np.log(powerlaw.profile(best, x, y, floors)(x) / y)).mean(1)
-        return {"E": [float(f"{floor:.5g}") for floor in floors], "error": [float(f"{one:.3g}") for one in errors]}
+        return {"E": [float(f"{floor:.5g}") for floor in floors], "error": [float(f"{error:.3g}") for error in errors]}
 
     def _residuals(self) -> Iterator[dict[str, float]]:
-        """Each point with its log loss above that of the law."""
-        away = np.log(self.points.y / self.forecaster.fit(self.points.x)[0])
-        for x, loss, residual in zip(self.points.x, self.points.y, away, strict=True):
+        """Each point with its residual in log loss."""
+        residuals = np.log(self.points.y / self.forecaster.fit(self.points.x)[0])
+        for x, loss, residual in zip(self.points.x, self.points.y, residuals, strict=True):
             yield {**dict(zip(self.axes, x.tolist(), strict=True)), "loss": float(loss), "residual": float(residual)}
 
-    def forecast(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[str]]:
-        """Forecasts, and of each what it is: empty, or why it is speculative or none."""
+    def forecast(self, x: Array, scale: Array | None = None) -> tuple[Forecast, list[Outlook]]:
+        """Forecast the loss at some places, as `Forecaster.forecast` does, with the state of each forecast."""
         forecast = self.forecaster.forecast(x, scale)
-        return forecast, [self._distance(ratio) for ratio in forecast.ratio]
+        return forecast, [self._outlook(ratio) for ratio in forecast.ratio]
 
-    def _distance(self, ratio: float) -> str:
+    def _outlook(self, ratio: float) -> Outlook:
         beyond = f"{amount(ratio)} times beyond what was measured"
         if ratio > TOO_FAR:
-            return f"none: {beyond}, and no law reaches so far"
+            return Outlook(NONE, f"{NONE}: {beyond}, and no law reaches so far")
         if ratio > SPECULATIVE:
-            return f"speculative: {beyond}"
+            return Outlook(SPECULATION, f"{SPECULATION}: {beyond}")
         if ratio > self.forecaster.farthest:
-            return f"speculative: {beyond}, and forecasts were tried to {amount(self.forecaster.farthest)} times"
-        return ""
+            tested = amount(self.forecaster.farthest)
+            return Outlook(SPECULATION, f"{SPECULATION}: {beyond}, and forecasts were tried to {tested} times")
+        return Outlook(FORECAST, "")
 
     def _symbols(self) -> list[tuple[str, tuple[str, str]]]:
         return [(axis, NAMES[axis]) for axis in self.axes]
 
-    def _values(self, best: Fit) -> Iterator:
+    def _values(self, best: Fit) -> Iterator[tuple[str, float, Callable[[Fit], Array]]]:
+        """Each parameter's name, its value in the first sample, and a function that selects it from all samples."""
         if best.has_floor:
             yield "E", best.floor[0], lambda fit: fit.floor
         for k, (_, (scale, exponent)) in enumerate(self._symbols()):
@@ -171,13 +187,13 @@ def fit(
     like: Sequence[pd.DataFrame] = (),
     fixed: dict[str, float] | None = None,
 ) -> Law:
-    """The law of some points, tried and judged.
+    """Fit a law to some points, back-test it and judge it.
 
     Args:
         name: what it is a law of.
         axes: names of the points' axes.
-        like: back-tests of like curves.
-        fixed: what is the same for all points.
+        like: back-tests of similar curves.
+        fixed: quantities that all points share.
     """
     forecaster = forecasting.fit(points, like) if holdout.carries(points) else None
     hold_out = list(_hold_out(points, axes)) if forecaster else []
@@ -187,54 +203,54 @@ def fit(
 
 
 def _hold_out(points: Points, axes: list[str]) -> Iterator[dict]:
-    """The largest value of each axis and the largest scale left out in turn."""
+    """Forecasts of the points that are largest on an axis or in scale, from the others."""
     columns = dict(zip(axes, points.x.T, strict=True))
     if len(columns) > 1:
         columns["compute"] = points.scale
     for axis, values in columns.items():
-        rest = values < values.max() / holdout.NEAR
-        fitted, left = points.where(rest), points.where(~rest)
+        is_fitted = values < values.max() / holdout.NEAR
+        fitted, largest = points.select(is_fitted), points.select(~is_fitted)
         if not holdout.carries(fitted):
             continue
-        forecast = forecasting.fit(fitted).forecast(left.x, left.scale)
-        baselines = {name: predict(fitted)(left.x) for name, predict in holdout.BASELINES.items()}
-        for i in range(len(left)):
+        forecast = forecasting.fit(fitted).forecast(largest.x, largest.scale)
+        baselines = {name: predict(fitted)(largest.x) for name, predict in holdout.BASELINES.items()}
+        for i in range(len(largest)):
             yield {
                 "left_out": axis,
-                **dict(zip(axes, left.x[i].tolist(), strict=True)),
-                "actual": float(left.y[i]),
+                **dict(zip(axes, largest.x[i].tolist(), strict=True)),
+                "actual": float(largest.y[i]),
                 "predicted": float(forecast.value[i]),
                 "low": float(forecast.low[i]),
                 "high": float(forecast.high[i]),
-                "inside": bool(forecast.low[i] <= left.y[i] <= forecast.high[i]),
-                "error": float(forecast.value[i] / left.y[i] - 1),
+                "inside": bool(forecast.low[i] <= largest.y[i] <= forecast.high[i]),
+                "error": float(forecast.value[i] / largest.y[i] - 1),
                 "baselines": {name: float(values[i]) for name, values in baselines.items()},
             }
 
 
 def _levels(points: Points) -> list[float]:
-    """Of each point beyond each cut the level of the narrowest interval from there that holds it."""
+    """For each point beyond each cut, the level of the narrowest interval forecast from the cut that contains it."""
     levels: list[float] = []
     for below in holdout.cuts(points):
-        fitted, beyond = points.where(below), points.where(~below)
-        # A forecast whose distance none of its own past tells of would try nothing.
+        fitted, beyond = points.select(below), points.select(~below)
+        # Without back-tests of its own a forecast has no interval to validate.
         if next(holdout.cuts(fitted), None) is not None:
             trial = forecasting.fit(fitted, resamples=TRIAL_RESAMPLES)
             levels += trial.forecast(beyond.x, beyond.scale).level(beyond.y).tolist()
     return levels
 
 
-def _described(value: float, over: Array | None) -> dict[str, float | None]:
-    low, high = np.quantile(over, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if over is not None else (None, None)
-    sd = over.std() if over is not None else None
+def _describe(value: float, samples: Array | None) -> dict[str, float | None]:
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if samples is not None else (None, None)
+    sd = samples.std() if samples is not None else None
     return {"value": float(value), "low": number(low), "high": number(high), "sd": number(sd)}
 
 
 def rms(errors: pd.Series) -> float:
-    """Root mean square; NaN of nothing."""
+    """Root mean square; NaN without values."""
     return float(np.sqrt(np.mean(errors.to_numpy(float) ** 2))) if len(errors) else np.nan
 
 
 def number(value: float | None) -> float | None:
-    """A number that JSON has."""
+    """A number as JSON can hold it: null for NaN and infinity."""
     return None if value is None or not np.isfinite(value) else float(value)

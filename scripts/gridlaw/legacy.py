@@ -1,8 +1,8 @@
-"""Results of earlier releases, with today's names of what they count.
+"""Results of earlier releases, with their entries renamed to the present names.
 
-`tokens` was the corpus tokens of a slice and of a forecast, the trained tokens of a record, and the size in tables of
-runs and scores; records and tables of runs had the corpus tokens as `unique_tokens`. The held-out loss was measured at
-the mask rate of training. Results that a person has accepted or adopted since may still say so.
+In those releases `tokens` meant the corpus tokens of a slice and of a forecast, the trained tokens of a record, and the
+size in tables of runs and scores. Records and tables of runs held the corpus tokens as `unique_tokens`. The held-out
+loss was measured at the mask rate of training. Results that a user has accepted or adopted may still have these names.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def slice(manifest: dict) -> dict:
-    """A slice's manifest."""
-    return _renamed(manifest, {"tokens": "corpus_tokens"})
+    """The manifest of a slice, with present names."""
+    return _rename(manifest, {"tokens": "corpus_tokens"})
 
 
-def training(made: dict) -> dict:
-    """A training's record."""
-    recipe = made.get("recipe", {})
-    measured = {"held_out_mask_rate": recipe["mask_rate"]} if "mask_rate" in recipe else {}
-    facts = _renamed(made, {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"})
-    return {"corpus_tokens": 0} | facts | {"recipe": measured | recipe}
+def training(record: dict) -> dict:
+    """The record of a training, with present names."""
+    recipe = record.get("recipe", {})
+    mask_rate = {"held_out_mask_rate": recipe["mask_rate"]} if "mask_rate" in recipe else {}
+    facts = _rename(record, {"tokens": "trained_tokens", "unique_tokens": "corpus_tokens"})
+    return {"corpus_tokens": 0} | facts | {"recipe": mask_rate | recipe}
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table of runs, of scores, or of forecasts."""
+    """A table of runs, scores or forecasts, with present names."""
     if "unique_tokens" in rows:
-        named = rows.drop(columns="tokens").rename(columns={"unique_tokens": "corpus_tokens"})
-        return named.assign(held_out_mask_rate=float("nan"))
+        renamed = rows.drop(columns="tokens").rename(columns={"unique_tokens": "corpus_tokens"})
+        return renamed.assign(held_out_mask_rate=float("nan"))
     return rows.rename(columns={"tokens": "corpus_tokens" if "times_largest" in rows else "size_tokens"})
 
 
-def _renamed(facts: dict, names: dict[str, str]) -> dict:
+def _rename(facts: dict, names: dict[str, str]) -> dict:
     return {names.get(name, name): value for name, value in facts.items()}

@@ -1,4 +1,4 @@
-"""The grid in a terminal: a mark for each cell, what is stale and why, what running it would take."""
+"""The grid in a terminal: a mark for each cell, the reasons for stale results, and failed and interrupted runs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from gridlaw import grid
 from gridlaw.grid import Cell
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, PARTLY, RUNNING, STALE
 from gridlaw.steps import FILES, Step
-from gridlaw.terminal import MARKS, Terminal, shortened
+from gridlaw.terminal import MARKS, Terminal, shorten
 from gridlaw.verdicts import Verdicts
 from gridlaw.words import join_comma
 
-# Between the columns of the matrix.
+# Gap between the columns of the matrix.
 GAP = "  "
-# Characters of a model's name that are shown.
+# Largest width of a model's name.
 NAME = 24
-# Reasons and causes of one kind that are shown.
+# Largest number of reasons or causes of one kind that are shown.
 SHOWN = 6
 
 
 class Tally:
-    """How many steps of a cell are done, and what state that is.
+    """The state of a cell, from the states of its steps.
 
     Args:
-        states: of its steps.
+        states: states of its steps.
     """
 
     def __init__(self, states: Iterable[str]):
@@ -36,7 +36,7 @@ class Tally:
 
     @property
     def state(self) -> str:
-        """One of `MARKS`: the worst that any step has."""
+        """The cell's state, a key of `MARKS`: the worst state of its steps."""
         for state in (FAILED, RUNNING, STALE):
             if self.states[state]:
                 return state
@@ -45,18 +45,18 @@ class Tally:
         return PARTLY if self.states[DONE] or self.states[INTERRUPTED] else NEW
 
     def text(self, terminal: Terminal) -> str:
-        """Its mark, and where that does not say it, how many of its steps are done."""
+        """The mark of its state, with the number of finished steps if some are not."""
         mark = terminal.mark(self.state)
         return mark if self.state in (DONE, NEW) else f"{mark} {self.states[DONE]}/{self.total}"
 
 
 class Overview:
-    """The grid as it is, and what is due.
+    """The state of the grid.
 
     Args:
-        verdicts: on the grid's steps.
-        due: the steps that are to be made.
-        why: of each step that is due, its root causes.
+        verdicts: verdicts on the grid's steps.
+        due: steps to be made.
+        why: root causes of each step that is due.
     """
 
     def __init__(self, verdicts: Verdicts, due: set[Step], why: dict[Step, dict[str, Step]]):
@@ -69,7 +69,7 @@ class Overview:
         self.tallies = {cell: Tally(map(self.state, steps)) for cell, steps in self.steps.items()}
 
     def state(self, step: Step) -> str:
-        """A step's state among the others: what is due is not done, whatever its own record says."""
+        """A step's state in the grid: a step that is due counts as stale, even if its own record is valid."""
         if step not in self.due:
             return DONE
         state = self.verdicts.of(step).state
@@ -80,40 +80,44 @@ class Overview:
         return list(dict.fromkeys(found for step in self.steps[cell] for found in (*step.ancestors(), step)))
 
     def lines(self, terminal: Terminal) -> Iterator[str]:
-        """All of it."""
+        """All lines of the overview."""
         yield from self.matrix(terminal)
         more = [*self.reasons(terminal), *self.unfinished(terminal)]
         yield from ["", *more] if more else []
 
     def matrix(self, terminal: Terminal) -> Iterator[str]:
-        """Models by sizes with a mark for each gpus value, how many steps are done where there is room; a legend."""
+        """A row for each model, a column for each size, a mark for each gpus value, and a legend.
+
+        Marks have numbers of finished steps if the terminal is wide enough.
+        """
         ranks = sorted(self.config["gpus"])
         sizes = sorted({cell.size for cell in self.cells}, key=grid.size_order)
         texts = {cell: tally.text(terminal) for cell, tally in self.tallies.items()}
         wide = []
         for size in sizes:
             own = [cell for cell in self.cells if cell.size == size]
-            there = sorted({cell.gpus for cell in own})
-            wide.append(Column(size, there, max([*(len(texts[cell]) for cell in own), len(str(there[-1]))]), " "))
+            values = sorted({cell.gpus for cell in own})
+            width = max([*(len(texts[cell]) for cell in own), len(str(values[-1]))])
+            wide.append(Column(size, values, width, " "))
         names = min(NAME, max(len("gpus"), *map(len, self.config["models"]))) + len(GAP)
         is_wide = names + sum(column.width + len(GAP) for column in wide) <= terminal.width
         columns = wide if is_wide else [Column(size, ranks, 1, "") for size in sizes]
         while columns:
-            block = _fitting(columns, terminal.width - names)
+            block = _fit(columns, terminal.width - names)
             yield from self._block(terminal, names, block, texts)
             yield ""
             columns = columns[len(block) :]
-        found = {tally.state for tally in self.tallies.values()}
-        about = ["k/n of its steps done"] * bool(is_wide and found - {DONE, NEW})
-        about += [f"marks of a size: gpus {join_comma(ranks)}"] * (not is_wide and ranks[-1] > 9)
-        yield from terminal.legend([state for state in MARKS if state in found], *about)
+        states = {tally.state for tally in self.tallies.values()}
+        notes = ["k/n of its steps done"] * bool(is_wide and states - {DONE, NEW})
+        notes += [f"marks of a size: gpus {join_comma(ranks)}"] * (not is_wide and ranks[-1] > 9)
+        yield from terminal.legend([state for state in MARKS if state in states], *notes)
 
     def _block(self, terminal: Terminal, names: int, columns: list[Column], texts: dict[Cell, str]) -> Iterator[str]:
-        """Some columns of the matrix, behind the models' names."""
+        """Some columns of the matrix, after the models' names."""
         yield (" " * names + GAP.join(column.size.ljust(column.width) for column in columns)).rstrip()
-        # A number that has no room above its mark stands in the legend.
+        # Numbers wider than a mark stand in the legend instead.
         if len(self.config["gpus"]) > 1 and all(len(str(n)) <= column.mark for column in columns for n in column.gpus):
-            numbers = (column.joined([str(n).ljust(column.mark) for n in column.gpus]) for column in columns)
+            numbers = (column.join([str(n).ljust(column.mark) for n in column.gpus]) for column in columns)
             yield ("gpus".ljust(names) + GAP.join(numbers)).rstrip()
         for model in self.config["models"]:
             row = []
@@ -125,66 +129,69 @@ class Overview:
                     else " " * column.mark
                     for cell in cells
                 ]
-                row.append(column.joined(marks))
-            yield (shortened(model, names - len(GAP)).ljust(names) + GAP.join(row)).rstrip()
+                row.append(column.join(marks))
+            yield (shorten(model, names - len(GAP)).ljust(names) + GAP.join(row)).rstrip()
 
     def reasons(self, terminal: Terminal) -> Iterator[str]:
-        """Why what was done is stale: each reason once, with the cells that it touches."""
-        touched: dict[str, set[Cell]] = defaultdict(set)
+        """The reasons for stale results: each reason once, with the cells that it affects."""
+        cells_by_reason: dict[str, set[Cell]] = {}
         rules: dict[str, str] = {}
-        # What only tables and figures are stale of is worth a line if there is nothing else to say.
-        whole = all(tally.state == DONE for tally in self.tallies.values())
+        # Reasons of tables and figures alone are shown only if every cell is done.
+        all_done = all(tally.state == DONE for tally in self.tallies.values())
         for step, lines in self.why.items():
             for line, origin in lines.items():
                 if step.cell in self.tallies and self.verdicts.record(step.record) is not None:
-                    touched[line].add(step.cell)
-                elif origin is step and (whole or step.rule not in FILES):
-                    touched[line] |= set()
+                    cells_by_reason.setdefault(line, set()).add(step.cell)
+                elif origin is step and (all_done or step.rule not in FILES):
+                    cells_by_reason.setdefault(line, set())
                     rules[line] = step.rule
         groups: dict[tuple[str, frozenset[Cell]], list[str]] = defaultdict(list)
-        for line, cells in touched.items():
+        for line, cells in cells_by_reason.items():
             groups["" if cells else rules[line], frozenset(cells)].append(line)
         for (rule, cells), lines in groups.items():
             lines = _by_file(lines)
             more = [f"and {len(lines) - SHOWN} more, which explain shows"] if len(lines) > SHOWN else []
-            text = f"{'; '.join([*lines[:SHOWN], *more])}: {rule or self.named(cells)}"
+            text = f"{'; '.join([*lines[:SHOWN], *more])}: {rule or self.describe(cells)}"
             yield from terminal.marked(STALE, text)
 
     def unfinished(self, terminal: Terminal) -> Iterator[str]:
-        """What is known of failed and interrupted runs: each cause once, with its steps."""
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        """Failed, interrupted and running steps: each cause once, with its steps."""
+        names_by_cause: dict[tuple[str, str], list[str]] = defaultdict(list)
         for step in self.verdicts.steps:
             verdict = self.verdicts.of(step)
             if verdict.state in (FAILED, INTERRUPTED, RUNNING):
-                found[verdict.state, *verdict.reasons].append(step.name)
+                names_by_cause[verdict.state, *verdict.reasons].append(step.name)
         for state in (FAILED, INTERRUPTED, RUNNING):
-            causes = {cause: names for (of, cause), names in found.items() if of == state}
+            causes = {cause: names for (other, cause), names in names_by_cause.items() if other == state}
             for cause, names in list(causes.items())[:SHOWN]:
                 others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-                shown_as = PARTLY if state == INTERRUPTED else state
-                yield from terminal.marked(shown_as, f"{state}: {names[0]}{others}: {cause}")
+                mark = PARTLY if state == INTERRUPTED else state
+                yield from terminal.marked(mark, f"{state}: {names[0]}{others}: {cause}")
             if len(causes) > SHOWN:
                 yield f"  and {len(causes) - SHOWN} more that {state}"
 
-    def named(self, cells: Collection[Cell]) -> str:
-        """Cells in a few words: `tiny, all sizes`."""
-        every = _all_but_ranks(cells, self.cells)
-        if every is not None:
-            return f"all cells{every}"
-        whole, some = defaultdict(list), defaultdict(list)
-        for of, chosen in ((whole, self.cells), (some, cells)):
-            for cell in chosen:
-                of[cell.model].append(cell)
+    def describe(self, cells: Collection[Cell]) -> str:
+        """Cells in a few words, such as `tiny, all sizes`."""
+        ranks = _ranks_alone(cells, self.cells)
+        if ranks is not None:
+            return f"all cells{ranks}"
         patterns: dict[str, list[str]] = defaultdict(list)
-        for model in [model for model in self.config["models"] if model in some]:
-            every = _all_but_ranks(some[model], whole[model])
-            patterns[_sizes(some[model], whole[model]) if every is None else f", all sizes{every}"].append(model)
+        for model in self.config["models"]:
+            some, whole = ([cell for cell in group if cell.model == model] for group in (cells, self.cells))
+            if some:
+                ranks = _ranks_alone(some, whole)
+                patterns[_sizes(some, whole) if ranks is None else f", all sizes{ranks}"].append(model)
         return "; ".join(f"{join_comma(models)}{pattern}" for pattern, models in patterns.items())
 
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of one size: a mark for each gpus value, `mark` characters wide, with a gap in between."""
+    """A column of the matrix: a size, with marks for its gpus values.
+
+    Args:
+        mark: width of a mark.
+        gap: text between two marks.
+    """
 
     size: str
     gpus: list[int]
@@ -193,50 +200,50 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Characters of the whole."""
+        """Its width in characters."""
         return max(len(self.size), len(self.gap.join(["x" * self.mark] * len(self.gpus))))
 
-    def joined(self, marks: list[str]) -> str:
-        """Marks side by side, the column filled; they may hold colours, so that their length is not asked."""
+    def join(self, marks: list[str]) -> str:
+        """Join marks and fill the column; marks may contain colour codes, which do not count as width."""
         bare = len(self.gap.join(["x" * self.mark] * len(self.gpus)))
         return self.gap.join(marks) + " " * (self.width - bare)
 
 
-def _fitting(columns: list[Column], width: int) -> list[Column]:
-    """The first columns, as many as fit side by side; at least one."""
+def _fit(columns: list[Column], width: int) -> list[Column]:
+    """The first columns that fit side by side, at least one."""
     ends = accumulate(column.width + len(GAP) for column in columns)
     return columns[: max(1, sum(end <= width for end in ends))]
 
 
 def _by_file(lines: list[str]) -> list[str]:
-    """Reasons in which all definitions of a file that changed are one, after those of the configuration."""
+    """Reasons with the changed definitions of each file on one line, after the reasons of the configuration."""
     files: dict[str, list[str]] = defaultdict(list)
     for line in lines:
         file, _, change = line.partition(": ")
         files[file if file.startswith("scripts/") else ""].append(change if file.startswith("scripts/") else line)
-    whole = files.pop("", [])
+    merged = files.pop("", [])
     for file, changes in files.items():
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-        whole.append(f"{file}: {join_comma(changes[:3])}{more}")
-    return whole
+        merged.append(f"{file}: {join_comma(changes[:3])}{more}")
+    return merged
 
 
-def _all_but_ranks(some: Collection[Cell], whole: Collection[Cell]) -> str | None:
-    """Which gpus values tell some cells from the others, if nothing else does; an empty text if all are meant."""
+def _ranks_alone(some: Collection[Cell], whole: Collection[Cell]) -> str | None:
+    """The gpus values that distinguish some cells from the others; empty for all of them, None if more differs."""
     ranks = {cell.gpus for cell in some}
     if set(some) != {cell for cell in whole if cell.gpus in ranks}:
         return None
-    return _on(ranks, {cell.gpus for cell in whole})
+    return _on_gpus(ranks, {cell.gpus for cell in whole})
 
 
 def _sizes(some: Collection[Cell], whole: Collection[Cell]) -> str:
-    """Which sizes of a model, and which gpus values where it is not all that there are."""
+    """Sizes of some cells of a model, and their gpus values if they are not all."""
     parts = defaultdict(list)
     for size in sorted({cell.size for cell in some}, key=grid.size_order):
         ranks, every = ({cell.gpus for cell in cells if cell.size == size} for cells in (some, whole))
-        parts[_on(ranks, every)].append(size)
+        parts[_on_gpus(ranks, every)].append(size)
     return " " + ", ".join(f"{join_comma(sizes)}{ranks}" for ranks, sizes in parts.items())
 
 
-def _on(ranks: set[int], every: set[int]) -> str:
+def _on_gpus(ranks: set[int], every: set[int]) -> str:
     return "" if ranks == every else f" on gpus {join_comma(sorted(ranks))}"

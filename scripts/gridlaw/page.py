@@ -1,4 +1,4 @@
-"""The page of the report: one file that needs nothing else, for any screen, in light and dark, and for print."""
+"""The page of the report: one self-contained HTML file, for screens of any size, light and dark, and for print."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from gridlaw import grid
 from gridlaw.states import DONE, FAILED, NEW, PARTLY, RUNNING, STALE
 
-# Rows of a table that the page shows; all of them are in its CSV.
+# Largest number of rows of a table on the page; its CSV has all.
 SHOWN = 2000
-# Characters of a text that takes more than one line.
+# Longest text, in characters, that stays on one line.
 LONG = 40
-# Of each state the letter in the grid, which says it without colours.
+# Letters of the states in the grid, readable without colours.
 LETTERS = {DONE: "D", PARTLY: "P", NEW: "N", STALE: "S", FAILED: "F", RUNNING: "R"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(**parts: object) -> str:
-    """The page; parts are the template's."""
+    """Render the page; `parts` are the variables of its template."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -33,17 +33,17 @@ def render(**parts: object) -> str:
 
 
 def source(content: bytes, kind: str) -> str:
-    """Content as an address that holds it."""
+    """Content as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def table(name: str, title: str, caption: str, data: pd.DataFrame) -> dict:
-    """A table as the template wants it, with the whole of it to download."""
+    """A table for the template, with all its rows to download."""
     return {
         "name": name,
         "title": title,
         "caption": caption,
-        "columns": [_head(column, data[column]) for column in data],
+        "columns": [_header(column, data[column]) for column in data],
         "rows": [list(map(_cell, data, row)) for row in data.head(SHOWN).itertuples(index=False)],
         "count": len(data),
         "source": source(data.to_csv(index=False).encode(), "text/csv;charset=utf-8"),
@@ -51,10 +51,10 @@ def table(name: str, title: str, caption: str, data: pd.DataFrame) -> dict:
 
 
 def matrix(cells: Iterable[dict]) -> dict:
-    """The grid's state as the template wants it: a row a model, a column a size and gpus value.
+    """The grid's state for the template: a row for each model, a column for each size and gpus value.
 
     Args:
-        cells: of each `model`, `size`, `gpus`, its `state`, and how many of its steps are `done` in `total`.
+        cells: `model`, `size`, `gpus`, `state`, and `done` steps out of `total`, of each cell.
     """
     by_place = {(cell["model"], cell["size"], cell["gpus"]): cell for cell in cells}
     places = sorted({place[1:] for place in by_place}, key=lambda place: (grid.size_order(place[0]), place[1]))
@@ -76,18 +76,18 @@ def matrix(cells: Iterable[dict]) -> dict:
 def _mark(cell: dict | None) -> dict | None:
     if cell is None:
         return None
-    whole = cell["state"] in (DONE, NEW)
-    return {"state": cell["state"], "part": "" if whole else f"{cell['done']}/{cell['total']}"}
+    is_plain = cell["state"] in (DONE, NEW)
+    return {"state": cell["state"], "part": "" if is_plain else f"{cell['done']}/{cell['total']}"}
 
 
-def _head(column: object, values: pd.Series) -> dict:
-    """A column's head, which stands over its numbers."""
+def _header(column: object, values: pd.Series) -> dict:
+    """A column's header, aligned with its numbers."""
     numbers = is_numeric_dtype(values) and not is_bool_dtype(values)
     return {"text": str(column).replace("_", " "), "attributes": Markup(" class=n" * numbers)}
 
 
 def _cell(column: str, value: object) -> dict:
-    """A value's text, and attributes that say how it is set and sorted."""
+    """A value's text, and HTML attributes for alignment and sorting."""
     attributes = ""
     if value is None or (isinstance(value, float) and value != value):
         text = ""
@@ -98,7 +98,7 @@ def _cell(column: str, value: object) -> dict:
         elif len(text) > LONG:
             attributes = " class=l"
     else:
-        whole = float(value).is_integer() or abs(value) >= 1000
-        text = f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
+        is_whole = float(value).is_integer() or abs(value) >= 1000
+        text = f"{value:,.0f}" if is_whole and abs(value) < 1e15 else f"{value:.4g}"
         attributes = " class=n" + (f" data-v={value:.9g}" if text != f"{value:g}" else "")
     return {"text": text, "attributes": Markup(attributes)}

@@ -1,10 +1,10 @@
-"""Sums of power laws, y = E + A_1 / x_1^a_1 + ..., fitted to many resamples of the same points at once.
+"""Sums of power laws, y = E + A_1 / x_1^a_1 + ..., fitted to many bootstrap samples of the same points at once.
 
-With one term it is loss against data or parameters (Hestness et al. 2017; Kaplan et al. 2020, equations 1.1 and 1.2,
-have E = 0), with two the joint law L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al. 2022, equation 2). Fitted
-are logarithms: the Huber loss of log prediction - log y (ibid., equation 3), so that no unit matters and an outlier
-little. Least squares of y - E instead has its optimum at E = 0 more often than not (Alabdulmohsin et al. 2022 stop
-before).
+With one term, y is the loss as a function of data or of parameters (Hestness et al. 2017; Kaplan et al. 2020, equations
+1.1 and 1.2, have E = 0). With two terms it is the joint law L(N, D) = E + A / N^alpha + B / D^beta (Hoffmann et al.
+2022, equation 2). The fit minimises the Huber loss of log prediction - log y (ibid., equation 3), so that units do not
+matter and outliers matter little. Least squares of y - E instead often has its optimum at E = 0 (Alabdulmohsin et al.
+2022 stop before they reach it).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Where the Huber loss turns from a square into a line, in log y (Hoffmann et al. 2022, equation 3).
+# Residual in log y at which the Huber loss turns from quadratic to linear (Hoffmann et al. 2022, equation 3).
 DELTA = 1e-3
-# Exponents that anyone would believe.
+# Range of plausible exponents; fits stay within it.
 EXPONENTS = (1e-3, 2.0)
-# Start values of exponents; for each the rest is a linear problem.
+# Start values of exponents; given the exponents, E and A_k enter linearly.
 GRID = np.geomspace(0.02, 1.8, 19)
-# A floor of this share of the smallest y is none, and stands for none where the form has none.
+# E below NO_FLOOR times the smallest y counts as zero; FLOORLESS times it stands for E in forms without E.
 NO_FLOOR, FLOORLESS = 1e-4, 1e-12
-# Resamples that are fitted at once: their Jacobians fit the processor's cache.
+# Bootstrap samples fitted at once; the Jacobians of so many fit into the processor's cache.
 CHUNK = 250
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Parameters of one or more resamples.
+    """Parameters fitted to one or more bootstrap samples.
 
     Args:
         floor: E, in units of y; shape (resamples,).
         scales: A_k, in units of y times those of x_k to the power a_k; shape (resamples, terms).
         exponents: a_k; shape (resamples, terms).
         objective: sum of Huber losses; shape (resamples,).
-        has_floor: whether E was fitted; it is next to 0 otherwise.
+        has_floor: whether E was fitted; otherwise it is almost 0.
     """
 
     floor: Array
@@ -48,7 +48,7 @@ class Fit:
     has_floor: bool = True
 
     def __call__(self, x: Array) -> Array:
-        """y at some points.
+        """Predict y.
 
         Args:
             x: shape (points, terms).
@@ -63,7 +63,7 @@ class Fit:
         return len(self.floor)
 
     def at_bound(self, y: Array) -> list[str]:
-        """Names of parameters of the first resample that the data push to the end of what is allowed."""
+        """Names of the first sample's parameters that are at the end of their allowed range."""
         ends = ["E"] if self.has_floor and self.floor[0] <= 2 * NO_FLOOR * np.min(y) else []
         low, high = EXPONENTS
         return ends + [
@@ -72,21 +72,21 @@ class Fit:
 
 
 def fit(x: Array, y: Array, delta: float = DELTA, floor: bool = True) -> Fit:
-    """The best fit to some points.
+    """Fit a sum of power laws to some points.
 
     Args:
         x: positive; shape (points, terms).
         y: positive; shape (points,).
-        delta: of the Huber loss; infinity is least squares.
-        floor: whether to fit E; the form has none otherwise.
+        delta: see `DELTA`; infinity gives least squares.
+        floor: whether to fit E; otherwise the form has no E.
     """
     x, y = np.ascontiguousarray(x, float), np.ascontiguousarray(y, float)
-    return _remembered(x.tobytes(), y.tobytes(), x.shape, delta, floor)
+    return _fit_cached(x.tobytes(), y.tobytes(), x.shape, delta, floor)
 
 
-# Back-tests of back-tests ask for the same fits again and again.
+# Back-tests within back-tests repeat the same fits.
 @lru_cache(maxsize=4096)
-def _remembered(x_bytes: bytes, y_bytes: bytes, shape: tuple[int, int], delta: float, floor: bool) -> Fit:
+def _fit_cached(x_bytes: bytes, y_bytes: bytes, shape: tuple[int, int], delta: float, floor: bool) -> Fit:
     x, y = np.frombuffer(x_bytes).reshape(shape), np.frombuffer(y_bytes)
     z, centre = _centred(x)
     starts = _starts(z, y)
@@ -99,45 +99,45 @@ def _remembered(x_bytes: bytes, y_bytes: bytes, shape: tuple[int, int], delta: f
     return _fit(parameters[best], objective[best], centre, floor)
 
 
-def refit(found: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, tolerance: float = 1e-8) -> Fit:
-    """Fits to resamples, each from a fit of all points on.
+def refit(start: Fit, x: Array, y: Array, weights: Array, delta: float = DELTA, tolerance: float = 1e-8) -> Fit:
+    """Fit bootstrap samples, each starting from a fit to all points.
 
     Args:
-        found: of all points.
-        y: shape (points,), or (resamples, points) where it differs between resamples.
-        weights: how often each point is in each resample; shape (resamples, points).
-        tolerance: relative decrease of the objective at which a fit ends; at 1e-8 standard errors are within 0.1 %.
+        start: the fit to all points.
+        y: shape (points,), or (resamples, points) if it differs between samples.
+        weights: how often each sample contains each point; shape (resamples, points).
+        tolerance: a fit ends when the objective decreases relatively by less; 1e-8 gives standard errors to 0.1 %.
     """
     z, centre = _centred(x)
-    start = _start(found, centre)
+    parameters = _parameters(start, centre)
     log_y = np.broadcast_to(np.log(y), weights.shape)
     parts = []
-    for at in range(0, len(weights), CHUNK):
-        part = slice(at, at + CHUNK)
-        begin = np.tile(start, (len(weights[part]), 1))
-        parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance, found.has_floor))
+    for first in range(0, len(weights), CHUNK):
+        part = slice(first, first + CHUNK)
+        begin = np.tile(parameters, (len(weights[part]), 1))
+        parts.append(_minimise(z, log_y[part], weights[part], begin, delta, tolerance, start.has_floor))
     parameters, objective = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _fit(parameters, objective, centre, found.has_floor)
+    return _fit(parameters, objective, centre, start.has_floor)
 
 
-def profile(found: Fit, x: Array, y: Array, floors: Array, delta: float = DELTA) -> Fit:
-    """The best fit with E held at each of some values; how little worse it is tells how little the points tell of E.
+def profile(start: Fit, x: Array, y: Array, floors: Array, delta: float = DELTA) -> Fit:
+    """Fit the points with E fixed at each of some values. If the objective hardly rises, the points do not determine E.
 
     Args:
-        found: of all points.
+        start: the fit to all points.
         floors: E, in units of y, positive; shape (resamples,).
     """
     z, centre = _centred(x)
-    starts = np.tile(_start(found, centre), (len(floors), 1))
+    starts = np.tile(_parameters(start, centre), (len(floors), 1))
     starts[:, 0] = np.log(floors)
     ones = np.ones((len(floors), len(y)))
     return _fit(*_minimise(z, ones * np.log(y), ones, starts, delta, tolerance=1e-10, floor=False), centre, True)
 
 
-def _start(found: Fit, centre: Array) -> Array:
-    """Parameters of the first resample as `_minimise` takes them."""
-    scales = np.log(found.scales[0]) - found.exponents[0] * centre
-    return np.concatenate([np.log(found.floor[:1]), scales, found.exponents[0]])
+def _parameters(start: Fit, centre: Array) -> Array:
+    """Parameters of the first sample as `_minimise` takes them."""
+    scales = np.log(start.scales[0]) - start.exponents[0] * centre
+    return np.concatenate([np.log(start.floor[:1]), scales, start.exponents[0]])
 
 
 def _centred(x: Array) -> tuple[Array, Array]:
@@ -154,11 +154,11 @@ def _fit(parameters: Array, objective: Array, centre: Array, has_floor: bool) ->
 
 
 def _starts(z: Array, y: Array, keep: int = 6) -> Array:
-    """Start values: for each pair of exponents the best E and A_k, which enter linearly (Golub & Pereyra 1973)."""
+    """Start values: the best E and A_k, a linear problem, for each choice of exponents (Golub & Pereyra 1973)."""
     terms = z.shape[1]
     exponents = np.stack(np.meshgrid(*[GRID] * terms, indexing="ij"), -1).reshape(-1, terms)
     basis = np.concatenate([np.ones((len(exponents), len(y), 1)), np.exp(-exponents[:, None] * z)], -1)
-    # Relative errors, which logarithms of good predictions are.
+    # Errors in the logarithm are relative errors, as long as they are small.
     basis /= y[None, :, None]
     normal = basis.transpose(0, 2, 1) @ basis
     normal += 1e-10 * np.eye(terms + 1) * np.trace(normal, axis1=1, axis2=2)[:, None, None]
@@ -172,59 +172,62 @@ def _starts(z: Array, y: Array, keep: int = 6) -> Array:
 def _minimise(
     z: Array, log_y: Array, weights: Array, start: Array, delta: float, tolerance: float, floor: bool, most: int = 400
 ) -> tuple[Array, Array]:
-    """Minimise the weighted Huber loss by Levenberg and Marquardt's method with reweighted squares, a row a resample.
+    """Minimise the weighted Huber loss by the Levenberg-Marquardt method with reweighted squares, one sample a row.
+
+    All rows are minimised at once; rows that have converged leave the arrays.
 
     Args:
         z: centred log x; shape (points, terms).
         log_y, weights: shape (rows, points).
         start: log E, log A_k of the centred x, a_k; shape (rows, 1 + 2 terms).
-        floor: whether E is fitted; it stays where it starts otherwise.
+        floor: whether E is fitted; otherwise it keeps its start value.
+        most: largest number of iterations.
 
     Returns:
-        parameters of that shape, and the objective; shape (rows,).
+        parameters, of the shape of `start`, and the objective, of shape (rows,).
     """
     terms = z.shape[1]
     low = np.full(start.shape[1], -np.inf)
     high = np.full(start.shape[1], np.inf)
     if floor:
         low[0], high[0] = log_y.min() + np.log(NO_FLOOR), log_y.max()
-    # At the centre of the points a term is about what y is, or nothing.
+    # At the centre of the points no term is much larger than y.
     low[1 : 1 + terms], high[1 : 1 + terms] = log_y.min() + 2 * np.log(NO_FLOOR), log_y.max() + np.log(10)
     low[1 + terms :], high[1 + terms :] = EXPONENTS
     result, final = np.clip(start, low, high), np.empty(len(start))
-    # Rows that are not there yet, and what is known of them.
+    # Rows that have not converged, and their state.
     rows, theta, w = np.arange(len(start)), result.copy(), weights
     shares, residuals = _predict(theta, z, log_y)
     objective = _huber(residuals, w, delta)
     damping = np.full(len(rows), 1e-3)
     for _ in range(most):
         jacobian = np.concatenate([shares, -shares[:, 1:] * z.T], 1)
-        weighed = w * np.minimum(1.0, delta / np.maximum(np.abs(residuals), 1e-300)) if np.isfinite(delta) else w
-        scaled = jacobian * weighed[:, None]
+        weighted = w * np.minimum(1.0, delta / np.maximum(np.abs(residuals), 1e-300)) if np.isfinite(delta) else w
+        scaled = jacobian * weighted[:, None]
         hessian = scaled @ jacobian.transpose(0, 2, 1)
         gradient = (scaled @ residuals[..., None])[..., 0]
-        # A parameter at a bound that would go beyond it stays.
+        # A parameter at a bound stays there if the step would leave the range.
         held = ((theta <= low) & (gradient > 0)) | ((theta >= high) & (gradient < 0))
         held[:, 0] |= not floor
         gradient[held] = 0
         hessian *= ~held[:, :, None] & ~held[:, None, :]
         diagonal = np.einsum("rpp->rp", hessian)
         diagonal += damping[:, None] * diagonal + 1e-14 * (1 + diagonal.max(1, keepdims=True)) + held
-        tried = np.clip(theta - np.linalg.solve(hessian, gradient[..., None])[..., 0], low, high)
-        new_shares, new_residuals = _predict(tried, z, log_y)
+        proposal = np.clip(theta - np.linalg.solve(hessian, gradient[..., None])[..., 0], low, high)
+        new_shares, new_residuals = _predict(proposal, z, log_y)
         new = _huber(new_residuals, w, delta)
         better = new <= objective
         done = better & (objective - new <= tolerance * objective) & (damping < 1) | (damping > 1e8)
-        theta = np.where(better[:, None], tried, theta)
+        theta = np.where(better[:, None], proposal, theta)
         shares = np.where(better[:, None, None], new_shares, shares)
         residuals = np.where(better[:, None], new_residuals, residuals)
         objective = np.where(better, new, objective)
         damping = np.where(better, np.maximum(damping * 0.2, 1e-9), damping * 8)
         if done.any():
             result[rows[done]], final[rows[done]] = theta[done], objective[done]
-            left = ~done
-            rows, theta, w, log_y, shares = rows[left], theta[left], w[left], log_y[left], shares[left]
-            residuals, objective, damping = residuals[left], objective[left], damping[left]
+            active = ~done
+            rows, theta, w, log_y, shares = rows[active], theta[active], w[active], log_y[active], shares[active]
+            residuals, objective, damping = residuals[active], objective[active], damping[active]
             if not len(rows):
                 break
     result[rows], final[rows] = theta, objective
@@ -232,7 +235,7 @@ def _minimise(
 
 
 def _predict(theta: Array, z: Array, log_y: Array) -> tuple[Array, Array]:
-    """Each term's share of the prediction, shape (rows, 1 + terms, points), and residuals of its logarithm."""
+    """Each term's share of the prediction, shape (rows, 1 + terms, points), and the residuals in log y."""
     terms = z.shape[1]
     shares = np.empty((len(theta), 1 + terms, len(z)))
     shares[:, 0] = np.exp(theta[:, :1])
@@ -247,6 +250,6 @@ def _predict(theta: Array, z: Array, log_y: Array) -> tuple[Array, Array]:
 def _huber(residuals: Array, weights: Array, delta: float) -> Array:
     size = np.abs(residuals)
     small = np.minimum(size, delta)
-    # r^2 / 2 up to delta, delta (|r| - delta / 2) beyond.
+    # r^2 / 2 up to delta, and delta (|r| - delta / 2) beyond it.
     losses = small * (size - small / 2) if np.isfinite(delta) else size * size / 2
     return (weights * losses).sum(1)

@@ -1,6 +1,6 @@
-"""How far a grid is while it runs: what is done, what trains and how fast, and when all of it will be done.
+"""Progress of a running grid: finished steps, running trainings with their speed, and the time left.
 
-Records, leases and heartbeats tell, which lie on the file system that jobs share with whoever looks.
+Everything is read from records, leases and heartbeats on the file system that jobs and viewers share.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from gridlaw.bill import Limits
 from gridlaw.cost import Cost, Rates, Span
 from gridlaw.heartbeat import Beat
 from gridlaw.steps import TRAININGS, Step
-from gridlaw.terminal import Terminal, shortened
+from gridlaw.terminal import Terminal, shorten
 from gridlaw.verdicts import FAILED, INTERRUPTED, RUNNING, Verdicts, to_run
 from gridlaw.words import duration, short
 
-# Trainings that are shown.
+# Largest number of running trainings that are shown.
 SHOWN = 8
-# Columns that a training's name needs to tell something.
+# Smallest width of a training's name, in columns.
 NAME = 20
 
-# What tells a record from one that is written in its place; None is no record.
+# Identifies the file of a record, which changes when it is rewritten; None if there is no file.
 Stamp = tuple[int, int] | None
 
 
 def stamp(record: str) -> Stamp:
-    """The stamp of what is in a record's place now."""
+    """The stamp of a record's file now."""
     with suppress(OSError):
-        about = os.stat(record)  # noqa: PTH116 - of thousands, and a Path takes longer than the call
-        return about.st_mtime_ns, about.st_ino
+        status = os.stat(record)  # noqa: PTH116 - called for thousands of files; making a Path takes longer
+        return status.st_mtime_ns, status.st_ino
     return None
 
 
@@ -44,10 +44,10 @@ class Run:
     """A run of Snakemake.
 
     Args:
-        planned: records that it makes, each with what was in its place when it began.
-        limits: what its jobs share.
-        began: when, in seconds since the epoch.
-        retries: whether it tries a training again that was killed.
+        planned: records that it will write, each with the stamp of its file when the run began.
+        limits: limits that its jobs share.
+        began: start time, in seconds since the epoch.
+        retries: whether it retries trainings that were killed.
     """
 
     planned: dict[str, Stamp]
@@ -57,12 +57,12 @@ class Run:
 
 
 class Progress:
-    """A grid on its way, from where it is when this is made.
+    """The progress of a grid from now on.
 
     Args:
         config: a completed configuration.
-        run: that makes it; None is any, of which only the jobs are seen.
-        remote: whether jobs run on other machines than this one.
+        run: the run to follow; None for any, of which only the jobs are visible.
+        remote: whether jobs run on other machines.
     """
 
     def __init__(self, config: dict, run: Run | None = None, remote: bool = False):
@@ -71,8 +71,10 @@ class Progress:
         self._run = run
         due, planned = to_run(self._verdicts), run.planned if run else {}
         steps = [step for step in self._verdicts.steps if step in due or step.record in planned]
-        # Each with what its record is like before it is made.
-        self._left = {step: planned[step.record] if step.record in planned else stamp(step.record) for step in steps}
+        # Unfinished steps, each with the stamp of its file before it is made.
+        self._unfinished = {
+            step: planned[step.record] if step.record in planned else stamp(step.record) for step in steps
+        }
         self._cells = list(grid.cells(config))
         self._trainings = sum(step.rule in TRAININGS for step in self._verdicts.steps)
         self.running: dict[Step, Beat | None] = {}
@@ -80,24 +82,24 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether all is done that was to be."""
-        return not any(map(self._is_planned, self._left))
+        """Whether all planned steps are done."""
+        return not any(map(self._is_planned, self._unfinished))
 
     @property
     def cells_done(self) -> int:
-        """Cells of which every step is done."""
-        return len(self._cells) - len({step.cell for step in self._left}.intersection(self._cells))
+        """The number of cells whose steps are all done."""
+        return len(self._cells) - len({step.cell for step in self._unfinished}.intersection(self._cells))
 
     @property
     def trainings_done(self) -> int:
-        """Pre-trainings, sections of trunks and fine-tunings that are done."""
-        return self._trainings - sum(step.rule in TRAININGS for step in self._left)
+        """The number of finished trainings: pre-trainings, trunk sections and fine-tunings."""
+        return self._trainings - sum(step.rule in TRAININGS for step in self._unfinished)
 
     def look(self) -> None:
-        """See what has become of it."""
-        while made := [step for step in self._ready() if stamp(step.record) not in (None, self._left[step])]:
-            for step in made:
-                del self._left[step]
+        """Update the state from the files."""
+        while finished := [step for step in self._ready() if stamp(step.record) not in (None, self._unfinished[step])]:
+            for step in finished:
+                del self._unfinished[step]
                 self._verdicts.forget(step)
                 self._rates.learn(step)
         states = {}
@@ -109,10 +111,10 @@ class Progress:
         self.failed = {step for step, state in states.items() if state in ends and self._is_of_this_run(step.log)}
 
     def estimate(self) -> Cost | None:
-        """What is left of the steps that can still be made; None if nothing tells."""
+        """The cost of the unfinished steps that are not blocked by a failure; None if unknown."""
         blocked = set(self.failed)
-        blocked.update(step for step in self._left if any(earlier in blocked for earlier in step.after))
-        steps = {step: None for step in self._left if self._is_planned(step) and step not in blocked}
+        blocked.update(step for step in self._unfinished if any(earlier in blocked for earlier in step.after))
+        steps = {step: None for step in self._unfinished if self._is_planned(step) and step not in blocked}
         estimate = self._rates.of(steps)
         ratios = [
             beat.seconds / estimate.seconds[step].middle
@@ -121,34 +123,35 @@ class Progress:
         ]
         if not self._rates.measured and not ratios:
             return None
-        # As long as no training is done, those that run tell how wrong the assumed pace is.
+        # Before any training is done, running ones correct the assumed pace.
         factor = 1.0 if self._rates.measured else statistics.median(ratios)
         seconds = {}
         for step in sorted(steps, key=lambda step: step not in self.running):
             beat = self.running.get(step)
-            left = beat.seconds_left if beat else None
-            if left is None:
+            remaining = beat.seconds_left if beat else None
+            if remaining is None:
                 seconds[step] = estimate.seconds[step] * (factor if step.rule in TRAININGS else 1.0)
             else:
-                seconds[step] = Span(left, left, left)
+                seconds[step] = Span(remaining, remaining, remaining)
         return Cost(seconds, unknown=estimate.unknown)
 
     def line(self) -> str:
-        """All of it in a line."""
+        """The progress in one line."""
         text = f"{self.cells_done} of {len(self._cells)} cells"
         text += f" and {self.trainings_done} of {self._trainings} trainings done"
         text += f", {len(self.running)} running" if self.running else ""
         text += f", {len(self.failed)} failed" if self.failed else ""
-        # Of a run that nothing is known of, the trainings that run show how many may.
+        # For a run started elsewhere, assume as many parallel jobs as are running now.
         limits = self._run.limits if self._run else Limits(jobs=len(self.running)) if self.running else None
         estimate = limits and self.estimate()
         if not estimate or not estimate.seconds:
             return text
-        left = limits.makespan(estimate).middle
-        return f"{text}; {'more than' if estimate.unknown else 'about'} {duration(left)} left, till {_at(left)}"
+        remaining = limits.makespan(estimate).middle
+        bound = "more than" if estimate.unknown else "about"
+        return f"{text}; {bound} {duration(remaining)} left, till {_clock_time(remaining)}"
 
     def lines(self, terminal: Terminal, head: str = "") -> list[str]:
-        """The line behind a head, wrapped, and under it a line for each training that runs."""
+        """The progress after a heading, wrapped, and a line for each running training."""
         rows = sorted(map(_row, self.running.items()), key=lambda row: -row.seconds)
         more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
         return [*textwrap.wrap(head + self.line(), terminal.width), *_table(rows[:SHOWN], terminal.width), *more]
@@ -157,17 +160,17 @@ class Progress:
         return self._run is None or step.record in self._run.planned
 
     def _is_of_this_run(self, log: str) -> bool:
-        """Whether a log is that of a job of the run, and not of one before it."""
+        """Return whether a log was written by a job of this run, not of an earlier one."""
         written = stamp(log)
         return self._run is None or (written is not None and written[0] >= self._run.began * 1e9)
 
     def _ready(self) -> list[Step]:
-        """The steps that are left and wait for no other."""
-        return [step for step in self._left if not any(earlier in self._left for earlier in step.after)]
+        """Unfinished steps whose inputs are finished."""
+        return [step for step in self._unfinished if not any(earlier in self._unfinished for earlier in step.after)]
 
 
 class Row(NamedTuple):
-    """A training that runs, in words; `seconds` are left of it."""
+    """A running training in words, and the `seconds` left."""
 
     name: str
     share: str
@@ -176,21 +179,21 @@ class Row(NamedTuple):
     seconds: float
 
 
-def _row(of: tuple[Step, Beat | None]) -> Row:
-    step, beat = of
+def _row(running: tuple[Step, Beat | None]) -> Row:
+    step, beat = running
     if beat is None:
         return Row(step.name, "", "", "starting", float("inf"))
-    share, left = f"{int(100 * beat.share)} %", beat.seconds_left
+    share, remaining = f"{int(100 * beat.share)} %", beat.seconds_left
     if beat.is_silent:
         return Row(step.name, share, "", f"silent for {duration(beat.age)}", float("inf"))
-    if left is None:
+    if remaining is None:
         return Row(step.name, share, "", "starting", float("inf"))
     speed = f"{short(float(f'{beat.per_second:.3g}'))} {beat.unit.name}/s"
-    return Row(step.name, share, speed, f"{duration(left)} left" if left else "finishing", left)
+    return Row(step.name, share, speed, f"{duration(remaining)} left" if remaining else "finishing", remaining)
 
 
 def _table(rows: list[Row], width: int) -> list[str]:
-    """Lines of some trainings in columns; on a narrow terminal without their speed, then without their share."""
+    """Lines of some trainings in columns; on a narrow terminal without speed, then also without share."""
     if not rows:
         return []
     names, *columns = zip(*(row[:4] for row in rows), strict=True)
@@ -203,12 +206,12 @@ def _table(rows: list[Row], width: int) -> list[str]:
     lines = []
     for name, *texts in zip(names, *others, strict=True):
         cells = [text.rjust(column) for text, column in zip(texts, widths, strict=True)]
-        lines.append("  ".join(["", shortened(name, room).ljust(room), *cells]))
+        lines.append("  ".join(["", shorten(name, room).ljust(room), *cells]))
     return lines
 
 
-def _at(seconds: float) -> str:
-    """The time of day in some seconds, with its weekday if that is another one; the date if that is far off."""
+def _clock_time(seconds: float) -> str:
+    """The time of day after some seconds, with the weekday if it is another day; a date after a week."""
     now = datetime.now()
     then = now + timedelta(seconds=seconds)
     days = (then.date() - now.date()).days

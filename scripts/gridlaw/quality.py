@@ -1,4 +1,4 @@
-"""Measured cells with what they cost, and losses that they could as well have had."""
+"""Measured cells with their costs and the uncertainty of their losses, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridlaw.powerlaw import Array
 
 DRAWS = 4000
 SEED = 0
-# What a cell costs: the column, and what it is in words.
+# Costs of a cell: the column, and its name in words.
 COSTS = {"hours": "rank-hours", "seconds": "seconds of training", "memory_mb": "MB of memory"}
 
 
@@ -22,9 +22,9 @@ class Cells:
     """The cells of a group.
 
     Args:
-        table: a row for each, with `model`, `size`, `gpus`, `corpus_tokens`, `loss`, `seeds`, and the costs.
-        draws: losses by what is known of their scatter; shape (draws, cells).
-        noise: standard deviation of a run's log loss over pre-training seeds; NaN where no cell has several.
+        table: a row for each cell, with `model`, `size`, `gpus`, `corpus_tokens`, `loss`, `seeds`, and the costs.
+        draws: losses drawn from the distribution of each cell's mean; shape (draws, cells).
+        noise: standard deviation of a run's log loss over pre-training seeds; NaN if no cell has several.
     """
 
     table: pd.DataFrame
@@ -33,10 +33,10 @@ class Cells:
 
     @classmethod
     def from_runs(cls, group: Group, runs: pd.DataFrame) -> Cells:
-        """Cells of a group.
+        """The cells of a group.
 
         Args:
-            runs: all of the grid, for cells of other gpus values, which hold the same models and cost something else.
+            runs: all runs of the grid, for cells with other gpus values: the same models at another cost.
         """
         chosen = runs[runs["model"].isin(group.runs["model"]) & runs["loss"].notna() & (runs["corpus_tokens"] > 0)]
         keys = ["model", "size", "gpus"]
@@ -47,23 +47,25 @@ class Cells:
             memory_mb=("peak_memory_mb", "max"),
         ).reset_index()  # fmt: skip
         table["loss"] = np.exp(table["log"])
-        away = chosen.assign(log=np.log(chosen["loss"]))
-        away = away["log"] - away.groupby(keys)["log"].transform("mean")
-        free = len(away) - len(table)
-        noise = float(np.sqrt((away**2).sum() / free)) if free > 0 else np.nan
-        # Runs of one cell differ by seed; of one seed it is not known by how much, only how well it was measured.
+        logs = chosen.assign(log=np.log(chosen["loss"]))
+        deviations = logs["log"] - logs.groupby(keys)["log"].transform("mean")
+        freedom = len(deviations) - len(table)
+        noise = float(np.sqrt((deviations**2).sum() / freedom)) if freedom > 0 else np.nan
+        # With one seed the scatter over seeds is unknown; only the error of the measurement is known.
         spread = noise / np.sqrt(table["seeds"]) if np.isfinite(noise) else table["held_out_se"] / table["loss"]
         random = np.random.default_rng(SEED)
-        # Cells of one model and size are the same model.
+        # Cells of one model and size hold the same model and get the same draws.
         same = table.groupby(["model", "size"], sort=False).ngroup().to_numpy()
         moves = random.standard_normal((DRAWS, same.max() + 1))[:, same] if len(table) else np.empty((DRAWS, 0))
         return cls(table, np.exp(table["log"].to_numpy() + moves * spread.to_numpy()), noise)
 
 
 def front(cells: Cells, cost: str) -> pd.DataFrame:
-    """Which cells no other beats in loss without costing more: a row for each, with the share of draws that says so.
+    """The Pareto front: cells of which no other has a lower loss without a higher cost.
 
-    With one seed that share would tell of the held-out text alone, and is missing.
+    Returns:
+        a row for each cell, with `on_front` and its `probability`, the share of draws in which the cell is on the
+        front. With one seed the draws would show the error of the held-out text only, and the probability is missing.
     """
     price = cells.table[cost].to_numpy(float)
     table = cells.table[["model", "size", "gpus", cost, "loss"]]
@@ -75,11 +77,11 @@ def front(cells: Cells, cost: str) -> pd.DataFrame:
 
 
 def _on_front(price: Array, losses: Array) -> NDArray[np.bool_]:
-    """Where a loss is below all that cost less and above none that cost the same; shape of losses, (draws, cells)."""
-    on, best = np.zeros(losses.shape, bool), np.full((len(losses), 1), np.inf)
+    """Mask of losses below all that cost less and not above any that costs the same; shape (draws, cells)."""
+    is_on_front, best = np.zeros(losses.shape, bool), np.full((len(losses), 1), np.inf)
     for value in np.unique(price[np.isfinite(price)]):
         same = price == value
         least = losses[:, same].min(1, keepdims=True)
-        on[:, same] = (losses[:, same] < best) & (losses[:, same] <= least)
+        is_on_front[:, same] = (losses[:, same] < best) & (losses[:, same] <= least)
         best = np.minimum(best, least)
-    return on
+    return is_on_front

@@ -1,4 +1,4 @@
-"""Reports on a grid while it runs: on a terminal whenever something has changed, in a file a line now and then."""
+"""Progress reports while a grid runs: after every change on a terminal, and less often in a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gridlaw.terminal import Terminal
 
 
 class Pace(NamedTuple):
-    """Seconds that have to pass before a grid is reported on again: after a cell is done, a change, and none."""
+    """Least seconds between two reports: after a finished cell, after another change, and without one."""
 
     cell: float
     change: float
@@ -21,65 +21,64 @@ class Pace(NamedTuple):
 
 
 ON_TERMINAL, IN_FILE = Pace(10, 10, 300), Pace(60, 300, 1800)
-# What reports begin with.
 HEAD = "progress: "
 
 
 class Reporter:
-    """Reports on a grid while it runs, no more often than anyone wants to read it.
+    """Reports the progress of a grid, at a pace that suits the output.
 
     Args:
         say: prints a report.
-        stream: where that is: a terminal gets a line for each training, too.
+        stream: the output; a terminal also gets a line for each training.
         clock: gives seconds.
     """
 
-    # Between two looks; and how much of the time they may take.
+    # Time between two looks at the files, and the largest share of time that looking may take.
     PERIOD_SECONDS, SHARE = 5.0, 0.02
-    # The first report comes this early, as soon as the time that is left can be told.
+    # The first report comes after this time, as soon as the time left can be estimated.
     FIRST_SECONDS = 15.0
 
     def __init__(self, say: Callable[[str], None], stream: TextIO, clock: Callable[[], float] = time.monotonic):
         self._say, self._stream, self._clock = say, stream, clock
         self._pace = ON_TERMINAL if stream.isatty() else IN_FILE
-        self._began = self._said_at = clock()
-        self._said = None
+        self._began = self._reported_at = clock()
+        self._reported = None
         self._stopped = threading.Event()
 
     def look(self, progress: Progress) -> None:
-        """Look at a grid, and report if it is time to."""
+        """Look at a grid, and report if enough time has passed."""
         progress.look()
         state = progress.cells_done, (progress.trainings_done, set(progress.running), progress.failed)
-        said = self._said = self._said or state
-        least = self._pace.cell if state[0] != said[0] else self._pace.change if state != said else self._pace.none
-        is_first = self._said_at == self._began
+        last = self._reported = self._reported or state
+        least = self._pace.cell if state[0] != last[0] else self._pace.change if state != last else self._pace.none
+        is_first = self._reported_at == self._began
         if is_first and self._clock() - self._began >= self.FIRST_SECONDS and progress.estimate():
             least = 0.0
-        if self._clock() - self._said_at >= least and not progress.is_over:
-            self._said_at, self._said = self._clock(), state
+        if self._clock() - self._reported_at >= least and not progress.is_over:
+            self._reported_at, self._reported = self._clock(), state
             self._say(self._report(progress))
 
     def run(self, begin: Callable[[], Progress]) -> None:
-        """Do so until the grid is done.
+        """Look at a grid until it is done.
 
         Args:
-            begin: gives it.
+            begin: gives the grid's progress.
         """
         try:
             progress, began = begin(), self._clock()
             while not progress.is_over:
-                # Files come and go while it looks at them.
+                # Files appear and disappear meanwhile.
                 with suppress(OSError):
                     self.look(progress)
                 if self._stopped.wait(max(self.PERIOD_SECONDS, (self._clock() - began) / self.SHARE)):
                     return
                 began = self._clock()
         except Exception as error:
-            # A report is not worth a run.
+            # A failing report must not end the run.
             self._say(f"progress cannot be shown: {type(error).__name__}: {error}")
 
     def stop(self) -> None:
-        """Have `run` end."""
+        """End `run`."""
         self._stopped.set()
 
     def _report(self, progress: Progress) -> str:

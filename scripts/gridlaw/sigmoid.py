@@ -1,7 +1,7 @@
 """A task's score as a function of the held-out loss: floor + (ceiling - floor) / (1 + exp(k (L - L0))).
 
-The second step of a forecast of scores, the first being that of the loss (Bhagia et al. 2024). The floor is what
-guessing the most frequent class scores. A task whose seeds differ as much as the grid's cells is not predictable.
+Scores are forecast in two steps: the loss from the size, and the score from the loss (Bhagia et al. 2024). The floor is
+the score of the majority-class baseline. A task whose seeds differ as much as the grid's cells is not predictable.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from gridlaw.judging import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, Verdi
 from gridlaw.laws import number, rms
 from gridlaw.powerlaw import Array
 
-# What would help where each cell has one seed.
+# The cure where each cell has one seed; see `judging.Verdict`.
 SEEDS = "seeds"
-# What a record tells of each cell.
+# Columns of a record's cells.
 CELL = ["model", "size", "gpus", "loss", "score", "sd", "n"]
 TRIAL = ["actual", "law", "last"]
-# Cells that three parameters need to be tried on one more.
+# Smallest number of cells: three parameters, and one cell to contradict them.
 LEAST = 4
 RESAMPLES = 200
-# The best cell has to be above the floor by so many standard deviations over seeds.
+# The best cell has to exceed the floor by so many standard deviations over seeds.
 SIGNAL = 2.0
 
 
@@ -37,7 +37,9 @@ class Curve:
 
     Args:
         floor: the score of a model that has learnt nothing.
-        ceiling, slope, middle: its parameters: the score at no loss, and the loss at half the way with k there.
+        ceiling: the score as the loss goes to minus infinity.
+        slope: k, per nat.
+        middle: L0, the loss at which the score is half-way between floor and ceiling.
     """
 
     floor: float
@@ -46,45 +48,45 @@ class Curve:
     middle: float
 
     def __call__(self, loss: Array) -> Array:
-        """Scores at some losses."""
+        """Predict scores at some losses."""
         return self.floor + (self.ceiling - self.floor) * expit(-self.slope * (loss - self.middle))
 
 
 def fit_curve(loss: Array, score: Array, floor: float) -> Curve:
-    """The curve of least squares through some cells."""
+    """Fit a curve to some cells by least squares."""
     spread = max(np.ptp(loss), 1e-9)
     best = max(score.max(), floor + 1e-3)
     low = [floor, 0.1 / spread, loss.min() - 2 * spread]
     high = [1.0 + 1e-9, 50 / spread, loss.max() + spread]
-    found = None
+    best_fit = None
     for slope in (2 / spread, 8 / spread):
         for middle in (loss.min(), np.median(loss)):
             start = np.clip([min(best + 0.05, 1.0), slope, middle], low, high)
             result = least_squares(
                 lambda p: Curve(floor, *p)(loss) - score, start, bounds=(low, high), x_scale=[0.1, 1 / spread, spread]
             )
-            found = result if found is None or result.cost < found.cost else found
-    return Curve(floor, *map(float, found.x))
+            best_fit = result if best_fit is None or result.cost < best_fit.cost else best_fit
+    return Curve(floor, *map(float, best_fit.x))
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreLaw:
-    """The curve of one task and metric, judged; `fit` makes one.
+    """The curve of one task and metric, with its conclusion; made by `fit`.
 
     Args:
         task, metric: of the scores.
-        floor: what the majority class scores.
+        floor: the score of the majority-class baseline.
         cells: a row for each cell, the largest loss first: its `loss`, mean `score`, `sd` over seeds and their number
             `n`, and `item_se`, the score's standard error over examples.
-        curve: through the cells; None where they are too few.
-        draws: ceiling, slope and middle of the curve of each resample, shape (resamples, 3); of a law only.
-        trials: forecasts of each cell of lower loss from those of higher loss: `actual`, by the curve (`law`), and the
-            best known score (`last`).
-        error: how far a cell's mean score is from the curve, as a standard deviation.
+        curve: fitted to the cells; None if they are too few.
+        draws: ceiling, slope and middle of the curve of each bootstrap sample, shape (resamples, 3); of a law only.
+        trials: back-test forecasts of each cell from those of higher loss: the `actual` score, that of the curve
+            (`law`), and that of the next worse cell (`last`).
+        error: standard deviation of a cell's mean score around the curve.
         seed_sd: standard deviation of a score over seeds; NaN with one seed.
-        item_se: standard error over examples, on which all cells are scored, so that it moves them together.
+        item_se: standard error over examples; all cells are scored on the same ones, so that it moves them together.
         state: refused, trend, withdrawn or law.
-        why: that in sentences.
+        why: the reasons in sentences.
         cure: what would help; see `judging.Verdict`.
     """
 
@@ -104,11 +106,11 @@ class ScoreLaw:
 
     @property
     def quantity(self) -> str:
-        """What is forecast."""
+        """The name of the forecast quantity."""
         return f"{self.task} ({self.metric})"
 
     def record(self) -> dict:
-        """All of it, for a JSON file."""
+        """The curve with all its evidence, for a JSON file."""
         trials = {name: rms(self.trials[name] - self.trials["actual"]) for name in ("law", "last")}
         return {
             "name": f"{self.task}: {words.metric(self.metric)} by held-out loss",
@@ -129,24 +131,24 @@ class ScoreLaw:
         }  # fmt: skip
 
     def draw_scores(self, losses: Array, seed: int = 0) -> Array:
-        """Scores at some losses, each by a resample of the cells' scores, with errors of past forecasts and of items.
+        """Draw scores at some losses, each by another bootstrap sample, with back-test errors and errors over examples.
 
         Args:
             losses: shape (resamples, places).
         """
         random = np.random.default_rng(seed)
         ceiling, slope, middle = self.draws[np.arange(len(losses)) % len(self.draws)].T[:, :, None]
-        chosen = Curve(self.floor, ceiling, slope, middle)(losses)
+        scores = Curve(self.floor, ceiling, slope, middle)(losses)
         items = random.normal(0, self.item_se, (len(losses), 1))
-        return chosen + random.normal(0, self.error, chosen.shape) + items
+        return scores + random.normal(0, self.error, scores.shape) + items
 
 
 def fit(task: str, metric: str, cells: pd.DataFrame, floor: float) -> ScoreLaw:
-    """The curve of one task and metric, tried and judged.
+    """Fit the curve of one task and metric, back-test it and judge it.
 
     Args:
         cells: a row for each cell: `loss`, `score`, `sd`, `n` and `item_se`.
-        floor: what the majority class scores.
+        floor: the score of the majority-class baseline.
     """
     cells = cells.sort_values("loss", ascending=False)
     loss, score = (cells[name].to_numpy(float) for name in ("loss", "score"))
@@ -157,27 +159,27 @@ def fit(task: str, metric: str, cells: pd.DataFrame, floor: float) -> ScoreLaw:
     trials = pd.DataFrame(_trials(loss, score, floor, seed_sd) if curve else [], columns=TRIAL, dtype=float)
     error = _error(cells, trials, seed_sd)
     verdict = _judge(loss, score, floor, curve, trials, seed_sd)
-    draws = _resampled(loss, score, floor, error) if verdict.state == LAW else None
+    draws = _resample(loss, score, floor, error) if verdict.state == LAW else None
     return ScoreLaw(task, metric, floor, cells, curve, draws, trials, error, seed_sd, item_se, *verdict)
 
 
 def _error(cells: pd.DataFrame, trials: pd.DataFrame, seed_sd: float) -> float:
-    """How far a cell's mean score is from the curve: as in trials, and at least as seeds scatter it."""
+    """Standard deviation of a cell's mean score around the curve: the back-test error, at least that over seeds."""
     seeds = seed_sd / np.sqrt(cells["n"].mean()) if np.isfinite(seed_sd) else 0.0
     return float(max(seeds, rms(trials["law"] - trials["actual"]) if len(trials) else 0.0))
 
 
-def _resampled(loss: Array, score: Array, floor: float, error: float) -> Array:
-    """Ceiling, slope and middle of the curve of each resample of the cells' scores; shape (resamples, 3)."""
-    moved = np.random.default_rng(1).normal(0, error, (RESAMPLES, len(score)))
-    curves = [fit_curve(loss, score + by, floor) for by in moved]
+def _resample(loss: Array, score: Array, floor: float, error: float) -> Array:
+    """Ceiling, slope and middle of the curve of each bootstrap sample of the cells' scores; shape (resamples, 3)."""
+    errors = np.random.default_rng(1).normal(0, error, (RESAMPLES, len(score)))
+    curves = [fit_curve(loss, score + row, floor) for row in errors]
     return np.array([(curve.ceiling, curve.slope, curve.middle) for curve in curves])
 
 
 def _trials(loss: Array, score: Array, floor: float, seed_sd: float) -> Iterator[tuple[float, float, float]]:
-    """Forecasts of each cell of lower loss from those of higher loss, and the best known score instead.
+    """Back-test forecasts of each cell from those of higher loss: actual score, the curve's, and the last known one.
 
-    From cells that are no better than guessing there is none.
+    Cells that are no better than guessing make no forecast.
     """
     for n in range(LEAST - 1, len(loss)):
         if loss[n] < loss[n - 1] and score[:n].max() - floor >= SIGNAL * seed_sd:
@@ -188,7 +190,7 @@ def _trials(loss: Array, score: Array, floor: float, seed_sd: float) -> Iterator
 def _judge(
     loss: Array, score: Array, floor: float, curve: Curve | None, trials: pd.DataFrame, seed_sd: float
 ) -> Verdict:
-    """Conclusion about the curve."""
+    """The verdict on a curve."""
     if curve is None:
         why = f"No law: it takes {LEAST} cells with a loss and a score, and there are {len(loss)}."
         return Verdict(REFUSED, why, MORE)

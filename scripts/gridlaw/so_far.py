@@ -1,7 +1,7 @@
-"""The report of a grid as it is, finished or not: its analysis from what is there, in a folder beside the whole one's.
+"""The partial report of an unfinished grid: its analysis from the results so far, in a folder of its own.
 
-Snakemake makes the report when everything is done. This runs the same programs with the same recipes on what there is;
-none of it is a result of the workflow, so that the next run which comes to its end makes everything from the whole.
+Snakemake makes the report when everything is done. This module runs the same programs with the same recipes on the
+existing results. None of its files is a result of the workflow, so the next complete run makes the whole analysis anew.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ FOLDER = Path("results/so_far")
 STATES = FOLDER / "states.json"
 REPORT, RECORD = map(Path, FILES["report"])
 PROCESSES = 4
-# After a failure nobody is to wait for longer.
+# Largest time that a user waits for a report after a failure.
 PATIENCE_SECONDS = 120.0
 
 
 def write(config: dict, command: str, patience: float | None = None, publish: bool = True) -> Path:
-    """Write the report of what is there.
+    """Write the report of the results so far.
 
     Args:
         config: a completed configuration of the grid in the working directory.
-        command: what would finish the grid, for the page.
-        patience: seconds that it may take; None is no limit.
-        publish: whether the page takes the place of the grid's report, which then counts as not made.
+        command: the command that finishes the grid, for the page.
+        patience: time limit in seconds; None for no limit.
+        publish: whether the page replaces the grid's report, which then counts as not made.
 
     Returns:
-        where the page is.
+        the path of the page.
 
     Raises:
-        Failure: nothing can be reported yet, it took too long, or one of the programs failed.
+        Failure: there is nothing to report yet, the time was too short, or a program failed.
     """
     verdicts = Verdicts(config)
     report = verdicts.steps.of(str(RECORD))
@@ -70,23 +70,23 @@ def write(config: dict, command: str, patience: float | None = None, publish: bo
 
 
 def after_failure(config: dict, command: str) -> None:
-    """Write the report of what is there when a run has failed; whatever goes wrong here is a line, and no more."""
-    print("\nwriting a report of what is there (Ctrl-C leaves it)", file=sys.stderr, flush=True)
+    """Write the report of the results so far when a run has failed; any error becomes a single line."""
+    print("\nwriting a report of the results so far (Ctrl-C skips it)", file=sys.stderr, flush=True)
     try:
-        said = f"report: {write(config, command, PATIENCE_SECONDS)}"
+        line = f"report: {write(config, command, PATIENCE_SECONDS)}"
     except KeyboardInterrupt:
-        said = "no report: interrupted"
+        line = "no report: interrupted"
     except Exception as error:
         why = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
-        said = f"no report: {why}"
-    print(said, file=sys.stderr, flush=True)
+        line = f"no report: {why}"
+    print(line, file=sys.stderr, flush=True)
 
 
 def describe(verdicts: Verdicts) -> dict:
-    """What is true of each cell, what is known of those that are not done, and what would finish them.
+    """The states of all cells for the page.
 
     Returns:
-        `cells`, `notes` in the words of the preview, and `to_do`: texts by what they are of.
+        `cells`; `notes`, the lines of the preview on unfinished cells; and `to_do`, an estimate as texts by heading.
     """
     due, rates = to_run(verdicts), Rates(verdicts)
     overview = Overview(verdicts, due, causes(verdicts, due, {}))
@@ -94,35 +94,35 @@ def describe(verdicts: Verdicts) -> dict:
         {**cell._asdict(), "state": tally.state, "done": tally.states[DONE], "total": tally.total}
         for cell, tally in overview.tallies.items()
     ]
-    line = Terminal(width=10**6)
-    notes = [*overview.reasons(line), *overview.unfinished(line)]
+    unwrapped = Terminal(width=10**6)
+    notes = [*overview.reasons(unwrapped), *overview.unfinished(unwrapped)]
     to_do = {"to run": step_counts(rates, due), **bill(rates, due, Limits())}
     return {"cells": cells, "notes": notes, "to_do": to_do}
 
 
 def arguments(step: Step) -> dict[str, list[str]]:
-    """The options of a step's program, without the recipe: what it reads and writes, by its name."""
-    given: dict[str, list[str]] = defaultdict(list)
+    """The options of a step's program, without the recipe: its input and output files by option name."""
+    options: dict[str, list[str]] = defaultdict(list)
     if step.rule == "aggregate":
-        given |= {"results": ["results"], "work": ["work"]}
+        options |= {"results": ["results"], "work": ["work"]}
     else:
         for file in step.inputs:
-            given[_option(file)].append(str(place(file)))
-    *made, written = FILES[step.rule]
+            options[_option(file)].append(str(place(file)))
+    *outputs, record_file = FILES[step.rule]
     if step.rule.startswith("figure_"):
-        given["figure"] = [str(place(made[0]))]
+        options["figure"] = [str(place(outputs[0]))]
     else:
-        given |= {Path(file).stem: [str(place(file))] for file in made if not file.endswith(".parquet")}
-    return given | {"record": [str(place(written))]}
+        options |= {Path(file).stem: [str(place(file))] for file in outputs if not file.endswith(".parquet")}
+    return options | {"record": [str(place(record_file))]}
 
 
 def place(file: str) -> Path:
-    """Where a file of the analysis is written here; another is where it is."""
+    """The path of a file: results of the analysis are in the folder of the partial report."""
     return FOLDER / Path(file).relative_to("results") if file in RULES else Path(file)
 
 
 def _option(file: str) -> str:
-    """The option that a program takes an input by."""
+    """The name of the option for an input."""
     path = Path(file)
     if path.parent.name == "figures":
         return "figures"
@@ -159,12 +159,12 @@ def line(step: Step, command: str) -> list[str]:
 
 
 def _let_parent_end() -> None:
-    """At Ctrl-C the parent ends its processes."""
+    """Ignore Ctrl-C in a worker; the parent process ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run(rule: str, line: list[str]) -> str | None:
-    """Run a rule's program in this process; gives why it failed, if it did."""
+    """Run a rule's program in this process; gives the reason if it failed."""
     log = FOLDER / f"{rule}.log"
     sys.argv = line
     try:

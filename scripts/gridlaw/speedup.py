@@ -1,4 +1,4 @@
-"""Throughput against ranks, and whether ranks change the result.
+"""Throughput by ranks, and the equivalence of results across ranks.
 
 Amdahl's law, X(p) = X(1) / (s + (1 - s) / p), has one parameter, the serial share s (Amdahl 1967); the universal
 scalability law X(p) = lambda p / (1 + sigma (p - 1) + kappa p (p - 1)) also has a peak (Gunther 2007).
@@ -15,14 +15,14 @@ from gridlaw.judging import LAW, REFUSED
 from gridlaw.powerlaw import Array
 from gridlaw.words import join_and, percent
 
-# Different numbers of ranks that each law needs.
+# Distinct numbers of ranks that each law needs.
 AMDAHL, USL = 3, 5
-# Nothing is said of more than so many times the ranks that were measured.
+# Largest extrapolation factor in ranks.
 REACH = 2
 
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Speed-up and efficiency of each gpus value over the smallest, as medians over runs: a row a value.
+    """Speed-up and efficiency of each number of ranks over the smallest, from medians over runs: a row each.
 
     Args:
         runs: of one model at one size.
@@ -37,15 +37,15 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit(ranks: Array, rate: Array) -> dict[str, float]:
-    """Parameters of Amdahl's law, or with enough values those of the universal scalability law."""
+    """Fit Amdahl's law, or with enough numbers of ranks the universal scalability law; gives its parameters."""
     law = usl if len(ranks) >= USL else amdahl
     names = ("rate", "sigma", "kappa") if law is usl else ("rate", "serial")
     start = [rate[0] / ranks[0], 0.05, 0.001][: len(names)]
     high = [np.inf, 1.0, 1.0][: len(names)]
-    found = least_squares(
+    result = least_squares(
         lambda p: np.log(law(ranks, *p) / rate), start, bounds=([1e-12, 0, 0][: len(names)], high), x_scale=start
     )
-    return dict(zip(names, map(float, found.x), strict=True))
+    return dict(zip(names, map(float, result.x), strict=True))
 
 
 def amdahl(ranks: Array, rate: float, serial: float) -> Array:
@@ -62,56 +62,55 @@ def judge(name: str, runs: pd.DataFrame) -> dict:
     """The law of one model's throughput at one size, for a JSON file."""
     measured = table(runs)
     efficiency = [f"{percent(row.efficiency)} on {row.ranks} ranks" for row in measured.iloc[1:].itertuples()]
-    told = f"Efficiency: {join_and(efficiency)}. " if efficiency else ""
+    measured_words = f"Efficiency: {join_and(efficiency)}. " if efficiency else ""
     facts = {"name": f"{name}: throughput by ranks", "measured": measured.to_dict("records")}
     if len(measured) < AMDAHL:
         counts = f"{AMDAHL} numbers of ranks, and throughput was measured on {len(measured) or 'none'}"
-        why = f"{told}No law of speed-up: it takes {counts}."
+        why = f"{measured_words}No law of speed-up: it takes {counts}."
         return facts | {"state": REFUSED, "verdict": why}
-    found = fit(measured["ranks"].to_numpy(float), measured["tokens_per_second"].to_numpy(float))
+    parameters = fit(measured["ranks"].to_numpy(float), measured["tokens_per_second"].to_numpy(float))
     most = int(measured["ranks"].max())
-    if "kappa" in found:
+    if "kappa" in parameters:
         form = "X(p) = rate p / (1 + sigma (p - 1) + kappa p (p - 1))"
         source = "Gunther 2007"
-        peak = np.sqrt((1 - found["sigma"]) / found["kappa"]) if found["kappa"] > 0 else np.inf
+        peak = np.sqrt((1 - parameters["sigma"]) / parameters["kappa"]) if parameters["kappa"] > 0 else np.inf
         ends = f"More than {peak:.0f} would be slower. " if peak <= REACH * most else ""
     else:
         form, source = "X(p) = rate / (serial + (1 - serial) / p)", "Amdahl 1967"
-        ends = f"{percent(found['serial'])} of the work does not get faster with ranks. "
-    why = f"{told}{ends}It says nothing of more than {REACH * most} ranks."
-    return facts | {"form": form, "source": source, "parameters": found, "state": LAW, "verdict": why}
+        ends = f"{percent(parameters['serial'])} of the work does not get faster with ranks. "
+    why = f"{measured_words}{ends}It says nothing of more than {REACH * most} ranks."
+    return facts | {"form": form, "source": source, "parameters": parameters, "state": LAW, "verdict": why}
 
 
 def equivalence(name: str, runs: pd.DataFrame, margin: float) -> dict:
-    """Whether ranks leave the loss as it is, in strong scaling: two one-sided t tests, paired by seed.
+    """Test that the loss does not depend on ranks, in strong scaling: two one-sided t tests, paired by seed.
 
     Schuirmann 1987.
 
     Args:
         runs: of one model at one size.
-        margin: a difference of losses that is none.
+        margin: largest difference of losses that counts as none.
     """
     losses = runs.pivot_table(index="seed", columns="gpus", values="loss")
     least = losses.columns.min()
     facts = {"name": f"{name}: loss by ranks", "margin": margin, "differences": {}}
     verdicts = []
     for gpus in losses.columns[1:]:
-        apart = (losses[gpus] - losses[least]).dropna()
-        largest = float(apart.abs().max()) if len(apart) else None
-        entry = {"largest": largest, "seeds": len(apart), "p": None}
-        if len(apart) > 1 and apart.std() > 0:
+        differences = (losses[gpus] - losses[least]).dropna()
+        largest = float(differences.abs().max()) if len(differences) else None
+        entry = {"largest": largest, "seeds": len(differences), "p": None}
+        if len(differences) > 1 and differences.std() > 0:
             tests = [
-                stats.ttest_1samp(apart, side * margin, alternative=way).pvalue
+                stats.ttest_1samp(differences, side * margin, alternative=way).pvalue
                 for side, way in ((-1, "greater"), (1, "less"))
             ]
             entry["p"] = float(max(tests))
-            same = entry["p"] < 0.05
-            shown = "equivalent" if same else "not shown to be equivalent"
+            shown = "equivalent" if entry["p"] < 0.05 else "not shown to be equivalent"
             verdicts.append(f"Losses on {gpus} and {least} ranks are {shown} within {margin:.2g}.")
         elif largest == 0:
             verdicts.append(f"Losses on {gpus} and {least} ranks are the same.")
-        elif len(apart):
-            seeds = "one seed says" if len(apart) == 1 else f"all {len(apart)} seeds say"
+        elif len(differences):
+            seeds = "one seed says" if len(differences) == 1 else f"all {len(differences)} seeds say"
             verdicts.append(f"Losses on {gpus} and {least} ranks are {largest:.2g} apart, as {seeds}.")
         facts["differences"][str(gpus)] = entry
     return facts | {"verdict": " ".join(verdicts)}

@@ -1,4 +1,4 @@
-"""What the trainings of a grid have taken, beside what they were predicted to take."""
+"""Time, energy and money that the trainings of a grid took, compared with predictions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw.states import RUNNING
-from gridlaw.words import amount, duration, interval, join_and, rank_time
+from gridlaw.words import amount, count, duration, interval, join_and, rank_time
 
-# What an attempt's record says of one that came to its end; any other cause is a failure or an interruption.
+# The cause of an attempt that finished; any other is a failure or an interruption.
 FINISHED = "finished"
 STEPS = {"trunk": "trunks", "pretrain": "pre-training", "finetune": "fine-tuning"}
 TRAINING = ["step", "model", "size", "gpus", "pretrain_seed", "task"]
 
 
 class Spending:
-    """What the attempts at trainings took.
+    """Costs of attempts at trainings.
 
     Args:
         attempts: the table of attempts.
-        prices: `price_per_gpu_hour`, `price_per_kwh` and `watts_per_gpu`, 0 where not known, and `currency`.
+        prices: `price_per_gpu_hour`, `price_per_kwh` and `watts_per_gpu`, 0 if unknown, and `currency`.
     """
 
     def __init__(self, attempts: pd.DataFrame, prices: dict):
         rank_seconds = attempts["seconds"] * attempts["ranks"]
-        # What no counter measured is estimated if the configuration says what a rank draws.
+        # Energy that was not measured is estimated, if the configuration gives the power of a rank.
         watts = prices["watts_per_gpu"]
         joules = attempts["joules"].astype(float).fillna(rank_seconds * watts if watts else None)
         self._attempts = attempts.assign(
@@ -39,28 +39,27 @@ class Spending:
         self._prices = prices
 
     def words(self) -> Iterator[str]:
-        """The whole of it, in sentences."""
-        tried = self._attempts
-        parts = {STEPS[step]: own["rank_hours"].sum() for step, own in tried.groupby("step", sort=False)}
+        """All costs, in sentences."""
+        attempts = self._attempts
+        parts = {STEPS[step]: own["rank_hours"].sum() for step, own in attempts.groupby("step", sort=False)}
         shares = [f"{rank_time(hours)} of {name}" for name, hours in parts.items()]
-        yield (
-            f"Trainings took {rank_time(tried['rank_hours'].sum())}: {join_and(shares)}." if shares else "None trained."
-        )
-        kwh, money = tried["kwh"].sum(), self._money(tried)
+        total = rank_time(attempts["rank_hours"].sum())
+        yield f"Trainings took {total}: {join_and(shares)}." if shares else "None trained."
+        kwh, money = attempts["kwh"].sum(), self._money(attempts)
         if kwh:
-            known = "" if tried["kwh"].notna().all() else ", as far as it was measured"
+            known = "" if attempts["kwh"].notna().all() else ", as far as measured"
             yield f"They used {f'{amount(kwh)} kWh' if kwh >= 0.1 else f'{amount(1000 * kwh)} Wh'}{known}."
         if money:
             yield f"At the prices of the configuration that is {amount(money)} {self._prices['currency']}."
-        failed = tried[tried["failed"]]
+        failed = attempts[attempts["failed"]]
         if len(failed):
-            untold = failed["seconds"].isna().sum()
-            took = f", which held ranks for {rank_time(failed['rank_hours'].sum())}" if untold < len(failed) else ""
-            more = f"; how long {untold} of them took is not known, they were killed" if untold else ""
-            yield f"Attempts that did not come to their end: {len(failed)}{took}{more}."
+            unknown = failed["seconds"].isna().sum()
+            took = f", which held ranks for {rank_time(failed['rank_hours'].sum())}" if unknown < len(failed) else ""
+            more = f"; the time of {count(unknown, 'killed attempt')} is unknown" if unknown else ""
+            yield f"Attempts that did not finish: {len(failed)}{took}{more}."
 
     def table(self) -> pd.DataFrame:
-        """A row for each kind of training."""
+        """A table with a row for each kind of training."""
         unit, factor = ("rank-hours", 1) if self._attempts["rank_hours"].sum() >= 1 else ("rank-minutes", 60)
         rows = []
         for step, own in self._attempts.groupby("step", sort=False):
@@ -78,27 +77,27 @@ class Spending:
         return pd.DataFrame(rows).dropna(axis=1, how="all")
 
     def compared(self, predictions: list[dict]) -> pd.DataFrame:
-        """A row for each run of the workflow that trained something: what it was to take, and what it took."""
+        """A table of predicted and actual costs, a row for each run of the workflow that trained something."""
         started = pd.to_datetime(self._attempts["started"])
-        begun = [datetime.fromisoformat(one["begun"]) for one in predictions]
-        # Until the next run began.
-        ends = [*begun, None][1:]
+        begins = [datetime.fromisoformat(prediction["begun"]) for prediction in predictions]
+        # An attempt belongs to the last run that began before it.
+        ends = [*begins, None][1:]
         rows = []
-        for one, first, after in zip(predictions, begun, ends, strict=True):
-            own = self._attempts[(started >= first) & (started < after if after else True)]
+        for prediction, begin, end in zip(predictions, begins, ends, strict=True):
+            own = self._attempts[(started >= begin) & (started < end if end else True)]
             if own.empty:
                 continue
             ended = pd.to_datetime(own["ended"]).max()
             rows.append(
                 {
-                    "run of": one["begun"].replace("T", " ").removesuffix("+00:00"),
-                    "predicted by": f"{one['measured']} trainings" if one["measured"] else "a rough guess",
-                    "trainings planned": one["trainings"],
+                    "run of": prediction["begun"].replace("T", " ").removesuffix("+00:00"),
+                    "predicted by": f"{prediction['measured'] or 'no'} finished trainings",
+                    "trainings planned": prediction["trainings"],
                     "finished": own["cause"].eq(FINISHED).sum(),
-                    "compute predicted": interval(*(rank_time(part / 3600) for part in one["rank_seconds"])),
+                    "compute predicted": interval(*(rank_time(part / 3600) for part in prediction["rank_seconds"])),
                     "compute taken": rank_time(own["rank_hours"].sum()),
-                    "time predicted": interval(*map(duration, one["seconds"])),
-                    "time taken": "" if pd.isna(ended) else duration((ended - first).total_seconds()),
+                    "time predicted": interval(*map(duration, prediction["seconds"])),
+                    "time taken": "" if pd.isna(ended) else duration((ended - begin).total_seconds()),
                 }
             )
         return pd.DataFrame(rows)
@@ -109,7 +108,7 @@ class Spending:
 
 
 def predictions(file: Path | None) -> list[dict]:
-    """What runs of the workflow were predicted to take, in their order; none where nobody has kept it."""
+    """Predictions of the workflow's runs, in their order; none if the file is missing."""
     try:
         lines = file.read_text().splitlines() if file else []
     except OSError:

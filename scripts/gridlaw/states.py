@@ -1,5 +1,5 @@
-"""States of a step and of a cell, by their names."""
+"""Names of the states of steps and cells."""
 
 DONE, STALE, NEW, FAILED, INTERRUPTED, RUNNING = "done", "stale", "new", "failed", "interrupted", "running"
-# Of a cell alone.
+# A state of cells only.
 PARTLY = "partly done"

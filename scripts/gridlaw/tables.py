@@ -1,4 +1,4 @@
-"""The grid's tables, as programs read them."""
+"""Reading and selecting rows of the grid's tables."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ import pandas as pd
 
 from gridlaw import legacy
 
-# What people have named is text, also where it looks like a number.
+# Names that users choose stay text, even if they look like numbers.
 NAMES = ("model", "size", "train_set")
 
 
 def read_table(file: str | Path, **options: object) -> pd.DataFrame:
-    """A table of the grid.
+    """Read a table of the grid.
 
     Args:
-        options: of `pandas.read_csv`.
+        options: passed to `pandas.read_csv`.
     """
     return legacy.table(pd.read_csv(file, dtype=dict.fromkeys(NAMES, str), **options))
+
+
+def smallest_gpus(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each model and size that have its smallest gpus value.
+
+    In strong scaling the others hold the same models, which would count several times.
+    """
+    return table[table["gpus"] == table.groupby(["model", "size"])["gpus"].transform("min")]

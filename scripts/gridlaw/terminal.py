@@ -1,4 +1,4 @@
-"""Lines for a terminal, as wide as it is; in colour on one that has it, and plain in a file."""
+"""Lines for a terminal: wrapped to its width, in colour if it has colours, and plain in a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 
 from gridlaw.states import DONE, FAILED, NEW, PARTLY, RUNNING, STALE
 
-# Of each state its mark, the one for terminals that know no such characters, and its colour (ECMA-48).
+# For each state its mark, a mark in ASCII, and its colour (ECMA-48).
 MARKS = {
     DONE: ("●", "#", "32"),
     PARTLY: ("◐", "/", "33"),
@@ -23,7 +23,7 @@ MARKS = {
 
 @dataclass(frozen=True)
 class Terminal:
-    """What lines are written for: how wide it is, whether it has colours, and whether it has more than ASCII."""
+    """The terminal that lines are written for: its width in columns, and whether it has colours and Unicode."""
 
     width: int = 80
     colour: bool = False
@@ -31,7 +31,7 @@ class Terminal:
 
     @classmethod
     def from_stream(cls, stream: TextIO) -> Terminal:
-        """The terminal behind a stream, or what stands for one."""
+        """The terminal behind a stream; for a file, one of 80 columns without colours."""
         try:
             width = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size(stream.fileno()).columns
         except (OSError, ValueError):
@@ -48,31 +48,31 @@ class Terminal:
         return MARKS[state][0 if self.unicode else 1]
 
     def table(self, rows: dict[str, str]) -> Iterator[str]:
-        """Lines of texts, each behind its head."""
+        """Wrapped lines of texts, each after its heading."""
         indent = max(map(len, rows)) + 2
         for head, text in rows.items():
             yield from self.wrapped(head, text, indent)
 
     def wrapped(self, head: str, text: str, indent: int) -> list[str]:
-        """Lines of a text behind a head, `indent` columns wide."""
+        """Wrapped lines of a text after a heading of `indent` columns."""
         lines = textwrap.wrap(text, self.width - indent, break_on_hyphens=False) or [""]
         return [head.ljust(indent) + lines[0], *(" " * indent + line for line in lines[1:])]
 
     def marked(self, state: str, text: str) -> list[str]:
-        """Lines of a text behind a state's mark."""
+        """Wrapped lines of a text after a state's mark."""
         first, *more = self.wrapped(self.mark(state), text, 2)
         return [self.paint(first[0], state) + first[1:], *more]
 
     def legend(self, states: Iterable[str], *more: str) -> list[str]:
-        """Lines that say what marks mean."""
-        of = {f"{self.mark(state)} {state}": state for state in states}
-        lines = textwrap.wrap("   ".join([*of, *more]), self.width)
-        for text, state in of.items():
+        """Lines that explain the marks of some states."""
+        entries = {f"{self.mark(state)} {state}": state for state in states}
+        lines = textwrap.wrap("   ".join([*entries, *more]), self.width)
+        for text, state in entries.items():
             painted = self.paint(self.mark(state), state) + text[1:]
             lines = [line.replace(text, painted) for line in lines]
         return lines
 
 
-def shortened(name: str, length: int) -> str:
-    """A name of at most so many characters; its end, where names differ, is kept."""
+def shorten(name: str, length: int) -> str:
+    """Shorten a name to a number of characters; the end is kept, because there names differ."""
     return name if len(name) <= length else f"{name[: length // 2 - 1]}..{name[len(name) + length // 2 + 1 - length :]}"

@@ -1,4 +1,4 @@
-"""Numbers as people say them."""
+"""Numbers, lists and names in words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ METRICS = {
 
 
 def amount(number: float) -> str:
-    """A number with two or three digits that say something."""
+    """A number with two or three significant digits."""
     if number >= 1000:
         return f"{float(f'{number:.3g}'):,.0f}"
     return f"{number:.0f}" if number >= 100 else f"{number:.2g}"
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it."""
+    """A time in its largest unit of which there are at least two."""
     for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{amount(seconds / unit)} {name}"
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: float) -> str:
-    """An amount of bytes as people say it."""
+    """A number of bytes with its unit."""
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
         if number >= unit:
             return f"{amount(number / unit)} {name}"
@@ -37,13 +37,13 @@ def size(number: float) -> str:
 
 
 def rank_time(hours: float) -> str:
-    """Hours of ranks as people say them."""
+    """Rank-hours; below one, rank-minutes."""
     number, unit = (amount(hours), "rank-hour") if hours >= 1 else (amount(hours * 60), "rank-minute")
     return f"{number} {unit}{'s' * (number != '1')}"
 
 
 def short(number: float) -> str:
-    """A number of tokens or parameters: 64k, 1M."""
+    """A number of tokens or parameters, such as 64k or 1M."""
     for factor, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if number >= factor:
             return f"{number / factor:.3g}{unit}"
@@ -51,7 +51,7 @@ def short(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent, with two digits; less than all of it is never called all of it, nor next to none zero."""
+    """A share in per cent with two digits; a share below 1 is never rounded to 100 %, nor one above 0 to 0 %."""
     if 0.995 <= share < 1:
         return "more than 99 %"
     if 0 < share < 1e-5:

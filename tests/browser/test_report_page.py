@@ -285,7 +285,7 @@ def test_what_is_not_done_is_said(browser, page):
     assert grid[1][6].startswith("F 0/")
     assert REASON in browser.evaluate("document.querySelector('#grid ~ ul:not(.legend)').textContent")
     cost = browser.evaluate("[...document.querySelectorAll('#cost ~ p')].map((one) => one.textContent).join(' ')")
-    assert "Attempts that did not come to their end: 2, which held ranks for 30 rank-minutes" in cost
+    assert "Attempts that did not finish: 2, which held ranks for 30 rank-minutes" in cost
     assert "To finish the grid: 4 pre-trainings" in cost
     assert browser.evaluate("document.querySelector('pre').textContent") == COMMAND
     browser.open(page("whole"))

@@ -246,17 +246,17 @@ def test_far_forecasts_are_speculative(run):
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
-        ("", [], r"curves\.csv is empty; right would be a CSV file with a header"),
+        ("", [], r"curves\.csv is empty; expected a CSV file with a header"),
         ("model,n,loss\n", [], "has a header and no rows"),
-        (b"\xff\xfe\x00\x01,\n", [], "right would be a CSV file with a header"),
+        (b"\xff\xfe\x00\x01,\n", [], "expected a CSV file with a header"),
         ("model,n,loss\n1,2,3\n1,2,3,4\n", [], "Expected 3 fields in line 3, saw 4"),
         ("model,tokens,loss\na,1,1\n", [], "has no column n; it has model, tokens, loss"),
-        (text(), ["--y", "model"], "column model has no positive number .the first is 'a'"),
+        (text(), ["--y", "model"], "column model has no positive number .the first value is 'a'"),
         (text(), ["--by", "model,size"], "has no column size; it has model, n, loss"),
-        (text(), ["--by", "n"], "column n is named twice"),
-        (text().replace("model", "low"), ["--by", "low"], "the output has a column low of its own"),
-        (text(), ["--fit-until", "1"], "--fit-until 1 leaves nothing to forecast"),
-        (text(), ["--fit-until", "nan"], "right would be a share between 0 and 1"),
+        (text(), ["--by", "n"], "column n is given twice"),
+        (text().replace("model", "low"), ["--by", "low"], "the output itself has a column low"),
+        (text(), ["--fit-until", "1"], "--fit-until 1 leaves nothing to fit or nothing to forecast"),
+        (text(), ["--fit-until", "nan"], "expected a share between 0 and 1"),
     ],
 )
 def test_mistakes_take_one_line(run, content, arguments, message):
@@ -272,7 +272,7 @@ def test_files_that_cannot_be(program, tmp_path):
         program(forecast_curves, tmp_path / "none.csv", "--x", "n", "--y", "loss", "--output", tmp_path / "o.csv")
     with pytest.raises(Failure, match="--output"):
         program(forecast_curves, file, "--x", "n", "--y", "loss", "--output", tmp_path / "none" / "o.csv")
-    with pytest.raises(Failure, match="is the file of the curves"):
+    with pytest.raises(Failure, match="is the input file"):
         program(forecast_curves, file, "--x", "n", "--y", "loss", "--output", file)
     with pytest.raises(SystemExit):
         program(forecast_curves, file, "--x", "n", "--y", "loss", "--output", tmp_path / "o.csv", "--at", "-1")

@@ -71,7 +71,7 @@ def test_the_curve_of_scores_is_found():
     assert [found.ceiling, found.slope, found.middle] == pytest.approx([0.9, 3.0, 2.0], rel=1e-3)
     law = sigmoid.fit("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
     assert law.state == LAW
-    assert law.forecast(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
+    assert law.draw_scores(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
 
 
 def test_scores_of_no_loss_at_all_and_of_much():

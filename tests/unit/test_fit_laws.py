@@ -104,7 +104,7 @@ def test_too_little_is_refused(fit, text, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no table"),
+        ("", "is not a table"),
         ("params,loss\n1,2\n", "no column trained_tokens"),
         ("params;tokens;loss\n1;2;3\n", "no column params, trained_tokens, loss"),
         (HEADER + "1,2,3\n1,2,3,4\n", "line 3, saw 4"),
@@ -115,7 +115,7 @@ def test_what_is_no_table_of_runs_is_one_line(fit, text, words):
     with pytest.raises(cli.Failure) as failure:
         fit(text)
     assert words in str(failure.value)
-    assert "right would be" in str(failure.value)
+    assert "expected" in str(failure.value)
     assert "\n" not in str(failure.value)
 
 

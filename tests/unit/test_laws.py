@@ -202,8 +202,8 @@ def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
 @pytest.mark.parametrize(
     ("place", "state"),
     [
-        ((110e6, 3e8), ""),
-        ((220e6, 6e8), ""),
+        ((110e6, 3e8), "forecast"),
+        ((220e6, 6e8), "forecast"),
         ((550e6, 3e9), "speculative"),
         ((11e9, 3e9), "none"),
         # As large as the grid's runs in compute, and yet none of them is like it.
@@ -213,8 +213,9 @@ def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
 )
 @pytest.mark.parametrize("flops", [1, 6])
 def test_how_far_a_forecast_goes(place, state, flops):
-    _, (verdict,) = with_flops(flops).forecast(np.array([place]))
-    assert verdict.partition(":")[0] == state
+    _, (outlook,) = with_flops(flops).forecast(np.array([place]))
+    assert outlook.state == state
+    assert outlook.why.partition(":")[0] == ("" if state == "forecast" else state)
 
 
 def test_the_largest_of_each_axis_is_held_out():
@@ -256,7 +257,7 @@ def test_cuts_are_of_smaller_points_and_leave_larger_ones():
     assert below
     for chosen in below:
         assert points.scale[chosen].max() < points.scale[~chosen].min()
-        assert holdout.carries(points.where(chosen))
+        assert holdout.carries(points.select(chosen))
 
 
 def test_words():

@@ -151,7 +151,7 @@ def test_what_nothing_was_timed_for_has_no_cost():
 def test_arithmetic_is_a_price_as_well():
     prices = needs.Prices.by_flops()
     assert prices.cost(1e9, 2e10) == pytest.approx(1.2e20)
-    assert prices.said(1.2e20) == "1.2e+20 FLOPs"
+    assert prices.words(1.2e20) == "1.2e+20 FLOPs"
     points = Points.from_runs(
         pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"]
     )

@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 
 from gridlaw.overview import Overview
 from gridlaw.steps import Steps
-from gridlaw.terminal import Terminal, shortened
+from gridlaw.terminal import Terminal, shorten
 from gridlaw.verdicts import Verdicts, causes, to_run
 
 GRID = {
@@ -165,7 +165,7 @@ def test_hundreds_of_cells(folder):
 
 def test_cells_in_few_words(folder):
     config = but()
-    named, cells = overview(config).named, overview(config).cells
+    named, cells = overview(config).describe, overview(config).cells
     assert named(cells) == "all cells"
     assert named([cell for cell in cells if cell.model == "tiny"]) == "tiny, all sizes"
     assert named([cell for cell in cells if cell.size == "8k"]) == "tiny, small 8k"
@@ -194,8 +194,8 @@ def test_terminals(monkeypatch):
 
 
 def test_a_name_keeps_its_end():
-    assert shortened("short", 10) == "short"
-    assert shortened("a-long-name-that-ends-in-12", 12) == "a-lon..in-12"
+    assert shorten("short", 10) == "short"
+    assert shorten("a-long-name-that-ends-in-12", 12) == "a-lon..in-12"
 
 
 def test_no_torch():

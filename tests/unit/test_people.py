@@ -105,7 +105,7 @@ class TestExplain:
         assert run(explain, "tiny").count("done\n") == 3
         assert run(explain, "all", "8k", "2").count("gpus 2: done") == 2
         assert run(explain, "tiny", "8000").count("size 8k") == 2
-        with pytest.raises(cli.Failure, match="size: 9k is not in this part of the grid; right would be one of 1k, 8k"):
+        with pytest.raises(cli.Failure, match="size: 9k is not in this part of the grid; expected one of 1k, 8k"):
             run(explain, "tiny", "9k")
         with pytest.raises(cli.Failure, match="model: medium is not"):
             run(explain, "medium")

@@ -186,16 +186,16 @@ def test_what_trainings_took():
     spent = Spending(attempts, PRICES)
     assert list(spent.words()) == [
         "Trainings took 3.5 rank-hours: 3 rank-hours of pre-training and 30 rank-minutes of fine-tuning.",
-        "They used 2 kWh, as far as it was measured.",
+        "They used 2 kWh, as far as measured.",
         "At the prices of the configuration that is 8 EUR.",
-        "Attempts that did not come to their end: 2, which held ranks for 1 rank-hour; how long 1 of them took is not known, they were killed.",
+        "Attempts that did not finish: 2, which held ranks for 1 rank-hour; the time of 1 killed attempt is unknown.",
     ]
     rows = spent.table().set_index("what").to_dict("index")
     assert rows["pre-training"] == {
         "trainings": 2, "attempts": 4, "not finished": 2, "rank-hours": 3.0, "rank-hours not finished": 1.0, "kWh": 2.0, "EUR": 7.0,
     }  # fmt: skip
     watts = Spending(attempts, PRICES | {"watts_per_gpu": 1000})
-    assert "They used 3.5 kWh, as far as it was measured." in list(watts.words())
+    assert "They used 3.5 kWh, as far as measured." in list(watts.words())
     assert list(Spending(attempts[:0], PRICES).words()) == ["None trained."]
 
 

@@ -225,7 +225,7 @@ def test_a_failed_job_leaves_no_record(kept):
     done = kept.snakemake("--cores", "1", target, "results/report.html", "--prioritize", target, overlay=grid)
     assert done.returncode != 0
     # These records are no trainings': the report before the end gives up in a line, and the failure is told as ever.
-    assert "writing a report of what is there" in done.stderr
+    assert "writing a report of the results so far" in done.stderr
     assert (
         len(re.findall(r"^no report: aggregate: .*; see results/so_far/aggregate.log$", done.stderr, re.MULTILINE)) == 1
     )
