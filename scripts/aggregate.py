@@ -4,10 +4,11 @@
         --curves curves.csv --scores scores.csv --summary summary.csv --baselines baselines.csv \
         --attempts attempts.csv --record record.json
 
-runs has a row for each pre-training, curves one for each loss that it logged, scores one for each metric of each
-fine-tuning with its standard error over examples, summary the mean over seeds with its 95 % interval, attempts one for
-each attempt at a training, also one that failed, with the time that it held its ranks. Every table is also written as
-Parquet. Cells of the grid without a result stay in `runs`, with the status missing, and leave no row elsewhere.
+Rows are: in runs the pre-trainings; in curves their logged losses; in scores each metric of each fine-tuning, with its
+standard error over examples; in summary the means over seeds with 95 % intervals; in baselines the scores of the
+majority class; in attempts all attempts at trainings, failed ones included, with the time that they held their ranks.
+Every table is also written as Parquet. Cells without a result are in runs, with the status missing, and in no other
+table.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gridlaw.states import RUNNING
 from gridlaw.tables import read_table
 
 CELL = ["model", "size", "size_tokens", "gpus"]
-# What the average over tasks is called, in the columns `task` and `metric`.
+# Names of the average over tasks in the columns `task` and `metric`.
 ALL_TASKS, AVERAGE = "all tasks", "macro_average"
 RUN_FACTS = [
     "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "corpus_tokens", "trained_tokens",
@@ -31,12 +32,12 @@ RUN_FACTS = [
     "held_out_loss_se", "unigram_loss", "trained", "tokens_per_second", "tokens_per_second_low",
     "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
 ]  # fmt: skip
-# How far a run on several ranks is from the one on a single rank.
+# Differences between a run on several ranks and the run on one rank.
 RANKS = [
     "held_out_loss_from_one_rank", "final_loss_from_one_rank", "weights_from_one_rank_max",
     "weights_from_one_rank_relative", "weights_identical_to_one_rank",
 ]  # fmt: skip
-# Of a score, beside its cell.
+# Columns of a score, beside those of its cell.
 SCORE = [
     "pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "value",
     "item_se", "note", "mark",
@@ -47,16 +48,16 @@ ATTEMPT = [
     "joules", "host",
 ]  # fmt: skip
 CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
-# What points must have in common to be one curve's.
+# Columns that the points of one curve share.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
-# Share of tokens that are masked, in training and to measure the loss.
+# Share of tokens that are masked, in training and in the held-out loss.
 MASKS = ["mask_rate", "held_out_mask_rate"]
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--results", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--work", type=Path, required=True, help="folder of what is not finished")
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished trainings")
     for table in ("runs", "curves", "scores", "summary", "baselines", "attempts"):
         parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
     parser.add_argument("--record", required=True, help="how they were gathered, JSON to write")
@@ -72,7 +73,7 @@ def main() -> None:
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
     keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
-    # Seeds of a cell are scored on the same examples: their mean is no surer of these.
+    # Seeds of a cell are scored on the same examples, so their mean has the error over examples of each.
     summary = intervals.summarise(scores, keys, "value", averaged=("item_se",))
     tables = {
         "runs": runs,
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
-    """Model, size and gpus of each cell, and the gpus value that its scores come from; models in the grid's order."""
+    """Model, size and gpus of each cell, and the gpus value of its scores; models in the grid's order."""
     for model in recipe["models"]:
         sizes = recipe["cells"].get(model, {})
         for size in sorted(sizes, key=grid.size_order):
@@ -101,7 +102,7 @@ def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
 
 
 def gathered(recipe: dict, results: Path) -> list[Path]:
-    """The files that the tables come from, those that are there; scores stand for the fine-tunings behind them."""
+    """The existing files that the tables are made from; scores stand for their fine-tunings."""
     trained = [Path(model, size, str(gpus)) for model, size, gpus, _ in cells(recipe)]
     scored = {Path(model, size, str(gpus)) for model, size, _, gpus in cells(recipe)}
     files = [results / "pretrain" / cell / str(seed) / "record.json" for cell in trained for seed in recipe["seeds"]]
@@ -112,7 +113,7 @@ def gathered(recipe: dict, results: Path) -> list[Path]:
 
 
 def within_range(summary: pd.DataFrame) -> pd.DataFrame:
-    """A summary whose intervals end where the metric does: correlations at -1 and 1, all others at 0 and 1."""
+    """Clip intervals to the range of the metric: -1 to 1 for correlations and the average, 0 to 1 for others."""
     signed = summary["metric"].isin(["matthews_correlation", "pearson", "spearman"]) | summary["task"].eq(ALL_TASKS)
     lowest = signed.map({True: -1.0, False: 0.0})
     return summary.assign(low=summary["low"].clip(lower=lowest), high=summary["high"].clip(upper=1.0))
@@ -138,7 +139,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts["recipe"].get(name) for name in [*SCHEDULE, *MASKS]}
                 row |= {name: facts.get(name) for name in RUN_FACTS}
-                # With start-up and evaluation, of the attempt that finished.
+                # Start-up and evaluation of the last attempt included.
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
                 row["joules"] = facts["energy"]["joules"]
                 row["attempts"] = len(facts["attempts"])
@@ -148,28 +149,28 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
 
 
 def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
-    """A row for each loss that a pre-training logged, at the middle of the updates that it is the mean of."""
+    """A row for each logged loss, at the middle of the optimizer steps that it averages."""
     for model, size, gpus, _ in cells(recipe):
         for seed in recipe["seeds"]:
             facts = legacy.training(record.found(folder / model / size / str(gpus) / str(seed) / "record.json") or {})
-            # Nothing is trained at size 0; nor was this kept by a result that a person has accepted since.
+            # There is no curve at size 0, nor in accepted results of early releases.
             logged = facts.get("curve", {"step": [], "loss": []})
-            before = 0
+            previous = 0
             for step, loss in zip(logged["step"], logged["loss"], strict=True):
-                tokens = (before + step) / 2 / facts["steps"] * facts["trained_tokens"]
-                yield model, size, gpus, seed, tokens, loss, phase(facts, before, step)
-                before = step
+                tokens = (previous + step) / 2 / facts["steps"] * facts["trained_tokens"]
+                yield model, size, gpus, seed, tokens, loss, phase(facts, previous, step)
+                previous = step
 
 
-def phase(facts: dict, before: int, step: int) -> str:
-    """What the rate did between two updates: part of a warm-up, constant throughout, or part of a decay."""
-    if before < facts["warmup_steps"]:
+def phase(facts: dict, previous: int, step: int) -> str:
+    """The phase of the learning rate between two optimizer steps: warmup, constant or decay."""
+    if previous < facts["warmup_steps"]:
         return "warmup"
     return "constant" if step <= facts["decay_from"] else "decay"
 
 
 def differences(recipe: dict, folder: Path) -> pd.DataFrame:
-    """A row for each run on several ranks that there is one on a single rank for."""
+    """A row for each run on several ranks that has a counterpart on one rank."""
     files = {(model, size): folder / model / size / "ranks.csv" for model, size in recipe["compared"]}
     tables = [
         read_table(file).assign(model=model, size=size) for (model, size), file in files.items() if file.is_file()
@@ -181,7 +182,7 @@ def differences(recipe: dict, folder: Path) -> pd.DataFrame:
 def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
     """Scores of the grid's cells, each from the gpus value that was fine-tuned for it.
 
-    A note says if that is another, a mark whether a person has accepted or adopted them.
+    The column `note` names that gpus value if it differs; `mark` is set if a user accepted or adopted the scores.
 
     Args:
         counts: tokens of each size, by model and size.
@@ -202,15 +203,15 @@ def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
 
 
 def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
-    """The average over tasks, as GLUE takes it (Wang et al. 2019, section 3): of each task's metrics and splits,
-    then of tasks.
+    """The average over tasks as in GLUE (Wang et al. 2019, section 3): first over a task's metrics and splits, then
+    over tasks.
 
-    It is there for each seed and training set that every task has; where WNLI counts, also without it.
+    It exists for seeds and training sets that every task has; with WNLI there is also an average without it.
     """
-    counted = [task for task, entry in tasks.items() if entry["glue"]]
-    families = {AVERAGE: counted}
-    if "wnli" in counted and len(counted) > 1:
-        families[f"{AVERAGE}_without_wnli"] = [task for task in counted if task != "wnli"]
+    glue = [task for task, entry in tasks.items() if entry["glue"]]
+    families = {AVERAGE: glue}
+    if "wnli" in glue and len(glue) > 1:
+        families[f"{AVERAGE}_without_wnli"] = [task for task in glue if task != "wnli"]
     keys = [*CELL, "pretrain_seed", "train_set", "finetune_seed", "note", "mark"]
     by_task = scores.groupby([*keys, "task"], sort=False)["value"].mean().unstack("task")
     averages = []
@@ -228,37 +229,37 @@ def baselines(tasks: dict, folder: Path) -> pd.DataFrame:
 
 
 def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict]:
-    """A row for each attempt at a training, from the records of those that are done and the work folders of others."""
+    """A row for each attempt at a training, from the records of finished trainings and the work folders of others."""
     for model, size, gpus, scored_at in cells(recipe):
         for seed in recipe["seeds"]:
             run = Path(model, size, str(gpus), str(seed))
-            of = {"model": model, "size": size, "gpus": gpus, "pretrain_seed": seed}
+            cell = {"model": model, "size": size, "gpus": gpus, "pretrain_seed": seed}
             steps = [("trunk", run, {}), ("pretrain", run, {})]
             if gpus == scored_at:
                 steps += [("finetune", run / task, {"task": task}) for task in recipe["tasks"]]
-            for step, place, more in steps:
-                made = record.found(results / step / place / "record.json")
-                # Without text there is nothing to share.
+            for step, place, task in steps:
+                facts = record.found(results / step / place / "record.json")
+                # Size 0 is not trained, so its ranks would have nothing to share.
                 ranks = 1 if step == "finetune" or size == "0" else gpus
-                about = {"step": step, **of, **more, "ranks": ranks}
-                if made:
-                    *failed, last = made["attempts"]
-                    yield from (about | attempt | {"seconds": seconds(attempt)} for attempt in failed)
+                training = {"step": step, **cell, **task, "ranks": ranks}
+                if facts:
+                    *failed, last = facts["attempts"]
+                    yield from (training | attempt | {"seconds": seconds(attempt)} for attempt in failed)
                     # Energy is that of the last attempt, start-up included.
-                    measured = {"seconds": made["wall_seconds"], "joules": made["energy"]["joules"]}
-                    yield about | last | measured | {"device": made["device"]}
+                    measured = {"seconds": facts["wall_seconds"], "joules": facts["energy"]["joules"]}
+                    yield training | last | measured | {"device": facts["device"]}
                 begun = work.begun(unfinished / step / place)
                 if begun and work.is_held(unfinished / step / place):
                     begun[-1]["cause"] = RUNNING
-                yield from (about | attempt | {"seconds": seconds(attempt)} for attempt in begun)
+                yield from (training | attempt | {"seconds": seconds(attempt)} for attempt in begun)
 
 
 def seconds(attempt: dict) -> float | None:
-    """How long an attempt took; None for one that was killed and could not say when."""
+    """The duration of an attempt; None for a killed one, whose end is unknown."""
     if attempt["ended"] is None:
         return None
-    began, ended = (datetime.fromisoformat(attempt[name]) for name in ("started", "ended"))
-    return (ended - began).total_seconds()
+    start, end = (datetime.fromisoformat(attempt[name]) for name in ("started", "ended"))
+    return (end - start).total_seconds()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Decide by what the grid has measured: which model, how many tokens and ranks, what to run next, and when to stop.
+"""Decide from the grid's measurements: which model, how many tokens and ranks, what to run next, when to stop.
 
     python scripts/decisions.py --recipe decisions.json --runs runs.csv --scores scores.csv --fits fits.npz \
         --packs pack.json ... --next next.yaml --record decisions.json
 
-The record holds the cells that nothing cheaper beats, every two models compared, crossovers, the best choice for some
-budgets, what doubling the text would bring, and the cells to run next; these are also an overlay for --configfile.
+The record holds the Pareto front, comparisons of every two models, crossovers, the best choice for some budgets, the
+gain of doubling the text, and the cells to run next; these are also written as an overlay for --configfile.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from gridlaw.laws import Law
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import amount, count, rank_time
 
-# Budgets where none is set, as multiples of what the grid's pre-training took.
+# By default budgets are these multiples of the rank-hours of the grid's pre-training.
 BUDGETS = (0.1, 1.0, 4.0)
-# What a score is of.
+# Columns that identify a kind of score.
 QUANTITY = ["task", "metric", "split"]
 
 
@@ -43,10 +43,10 @@ def main() -> None:
     groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent
-    laws = {name: found.laws for name, found in fits.read(args.fits).items()}
-    decided = [of_group(group, laws[group.name], runs, recipe, allowed, spent, most) for group in groups]
+    laws = {name: fitted.laws for name, fitted in fits.read(args.fits).items()}
+    decided = [decide(group, laws[group.name], runs, recipe, allowed, spent, most) for group in groups]
     scores = read_table(args.scores)
-    chosen = [cell for one in decided for cell in one["next"]["cells"]]
+    chosen = [cell for decisions in decided for cell in decisions["next"]["cells"]]
     overlay = next_cells.overlay(chosen, recipe)
     args.next.write_text(header(chosen) + yaml.safe_dump(overlay, sort_keys=False))
     record.write(
@@ -57,12 +57,12 @@ def main() -> None:
         spent_rank_hours=spent,
         groups=decided,
         smallest_difference=recipe["smallest_difference"],
-        **of_scores(by_seed(scores), recipe["smallest_difference"]["score"]),
+        **compare_scores(by_seed(scores), recipe["smallest_difference"]["score"]),
         left_out=evidence.left_out(runs),
     )
 
 
-def of_group(
+def decide(
     group: Group,
     laws: dict[str, Law],
     runs: pd.DataFrame,
@@ -71,19 +71,19 @@ def of_group(
     spent: float,
     most: float,
 ) -> dict:
-    """All decisions about comparable models.
+    """All decisions on comparable models.
 
     Args:
-        laws: of loss by tokens, of each model.
+        laws: the law of loss by tokens of each model.
     """
-    # In strong scaling runs on other gpus are the same models at another cost; in weak scaling they are others.
+    # In strong scaling other gpus values give the same models at another cost; in weak scaling they give others.
     cells = quality.Cells.from_runs(group, runs if recipe["scaling"] == "strong" else group.runs)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
     budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {
         "group": group.name,
         "run_sd": None if pd.isna(cells.noise) else cells.noise,
-        "pareto": {of: rows(quality.front(cells, cost)) for cost, of in costs(recipe).items()},
+        "pareto": {name: rows(quality.front(cells, cost)) for cost, name in costs(recipe).items()},
         "comparisons": rows(comparison.pairs(losses, True, recipe["smallest_difference"]["loss"])),
         "second_seed": second_seed(cells),
         "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
@@ -95,7 +95,7 @@ def of_group(
 
 
 def second_seed(cells: quality.Cells) -> dict | None:
-    """What it would take to tell cells apart that have one pre-training seed; None where some have two."""
+    """The cost of a second pre-training seed, which comparisons need; None if some cells have two."""
     if cells.table["seeds"].max() > 1:
         return None
     number, hours = len(cells.table), float(cells.table["hours"].sum())
@@ -107,36 +107,37 @@ def second_seed(cells: quality.Cells) -> dict | None:
 
 
 def costs(recipe: dict) -> dict[str, str]:
-    """Columns that cells are weighed by against their loss, and their names; money goes with rank-hours."""
+    """Columns of costs, and their names; rank-hours include their price."""
     price = recipe["price_per_gpu_hour"]
     money = f" at {amount(price)} {recipe['currency']} each" if price else ""
     return {cost: name + (money if cost == "hours" else "") for cost, name in quality.COSTS.items()}
 
 
 def by_seed(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of each pre-training seed after the most training examples, its fine-tuning seeds averaged, once for each
-    size."""
+    """Scores of each pre-training seed after the most training examples, averaged over fine-tuning seeds, from one gpus
+    value of each size."""
     own = smallest_gpus(scores[scores["note"].isna()])
     own = own[own["train_set"] == own.groupby("task")["train_set"].transform("last")]
     return own.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
 
 
-def of_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:
-    """Models compared by each score, and by the average over tasks, all pairs of a score corrected together."""
-    found: dict[str, list[dict]] = {"scores": [], "averages": []}
-    for quantity, own in scores.groupby(QUANTITY, sort=False):
-        of = dict(zip(QUANTITY, quantity, strict=True))
-        compared = comparison.pairs(own, lower_is_better=False, smallest=smallest).assign(**of)
-        found["averages" if of["metric"] == "macro_average" else "scores"] += rows(compared)
-    return found
+def compare_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:
+    """Compare models by each score and by the average over tasks; p-values are corrected over all pairs of a score."""
+    compared: dict[str, list[dict]] = {"scores": [], "averages": []}
+    for names, own in scores.groupby(QUANTITY, sort=False):
+        quantity = dict(zip(QUANTITY, names, strict=True))
+        pairs = comparison.pairs(own, lower_is_better=False, smallest=smallest).assign(**quantity)
+        compared["averages" if quantity["metric"] == "macro_average" else "scores"] += rows(pairs)
+    return compared
 
 
 def rows(table: pd.DataFrame) -> list[dict]:
-    """A table as JSON has it."""
+    """A table as a list of rows for JSON."""
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def header(chosen: list[dict]) -> str:
+    """The comment at the top of the overlay."""
     if not chosen:
         return "# Nothing is worth running next; results/decisions.json says why.\n"
     hours = sum(cell["cost_rank_hours"] for cell in chosen)

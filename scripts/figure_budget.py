@@ -1,10 +1,10 @@
-"""Draw what a budget buys: the loss of the best choice, and how many tokens it is trained on.
+"""Draw the best choice for each budget: its loss, and its tokens.
 
     python scripts/figure_budget.py --recipe figure.json --decisions decisions.json --figure budget.png \
         --record budget.json
 
-At each budget it is the choice of lowest expected loss among the grid's cells and what laws forecast; filled markers
-are measured, hollow ones forecast. The band is the 95 % interval of the loss. Runs that do not compare have a row each.
+The best choice has the lowest expected loss among the grid's cells and the forecasts of laws; filled markers are
+measured, hollow ones forecast. The band is the 95 % interval of the loss. Each group of comparable runs has a row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = [
     "low",
     "high",
 ]
-UNKNOWN = "No run says how long it takes."
+UNTIMED = "No run has a measured time."
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
     with plotting.figure(args.figure, max(1, len(groups)), 2, plotting.PAGE, height, table) as (figure, axes):
         if not groups:
             axes[1].set_visible(False)
-            plotting.say(axes[0], UNKNOWN if decisions["groups"] else plotting.NOTHING)
+            plotting.say(axes[0], UNTIMED if decisions["groups"] else plotting.NOTHING)
         for row, group in enumerate(groups):
             both = axes[2 * row : 2 * row + 2]
             draw(both, table[table["group"] == group], models, table["gpus"], decisions["spent_rank_hours"])
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:
-    """The two panels of a group: loss and tokens."""
+    """Draw the two panels of a group: loss and tokens."""
     for ax, column in zip(axes, ("loss", "corpus_tokens"), strict=True):
         unit = plotting.hours_axis(ax, own["rank_hours"], " of budget")
         hours = own["rank_hours"] * unit
@@ -76,10 +76,10 @@ def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus:
             ax.plot(hours[index], choice[column], color=colour, **marker | {"markerfacecolor": face})
         ax.axvline(spent * unit, color="0.4", linewidth=0.7, linestyle=":")
     loss, tokens = axes
-    # In grey the models look alike.
+    # Without colours the models look the same, so each change of model is labelled.
     for index in own.index[own["model"].ne(own["model"].shift())]:
-        at = (hours[index], own.loc[index, "loss"])
-        loss.annotate(own.loc[index, "model"], at, (3, 4), textcoords="offset points", size="x-small")
+        place = (hours[index], own.loc[index, "loss"])
+        loss.annotate(own.loc[index, "model"], place, (3, 4), textcoords="offset points", size="x-small")
     loss.fill_between(hours, own["low"], own["high"], color="0.6", alpha=0.25, linewidth=0)
     plotting.log_axis(loss, "y", own[["low", "high"]].to_numpy(), "held-out loss (nats)")
     plotting.log_axis(tokens, "y", own["corpus_tokens"], "corpus tokens of the choice", short)

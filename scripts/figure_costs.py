@@ -1,10 +1,10 @@
-"""Draw the grid's cells: what the pre-training of each took, those that are missing, and those to run next.
+"""Draw the costs of the grid's cells, missing cells, and cells to run next.
 
     python scripts/figure_costs.py --recipe figure.json --runs runs.csv --decisions decisions.json --figure costs.png \
         --record costs.json
 
-A row is a model, a column a size and a gpus value. Costs are rank-hours of all of a cell's runs, each as if it had run
-on its own; of a cell to run next they are as forecast, for one run. An empty frame is a cell that is missing.
+A row is a model, a column a size and gpus value. Costs are the rank-hours of pre-training of all of a cell's runs, each
+as if it had run on its own; for a cell to run next, the forecast cost of one run. An empty frame is a missing cell.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FRAMES = {
     PARTLY: {"edgecolor": "0.2", "facecolor": "none", "linewidth": 1.2, "hatch": "////"},
     NEXT: {"edgecolor": "0.1", "facecolor": "none", "linewidth": 1.2, "linestyle": "--"},
 }
-# Of more columns the numbers would not be read.
+# With more columns the numbers would not be legible.
 NUMBERS = 10
 
 
@@ -37,7 +37,9 @@ def main() -> None:
     runs, decisions = evidence.read_runs(args.runs), record.read_json(args.decisions)
     table = pd.DataFrame([*cells(runs), *planned(decisions)], columns=COLUMNS)
     models = [model for model in args.recipe["models"] if model in set(table["model"])]
-    places = sorted({*zip(table["size"], table["gpus"], strict=True)}, key=lambda at: (grid.size_order(at[0]), at[1]))
+    places = sorted(
+        {*zip(table["size"], table["gpus"], strict=True)}, key=lambda place: (grid.size_order(place[0]), place[1])
+    )
     height = 0.24 * len(models) + 1.7
     with plotting.figure(args.figure, 1, 1, plotting.PAGE, height, table) as (figure, (ax,)):
         draw(ax, table, models, places)
@@ -49,18 +51,18 @@ def main() -> None:
 
 
 def cells(runs: pd.DataFrame) -> list[dict]:
-    """Cells of the grid."""
-    found = []
+    """Rows of the grid's cells."""
+    rows = []
     for (model, size, gpus), own in runs.groupby(["model", "size", "gpus"], sort=False):
         done = int((own["status"] == "done").sum())
         state = DONE if done == len(own) else PARTLY if done else MISSING
         facts = {"model": model, "size": size, "gpus": gpus, "state": state, "done": done, "runs": len(own)}
-        found.append(facts | {"rank_hours": own["hours"].sum(min_count=1)})
-    return found
+        rows.append(facts | {"rank_hours": own["hours"].sum(min_count=1)})
+    return rows
 
 
 def planned(decisions: dict) -> list[dict]:
-    """Cells to run next."""
+    """Rows of the cells to run next."""
     chosen = [cell for group in decisions["groups"] for cell in group["next"]["cells"]]
     return [
         {"model": cell["model"], "size": cell["size"], "gpus": cell["gpus"], "state": NEXT, "done": 0, "runs": 1}
@@ -70,19 +72,21 @@ def planned(decisions: dict) -> list[dict]:
 
 
 def ends(costs: pd.DataFrame) -> tuple[float, float]:
-    """Of the scale of colours: at least a factor of ten."""
+    """Ends of the colour scale, at least a factor of ten apart."""
     least, most = costs[costs > 0].min(axis=None), costs.max(axis=None)
     return min(least, most / 10), most
 
 
 def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[str, int]]) -> None:
-    """The map."""
-    column = {place: at for at, place in enumerate(places)}
-    at = [column[place] for place in zip(table["size"], table["gpus"], strict=True)]
-    costs = table.assign(at=at).pivot_table(index="model", columns="at", values="rank_hours", aggfunc="first")
+    """Draw the map of cells."""
+    position = {place: column for column, place in enumerate(places)}
+    columns = [position[place] for place in zip(table["size"], table["gpus"], strict=True)]
+    costs = table.assign(column=columns).pivot_table(
+        index="model", columns="column", values="rank_hours", aggfunc="first"
+    )
     costs = costs.reindex(index=models, columns=range(len(places)))
-    minutes = not costs.max(axis=None) >= 1
-    costs = costs * (60 if minutes else 1)
+    in_minutes = not costs.max(axis=None) >= 1
+    costs = costs * (60 if in_minutes else 1)
     several = len({gpus for _, gpus in places}) > 1
     ax.grid(visible=False)
     if (costs > 0).any(axis=None):
@@ -90,18 +94,20 @@ def draw(ax: Axes, table: pd.DataFrame, models: list[str], places: list[tuple[st
         sns.heatmap(
             costs.where(costs > 0), cmap="Blues", norm=LogNorm(*ends(costs)), annot=numbers, fmt="", linewidths=1,
             annot_kws={"size": "x-small"}, ax=ax,
-            cbar_kws={"label": "rank-minutes" if minutes else "rank-hours"},
+            cbar_kws={"label": "rank-minutes" if in_minutes else "rank-hours"},
         )  # fmt: skip
         least, most = ends(costs)
         plotting.log_ticks(ax.collections[0].colorbar.ax.yaxis, most / least, amount)
     else:
         ax.set(xlim=(0, len(places)), ylim=(len(models), 0))
-    for row in table.assign(at=at).itertuples():
+    for row in table.assign(column=columns).itertuples():
         if row.state in FRAMES:
-            ax.add_patch(Rectangle((row.at + 0.06, models.index(row.model) + 0.08), 0.88, 0.84, **FRAMES[row.state]))
-    upright = len(places) > 2 * NUMBERS
-    names = [f"{size}{', ' if upright else chr(10)}{gpus}" if several else size for size, gpus in places]
-    ax.set_xticks(np.arange(len(places)) + 0.5, names, rotation=90 if upright else 0, size="x-small")
+            ax.add_patch(
+                Rectangle((row.column + 0.06, models.index(row.model) + 0.08), 0.88, 0.84, **FRAMES[row.state])
+            )
+    is_upright = len(places) > 2 * NUMBERS
+    names = [f"{size}{', ' if is_upright else chr(10)}{gpus}" if several else size for size, gpus in places]
+    ax.set_xticks(np.arange(len(places)) + 0.5, names, rotation=90 if is_upright else 0, size="x-small")
     ax.set_yticks(np.arange(len(models)) + 0.5, models, rotation=0)
     ax.set_xlabel("size, and gpus" if several else "size")
     ax.set_ylabel("")

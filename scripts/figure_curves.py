@@ -1,10 +1,10 @@
-"""Draw the training loss within the runs at each model's largest size, and how their curves go on.
+"""Draw the training loss within the runs at each model's largest size, and its extrapolation.
 
     python scripts/figure_curves.py --recipe figure.json --curves curves.csv --laws laws.json --figure curves.png \
         --record curves.json
 
-Where the curve of the constant rate could be forecast from its first half, that forecast is drawn over the second half,
-and the one from all of it beyond.
+If the curve at constant learning rate could be forecast from its first half, that forecast is drawn over the second
+half, and the forecast from the whole curve beyond it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MEASURED, TRIED, FORECAST = "measured", "forecast from the first half", "forecas
 def main() -> None:
     args = cli.figure_parser(__doc__, curves="losses that runs logged, CSV", laws="the grid's laws, JSON").parse_args()
 
-    judged = record.read_json(args.laws)["in_run"]
+    conclusions = record.read_json(args.laws)["in_run"]
     logged = read_table(args.curves)
-    parts = [part for one in judged for part in parts_of(one, logged)]
+    parts = [part for conclusion in conclusions for part in parts_of(conclusion, logged)]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 1, plotting.COLUMN, 3.1, table) as (figure, (ax,)):
         if table.empty:
-            plotting.say(ax, "No training has logged its losses.")
+            plotting.say(ax, "No training has logged losses.")
         else:
             for (model, what), curve in table.groupby(["model", "what"], sort=False):
                 draw(ax, curve, what, models[model])
@@ -43,25 +43,27 @@ def main() -> None:
             plotting.log_axis(ax, "y", table["loss"], "training loss (nats)")
             runs = sorted({int(n) for n in table["runs"].dropna()})
             note = f"mean of n = {'–'.join(map(str, runs))} runs at each model's largest size"
-            told = bool((table["what"] != MEASURED).any())
-            plotting.legend(figure, models, [], note + "; band: 95 % interval" * told, handles() if told else [])
+            has_forecast = bool((table["what"] != MEASURED).any())
+            plotting.legend(
+                figure, models, [], note + "; band: 95 % interval" * has_forecast, handles() if has_forecast else []
+            )
     record.write(args.record, args.recipe, [args.curves, args.laws], plotting.files(args.figure))
 
 
-def parts_of(judged: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The mean curve of a cell's runs, and what was forecast of it."""
-    cell = {name: judged[name] for name in CELL}
+def parts_of(conclusion: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The mean curve of a cell's runs, and its forecasts."""
+    cell = {name: conclusion[name] for name in CELL}
     own = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)]
     mean = own.groupby(["trained_tokens", "phase"], as_index=False).agg(loss=("loss", "mean"), runs=("loss", "size"))
     yield mean.assign(what=MEASURED, low=float("nan"), high=float("nan"), **cell)
-    if judged["state"] == LAW:
+    if conclusion["state"] == LAW:
         for what, part in ((TRIED, "trial"), (FORECAST, "forecast")):
-            columns = {name: judged[part][name] for name in ("trained_tokens", "loss", "low", "high")}
+            columns = {name: conclusion[part][name] for name in ("trained_tokens", "loss", "low", "high")}
             yield pd.DataFrame(columns).assign(what=what, phase="constant", runs=float("nan"), **cell)
 
 
 def draw(ax: Axes, curve: pd.DataFrame, what: str, style: dict) -> None:
-    """One curve, or a forecast with its band; hollow is what was not measured."""
+    """Draw a curve, or a forecast with its band; forecast points are hollow."""
     curve = curve.sort_values("trained_tokens")
     if what == MEASURED:
         ax.plot(curve["trained_tokens"], curve["loss"], linewidth=1.1, **style)
@@ -72,7 +74,7 @@ def draw(ax: Axes, curve: pd.DataFrame, what: str, style: dict) -> None:
 
 
 def handles() -> list[Line2D]:
-    """What the lines are, for the legend."""
+    """Entries of the legend for forecasts."""
     grey = {"color": "0.3", "linewidth": 0.8, "linestyle": ":"}
     return [
         Line2D([], [], label="forecast from its first half", **grey),

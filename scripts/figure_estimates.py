@@ -1,12 +1,12 @@
-"""Draw the parameters of the laws of loss by tokens, and how sure they are.
+"""Draw the parameters of the laws of loss by tokens, with their uncertainty.
 
     python scripts/figure_estimates.py --recipe figure.json --laws laws.json --figure estimates.png \
         --record estimates.json
 
-Dots are the fit, bars the 95 % interval over resamples of the runs; hollow where the law is not good for a forecast.
-Below on the left each small dot is a resample: where the two go together, neither is known alone. On the right is how
-far the best law with each floor is off (a profile of the fit, Venzon & Moolgavkar 1988), broad within the floor's
-interval: where it is flat, the runs do not tell the floor.
+Dots are the fit, bars the 95 % interval over bootstrap samples of the runs; hollow dots are laws without forecasts.
+Below on the left each small dot is a bootstrap sample: if the parameters are correlated, neither is known alone. On the
+right is the error of the best law with each fixed E (a profile of the fit, Venzon & Moolgavkar 1988), thick within the
+interval of E: if it is flat, the runs do not determine E.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from gridlaw import cli, plotting, record
 from gridlaw.judging import LAW, REFUSED
 
 COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
-# Parameters, and what axes call them.
-NAMES = {"E": "floor E (nats)", "beta": "exponent β"}
+# Parameters, with their labels on axes.
+NAMES = {"E": "irreducible loss E (nats)", "beta": "exponent β"}
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     height = max(2.4, 0.2 * len(laws) + 0.8) if laws else 1.2
     with plotting.figure(args.figure, 2, 2, plotting.PAGE, 2 * height, table) as (figure, axes):
         if not laws:
-            plotting.say(axes[0], "No law was fitted, and none has parameters.")
+            plotting.say(axes[0], "No law was fitted.")
             for ax in axes[1:]:
                 ax.set_visible(False)
         else:
@@ -43,35 +43,36 @@ def main() -> None:
             pairs(axes[2], laws, models)
             profiles(axes[3], laws, models)
             runs = sum(law["runs"] for law in laws)
-            note = f"n = {runs} runs; bar: 95 % interval over 1,000 resamples; hollow: not a forecast"
+            note = f"n = {runs} runs; bar: 95 % interval over 1,000 bootstrap samples; hollow: not a forecast"
             plotting.legend(figure, models, [], note)
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 
 def described(law: dict, name: str) -> pd.DataFrame:
-    """A parameter of a law, its value in some resamples, and of the floor its profile."""
+    """A parameter of a law, its value in some bootstrap samples, and for E the profile."""
     parts = [pd.DataFrame([law["parameters"][name]] if name in law["parameters"] else []).assign(kind="fit")]
     parts.append(pd.DataFrame({"value": law["draws"].get(name, [])}).assign(kind="resample"))
     if name == "E":
         parts.append(pd.DataFrame(law["profile"]).rename(columns={"E": "value"}).assign(kind="profile"))
-    about = {"group": law["group"], "model": law["model"], "state": law["state"], "parameter": name}
-    return pd.concat([part for part in parts if len(part)] or parts[:1]).assign(**about)
+    law_columns = {"group": law["group"], "model": law["model"], "state": law["state"], "parameter": name}
+    return pd.concat([part for part in parts if len(part)] or parts[:1]).assign(**law_columns)
 
 
 def draw(ax: Axes, laws: list[dict], name: str, models: dict[str, dict]) -> None:
-    """One parameter: a row a law."""
+    """Draw one parameter, a row for each law."""
     for row, law in enumerate(laws):
-        of = law["parameters"].get(name)
-        if of is None:
+        estimate = law["parameters"].get(name)
+        if estimate is None:
             ax.annotate(
                 "none", (0.02, row), xycoords=("axes fraction", "data"), va="center", size="x-small", color="0.4"
             )
             continue
         colour = models[law["model"]]["color"]
-        reach = None if of["low"] is None else [[max(0, of["value"] - of["low"])], [max(0, of["high"] - of["value"])]]
+        value, low, high = estimate["value"], estimate["low"], estimate["high"]
+        reach = None if low is None else [[max(0, value - low)], [max(0, high - value)]]
         face = colour if law["state"] == LAW else "white"
         ax.errorbar(
-            of["value"], row, xerr=reach, fmt="o", markersize=4, color=colour, markerfacecolor=face, elinewidth=1,
+            value, row, xerr=reach, fmt="o", markersize=4, color=colour, markerfacecolor=face, elinewidth=1,
             capsize=1.5,
         )  # fmt: skip
     ax.set_yticks(range(len(laws)), [", ".join(filter(None, [law["model"], law["group"]])) for law in laws])
@@ -80,10 +81,10 @@ def draw(ax: Axes, laws: list[dict], name: str, models: dict[str, dict]) -> None
 
 
 def pairs(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
-    """Both parameters of resamples."""
+    """Draw both parameters of the bootstrap samples."""
     both = [law for law in laws if NAMES.keys() <= law["draws"].keys()]
     if not both:
-        plotting.say(ax, "No law has both, with resamples.")
+        plotting.say(ax, "No law has bootstrap samples of both.")
         return
     for law in both:
         colour = models[law["model"]]["color"]
@@ -94,7 +95,7 @@ def pairs(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
 
 
 def profiles(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
-    """How far the best law with each floor is off."""
+    """Draw the error of the best law with each fixed E."""
     for law in laws:
         style = models[law["model"]]
         floors, errors = np.array(law["profile"]["E"]), 100 * np.array(law["profile"]["error"])
@@ -103,7 +104,7 @@ def profiles(ax: Axes, laws: list[dict], models: dict[str, dict]) -> None:
         if floor["low"] is not None:
             within = (floors >= floor["low"]) & (floors <= floor["high"])
             ax.plot(floors[within], errors[within], linewidth=3, alpha=0.5, **style | {"linestyle": "-"})
-    ax.set(xlabel=f"{NAMES['E']}, held", ylabel="mean error (%)")
+    ax.set(xlabel=f"{NAMES['E']}, fixed", ylabel="mean error (%)")
     ax.set_ylim(bottom=0)
 
 

@@ -1,11 +1,11 @@
-"""Draw held-out loss and the average over tasks against rank-hours, and the front of cells that nothing cheaper beats.
+"""Draw held-out loss and the average over tasks against rank-hours, with the Pareto front.
 
     python scripts/figure_front.py --recipe figure.json --runs runs.csv --summary summary.csv --figure front.png \
         --record front.json
 
-Rank-hours are those of pre-training, without start-up and evaluation. The number at a cell of the front is how likely
-it is on it, by how runs of one cell differ; with one seed it is not known. Runs that do not compare by their loss have
-a panel each; scores compare.
+Rank-hours are those of pre-training, without start-up and evaluation. The number at a cell is its probability to be on
+the front, from the scatter of runs over seeds; with one seed it is unknown. Each group of runs with comparable losses
+has a panel; scores of all groups share one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gridlaw.tables import read_table
 
 COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
 CELL = ["model", "size", "gpus"]
-# More numbers would run into each other.
+# More numbers would overlap.
 NUMBERS = 10
 LOSS, SCORES = "held-out loss", "average over tasks"
 
@@ -34,7 +34,7 @@ def main() -> None:
         front = quality.front(quality.Cells.from_runs(group, runs if strong else group.runs), "hours")
         parts.append(front.rename(columns={"loss": "value"}).assign(panel=group.name or LOSS))
     losses = [part["panel"].iloc[0] for part in parts]
-    averages = of_scores(runs, read_table(args.summary))
+    averages = mean_scores(runs, read_table(args.summary))
     parts += [averages.assign(panel=SCORES)] if len(averages) else []
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     names = list(table["panel"].unique())
@@ -44,41 +44,42 @@ def main() -> None:
             draw(ax, table[table["panel"] == name], models, table["gpus"])
             ax.set_ylabel("held-out loss (nats)" if name in losses else "macro average")
         if axes:
-            front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="front")
+            front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="Pareto front")
             numbers = any(len(numbered(own)) for _, own in table.groupby("panel"))
             note = "numbers: probability to be on the front" if numbers else ""
             bars = "bars: 95 % t interval over seeds" if table["low"].notna().any() else ""
-            said = "; ".join(filter(None, [f"n = {len(table)} points", note, bars]))
-            plotting.legend(figure, models, table["gpus"], said, [front])
+            description = "; ".join(filter(None, [f"n = {len(table)} points", note, bars]))
+            plotting.legend(figure, models, table["gpus"], description, [front])
     record.write(args.record, args.recipe, [args.runs, args.summary], plotting.files(args.figure))
 
 
-def of_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """The average over tasks of each cell that was pre-trained, after the most training examples, and its cost."""
+def mean_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The average over tasks of each pre-trained cell after the most training examples, with its cost."""
     hours = runs[runs["hours"] > 0].groupby(CELL, sort=False)["hours"].mean().reset_index()
-    of = summary[(summary["metric"] == "macro_average") & summary["note"].isna()]
-    of = of[of["train_set"] == of["train_set"].iloc[-1]] if len(of) else of
-    cells = hours.merge(of.rename(columns={"mean": "value"}), on=CELL).sort_values("hours")
+    averages = summary[(summary["metric"] == "macro_average") & summary["note"].isna()]
+    if len(averages):
+        averages = averages[averages["train_set"] == averages["train_set"].iloc[-1]]
+    cells = hours.merge(averages.rename(columns={"mean": "value"}), on=CELL).sort_values("hours")
     return cells.assign(on_front=cells["value"] > cells["value"].cummax().shift(fill_value=-1.0))
 
 
 def numbered(own: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a panel that are on the front, and not for sure; none where they are many."""
-    unsure = own[own["on_front"].astype(bool) & own["probability"].between(0, 0.995)]
-    return unsure if len(unsure) <= NUMBERS else unsure.head(0)
+    """The cells on the front of a panel that are uncertain; none if there are many."""
+    uncertain = own[own["on_front"].astype(bool) & own["probability"].between(0, 0.995)]
+    return uncertain if len(uncertain) <= NUMBERS else uncertain.head(0)
 
 
 def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) -> None:
-    """One panel."""
+    """Draw one panel."""
     own = own.reset_index(drop=True)
     cost = own["hours"] * plotting.hours_axis(ax, own["hours"], " of pre-training")
     front = own["on_front"].astype(bool)
     ax.step(cost[front], own.loc[front, "value"], where="post", color="0.4", linewidth=0.8, zorder=1)
     for (model, value), cells in own.groupby(["model", "gpus"], sort=False):
-        of = cost[cells.index]
-        ax.plot(of, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
+        costs = cost[cells.index]
+        ax.plot(costs, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
         reach = [(cells["value"] - cells["low"]).fillna(0), (cells["high"] - cells["value"]).fillna(0)]
-        ax.errorbar(of, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
+        ax.errorbar(costs, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
     for index, cell in numbered(own).iterrows():
         ax.annotate(
             f"{cell['probability']:.2f}",

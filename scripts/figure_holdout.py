@@ -1,11 +1,11 @@
-"""Draw losses of cells that were left out against what the rest forecast, and how often intervals held.
+"""Draw losses of held-out cells against their forecasts from the rest, and the coverage of intervals.
 
     python scripts/figure_holdout.py --recipe figure.json --runs runs.csv --laws laws.json --figure holdout.png \
         --record holdout.json
 
-Left out is the largest value of each axis of each law: the largest size, the largest model, the most compute. Bars are
-95 % intervals. The last panel pools the intervals of all laws for cells that are known: an interval of each level
-should hold that share of them; the band is where that share lies 95 % of the time, were they independent.
+Held out is the largest value of each axis of each law: the largest size, the largest model, the most compute. Bars are
+95 % intervals. The last panel pools the back-tested intervals of all laws: an interval of each level should contain
+that share of the cells. The band contains the share with 95 % probability if cells are independent.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def main() -> None:
     cells = recorded.points(laws, "hold_out", read_table(args.runs))
     cells["panel"] = cells["left_out"] if len(cells) else []
     levels = np.array([level for law in laws for level in (law.get("back_test") or {}).get("levels", [])])
-    held = [(levels <= level).mean() for level in LEVELS] if len(levels) else []
-    shares = pd.DataFrame({"panel": COVERAGE, "level": LEVELS[: len(held)], "share": held})
+    coverages = [(levels <= level).mean() for level in LEVELS] if len(levels) else []
+    shares = pd.DataFrame({"panel": COVERAGE, "level": LEVELS[: len(coverages)], "share": coverages})
     table = pd.concat([part for part in (cells, shares) if len(part)] or [cells]).reindex(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], cells["model"])
     shown = [axis for axis in LEFT_OUT if axis in set(cells["panel"])]
     rows, columns, width = plotting.arranged(len(shown) + bool(len(levels)))
     with plotting.figure(args.figure, rows, columns, width, 2.4 * rows + 0.6, table) as (figure, axes):
         if not len(cells):
-            plotting.say(axes[0], "No law has cells enough to leave the largest out and forecast it.")
+            plotting.say(axes[0], "No law has enough cells to hold out the largest and forecast it.")
         for axis, ax in zip(shown, axes, strict=False):
             draw(ax, cells[cells["panel"] == axis], models)
             ax.set_title(LEFT_OUT[axis])
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict]) -> None:
-    """What was left out along one axis."""
+    """Draw the cells held out along one axis."""
     for model, own in cells.groupby("model", sort=False):
         colour = models[model]["color"]
         reach = [own["predicted"] - own["low"], own["high"] - own["predicted"]]
@@ -72,14 +72,14 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict]) -> None:
 
 
 def draw_coverage(ax: Axes, shares: pd.DataFrame, count: int) -> None:
-    """Of each level the share of intervals that held."""
+    """Draw the coverage of intervals of each level."""
     low, high = stats.binom.ppf([[0.025], [0.975]], count, LEVELS) / count
     ax.fill_between(LEVELS, low, high, color="0.6", alpha=0.25, linewidth=0)
     ax.plot([0, 1], [0, 1], color="0.4", linewidth=0.7, linestyle=":")
     ax.plot(shares["level"], shares["share"], color="0.15", linewidth=1.3)
     ax.set_title(f"coverage, n = {count} intervals")
     ax.set_xlabel("level of the interval")
-    ax.set_ylabel("share that held")
+    ax.set_ylabel("coverage")
 
 
 if __name__ == "__main__":

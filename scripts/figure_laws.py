@@ -1,10 +1,10 @@
-"""Draw the law of each model's held-out loss by tokens, with its interval and what it says of larger sizes.
+"""Draw the law of each model's held-out loss by tokens, with its interval and its forecasts of larger sizes.
 
     python scripts/figure_laws.py --recipe figure.json --fits fits.npz --figure laws.png --record laws.json
 
-A law is drawn through its cells and four times beyond, where its forecasts may be shown; of other models there are the
-cells alone. The band is the 95 % interval of a new run, which past forecasts were tried with; filled markers are
-measured, hollow ones forecast. Runs that do not compare have a panel each.
+A law is drawn through its cells and up to four times the largest size, if it passed its back-tests; other models have
+their cells only. The band is the back-tested 95 % interval of a new run; filled markers are measured, hollow ones
+forecast. Each group of comparable runs has a panel.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ from gridlaw.laws import Law
 from gridlaw.words import short
 
 COLUMNS = ["group", "model", "corpus_tokens", "kind", "mean", "low", "high"]
-# How far beyond the largest size, and at what multiples a forecast is marked.
+# Multiple of the largest size up to which laws are drawn, and multiples at which forecasts are marked.
 BEYOND, MARKED = 4.0, (2.0, 4.0)
-# Ticks of a decade.
+# Ticks within a decade.
 FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def main() -> None:
     args = cli.figure_parser(__doc__, fits="fitted laws, NPZ").parse_args()
 
-    laws = {group: found.laws for group, found in fits.read(args.fits).items()}
-    parts = [described(law).assign(group=group, model=model) for group, of in laws.items() for model, law in of.items()]
+    laws = {group: fitted.laws for group, fitted in fits.read(args.fits).items()}
+    parts = [
+        described(law).assign(group=group, model=model)
+        for group, by_model in laws.items()
+        for model, law in by_model.items()
+    ]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.panels(args.figure, list(laws), table) as (figure, axes):
@@ -43,14 +47,14 @@ def main() -> None:
         if axes:
             dot = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
             kinds = [Line2D([], [], label="measured", **dot), Line2D([], [], label="forecast", mfc="none", **dot)]
-            number = sum(int(law.points.replicates.sum()) for of in laws.values() for law in of.values())
+            number = sum(int(law.points.replicates.sum()) for by_model in laws.values() for law in by_model.values())
             note = f"n = {number} runs; line: law; band: 95 % interval of a new run"
             plotting.legend(figure, models, [], note, kinds)
     record.write(args.record, args.recipe, [args.fits], plotting.files(args.figure))
 
 
 def described(law: Law) -> pd.DataFrame:
-    """Cells, curve and forecasts of a law, a row for each place."""
+    """Cells, curve and forecasts of a law, a row for each point."""
     cells = pd.DataFrame({"corpus_tokens": law.points.x[:, 0], "mean": law.points.y, "kind": "measured"})
     if law.state != LAW:
         return cells
@@ -61,25 +65,31 @@ def described(law: Law) -> pd.DataFrame:
     }
     parts = [cells]
     for kind, tokens in places.items():
-        found, _ = law.forecast(tokens[:, None])
+        forecast, _ = law.forecast(tokens[:, None])
         parts.append(
             pd.DataFrame(
-                {"corpus_tokens": tokens, "mean": found.value, "low": found.low, "high": found.high, "kind": kind}
+                {
+                    "corpus_tokens": tokens,
+                    "mean": forecast.value,
+                    "low": forecast.low,
+                    "high": forecast.high,
+                    "kind": kind,
+                }
             )
         )
     return pd.concat(parts)
 
 
 def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
-    """One model."""
-    of = dict(list(own.groupby("kind")))
-    if "law" in of:
-        curve = of["law"]
+    """Draw one model."""
+    kinds = dict(list(own.groupby("kind")))
+    if "law" in kinds:
+        curve = kinds["law"]
         ax.plot(curve["corpus_tokens"], curve["mean"], linewidth=1.3, **style)
         ax.fill_between(
             curve["corpus_tokens"], curve["low"], curve["high"], color=style["color"], alpha=0.15, linewidth=0
         )
-        marked = of["forecast"]
+        marked = kinds["forecast"]
         ax.plot(
             marked["corpus_tokens"],
             marked["mean"],
@@ -89,11 +99,13 @@ def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
             color=style["color"],
             zorder=3,
         )
-    ax.plot(of["measured"]["corpus_tokens"], of["measured"]["mean"], "o", markersize=4, color=style["color"], zorder=3)
+    ax.plot(
+        kinds["measured"]["corpus_tokens"], kinds["measured"]["mean"], "o", markersize=4, color=style["color"], zorder=3
+    )
 
 
 def label(ax: Axes, own: pd.DataFrame) -> None:
-    """Logarithmic axes with ticks that people read."""
+    """Make the axes logarithmic with few ticks and short labels."""
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("corpus tokens")
@@ -104,7 +116,7 @@ def label(ax: Axes, own: pd.DataFrame) -> None:
     ticks: list[float] = []
     reach = np.log(own["corpus_tokens"].max() / own["corpus_tokens"].min())
     for tokens in sorted(own.loc[own["kind"] != "law", "corpus_tokens"]):
-        # Labels would run into each other.
+        # Closer labels would overlap.
         if not ticks or np.log(tokens / ticks[-1]) > 0.1 * reach:
             ticks.append(tokens)
     ax.set_xticks(ticks, [short(float(f"{tick:.2g}")) for tick in ticks])

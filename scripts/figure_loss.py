@@ -1,10 +1,10 @@
-"""Draw held-out loss against data size, a line a model and gpus value.
+"""Draw held-out loss against data size, a line for each model and gpus value.
 
     python scripts/figure_loss.py --recipe figure.json --runs runs.csv --figure loss.png --record loss.json
 
-The interval is over pre-training seeds where there are several, whose scatter is taken to be alike in all cells, else
-over the rows of the held-out text. Losses are a masked token's: models with different tokenizers, which predict
-different tokens, have a panel each. A model at the dotted line has learnt no more than how frequent each word is.
+The interval is over pre-training seeds, with a standard deviation pooled over cells; with one seed it is over the
+sequences of the held-out text. The loss is that of masked tokens, and models with different tokenizers predict
+different tokens, so each tokenizer has a panel. The dotted line is the unigram baseline.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def main() -> None:
             if columns > 1:
                 ax.set_title(f"tokenizer {tokenizer}")
         if tokenizers:
-            unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="unigrams")
+            unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="unigram baseline")
             plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Mean held-out loss of each cell with its interval, and what the interval is over."""
+    """Mean held-out loss of each cell with its interval, and the source of the interval in words."""
     keys = ["model", "tokenizer", "size", "size_tokens", "gpus"]
     if runs["pretrain_seed"].nunique() > 1:
         over = f"pre-training seeds, n = {runs['pretrain_seed'].nunique()}, scatter pooled over cells"
@@ -57,7 +57,7 @@ def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     table = runs[keys].assign(
         mean=runs["held_out_loss"], low=runs["held_out_loss"] - reach, high=runs["held_out_loss"] + reach, n=1
     )
-    return table, "held-out rows; one pre-training seed"
+    return table, "held-out sequences; one pre-training seed"
 
 
 if __name__ == "__main__":

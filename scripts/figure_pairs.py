@@ -1,13 +1,13 @@
-"""Draw how likely each model is better than each other one, and whether their order holds from size to size.
+"""Draw the probability that each model is better than each other one, and the ranks of models by size.
 
     python scripts/figure_pairs.py --recipe figure.json --decisions decisions.json --figure pairs.png \
         --record pairs.json
 
-By loss, and by the average over tasks. On the left, of each group of runs that compare, it takes the largest size at
-which the most models were compared. The probability is that of Welch's t test over seeds; marked are pairs that differ
-and pairs that are equivalent, as the decisions have it. Models stand in the order of their wins. On the right are their
-ranks at each size by the means over seeds, and above how well they agree with those at the largest size (Kendall's tau
-b, 1938).
+Models are compared by loss and by the average over tasks. On the left is, for each group of comparable runs, the
+largest size at which the most models were compared. The probability is that of Welch's t test over seeds; marks show
+pairs that are different or equivalent, as the decisions conclude. Models are in the order of their wins. On the right
+are their ranks at each size by means over seeds, and above them the agreement with the ranks at the largest size
+(Kendall's tau b, 1938).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from gridlaw.comparison import DIFFERENT, EQUIVALENT
 PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "low", "high", "probability", "p", "conclusion", "better"]
 RANKS = ["panel", "size", "model", "rank"]
 AVERAGE = "by the average over tasks"
-# Of more models than these numbers would not be read.
+# With more models the numbers would not be legible.
 NUMBERS = 8
 MARKS = {DIFFERENT: "*", EQUIVALENT: "="}
-# Even in grey.
+# A map that is even when printed in grey.
 COLOURS = "cividis"
 
 
@@ -40,23 +40,23 @@ def main() -> None:
     decisions = record.read_json(args.decisions)
     compared = {f"by loss {group['group']}".strip(): group["comparisons"] for group in decisions["groups"]}
     compared[AVERAGE] = decisions["averages"]
-    every = {name: pd.DataFrame(pairs, columns=PAIRS[1:]).assign(panel=name) for name, pairs in compared.items()}
-    pairs = pd.concat([largest(own) for own in every.values()])
-    ranks = pd.concat([ranked(own, lower_is_better=own is not every[AVERAGE]) for own in every.values()])
+    all_pairs = {name: pd.DataFrame(pairs, columns=PAIRS[1:]).assign(panel=name) for name, pairs in compared.items()}
+    pairs = pd.concat([largest(own) for own in all_pairs.values()])
+    ranks = pd.concat([ranked(own, lower_is_better=own is not all_pairs[AVERAGE]) for own in all_pairs.values()])
     panels = list(pairs["panel"].unique())
     models = plotting.styles(args.recipe["models"], ranks["model"])
     rows, side = max(1, len(panels)), max(2.6, 0.17 * len(models) + 1.3)
     table = pd.concat([pairs[PAIRS], ranks]) if panels else pd.DataFrame(columns=[*PAIRS, *RANKS[2:]])
     with plotting.figure(args.figure, rows, 2, plotting.PAGE, rows * side + 0.5, table) as (figure, axes):
         if not panels:
-            plotting.say(axes[0], "It takes two models at one size.")
+            plotting.say(axes[0], "A comparison needs two models at one size.")
             axes[1].set_visible(False)
         for row, name in enumerate(panels):
             left, right = axes[2 * row : 2 * row + 2]
             own = pairs[pairs["panel"] == name]
             left.set_title(f"{name}, {own['size'].iloc[0]}")
             if own["probability"].isna().all():
-                plotting.say(left, "With one seed nothing can be said.")
+                plotting.say(left, "One seed is too few for a comparison.")
             else:
                 draw(left, own)
             draw_ranks(right, ranks[ranks["panel"] == name], models)
@@ -80,20 +80,20 @@ def largest(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranked(pairs: pd.DataFrame, lower_is_better: bool) -> pd.DataFrame:
-    """The rank of each model among those that it was compared with at a size; 1 is the best, equals share theirs."""
+    """The rank of each model among those that it was compared with at a size; 1 is the best, equal models share one."""
     other = pairs.rename(columns={"a": "b", "b": "a"}).assign(difference=-pairs["difference"])
     both = pd.concat([pairs, other]).rename(columns={"a": "model"})
-    above = both["difference"] > 0 if lower_is_better else both["difference"] < 0
-    lost = both.assign(rank=above.astype(float) + (both["difference"] == 0) / 2)
+    is_worse = both["difference"] > 0 if lower_is_better else both["difference"] < 0
+    lost = both.assign(rank=is_worse.astype(float) + (both["difference"] == 0) / 2)
     ranks = 1 + lost.groupby(["panel", "size", "model"], sort=False)["rank"].sum()
     return ranks.reset_index().sort_values("size", key=lambda names: names.map(grid.size_order), kind="stable")
 
 
 def draw(ax: Axes, pairs: pd.DataFrame) -> None:
-    """One panel."""
-    there = pairs[["size", "a", "b", "probability", "conclusion"]]
-    back = there.rename(columns={"a": "b", "b": "a"}).assign(probability=1 - there["probability"])
-    both = pd.concat([there, back])
+    """Draw one panel."""
+    forward = pairs[["size", "a", "b", "probability", "conclusion"]]
+    backward = forward.rename(columns={"a": "b", "b": "a"}).assign(probability=1 - forward["probability"])
+    both = pd.concat([forward, backward])
     matrix = both.pivot(index="a", columns="b", values="probability").astype(float)
     order = matrix.mean(axis=1).sort_values(ascending=False, kind="stable").index
     marks = both.assign(mark=both["conclusion"].map(MARKS).fillna("")).pivot(index="a", columns="b", values="mark")
@@ -112,14 +112,14 @@ def draw(ax: Axes, pairs: pd.DataFrame) -> None:
 
 
 def draw_ranks(ax: Axes, ranks: pd.DataFrame, models: dict[str, dict]) -> None:
-    """Ranks at each size, and their agreement with those at the last."""
+    """Draw ranks at each size, and their agreement with those at the largest."""
     table = ranks.pivot(index="size", columns="model", values="rank").loc[ranks["size"].unique()]
     for model, style in models.items():
         if model in table:
             ax.plot(range(len(table)), table[model], marker="o", markersize=4, linewidth=1.3, **style)
     for place in range(len(table) - 1):
         both = table.iloc[[place, -1]].dropna(axis="columns").to_numpy()
-        # Of two models they agree or do not, as anyone sees.
+        # With two models the agreement is obvious.
         if both.shape[1] > 2:
             tau = stats.kendalltau(*both).statistic
             ax.annotate(

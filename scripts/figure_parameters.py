@@ -3,11 +3,11 @@
     python scripts/figure_parameters.py --recipe figure.json --runs runs.csv --laws laws.json \
         --figure parameters.png --record parameters.json
 
-On the left a grey line joins the models of one size, with the 95 % interval over pre-training seeds. On the right it
-joins models at one amount of compute, in FLOPs of the runs as they were counted, every epoch included (Hoffmann et al.
-2022, approach 2); these points are hollow, for they lie between two cells, on a power law through them. Of three models
-or more the line is a parabola in log parameters, and its lowest point, marked where it lies between two models, is the
-size to take for that compute. Where the grid carries a law, it is dotted. Runs that do not compare have a row each.
+On the left a grey line joins the models of one size, with 95 % intervals over pre-training seeds. On the right it joins
+models at one amount of compute, the counted FLOPs of the runs over all epochs (Hoffmann et al. 2022, approach 2). These
+points are hollow because they are interpolated between two cells by a power law. Through three models or more the line
+is a parabola in log parameters; its minimum, marked if it lies between two models, is the best size for that compute. A
+dotted line is the law of both axes, if the grid has one. Each group of comparable runs has a row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gridlaw.words import short
 COLUMNS = ["group", "panel", "line", "kind", "model", "params", "corpus_tokens", "flops", "mean", "low", "high"]
 CELL, BETWEEN, OPTIMUM = "cell", "between cells", "optimum"
 TEXT, COMPUTE = "at equal text, in tokens", "at equal compute, in FLOPs"
-# Amounts of compute that are drawn.
+# Number of amounts of compute that are drawn.
 LINES = 5
 GREY = {"color": "0.6", "linewidth": 0.8, "zorder": 1}
 DOTTED = {"color": "0.2", "linewidth": 1.0, "linestyle": ":"}
@@ -70,8 +70,8 @@ def main() -> None:
 
 
 def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean loss of each cell with its interval; a line is a size."""
-    # A cell's text is a few tokens longer in one tokenizing than in another; sizes are what is meant to be equal.
+    """Mean loss of each cell with its interval; the cells of one size form a line."""
+    # The same size has a few tokens more in one tokenizer than in another; the figure takes the median.
     sizes = runs.groupby("size")["corpus_tokens"].transform("median")
     keys = ["model", "params", "size", "corpus_tokens"]
     cells = intervals.summarise_pooled(runs.assign(corpus_tokens=sizes), keys, "loss")
@@ -80,76 +80,76 @@ def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
-    """Loss of each model at some amounts of compute, for which two or more of them have cells around; a line is one."""
+    """Loss of each model at amounts of compute within the range of two models or more; each amount forms a line."""
     measured = cells.dropna(subset=["flops"]).sort_values("flops")
     own = {model: rows for model, rows in measured.groupby("model", sort=False) if len(rows) > 1}
     columns = [*cells.columns]
     if len(own) < 2:
         return pd.DataFrame(columns=columns)
-    # From where the second model begins to where the last but one ends.
-    begins, ends = (sorted(rows["flops"].iloc[at] for rows in own.values()) for at in (0, -1))
+    # Between the second smallest beginning and the second largest end there are two models.
+    begins, ends = (sorted(rows["flops"].iloc[index] for rows in own.values()) for index in (0, -1))
     if ends[-2] <= begins[1]:
         return pd.DataFrame(columns=columns)
-    found = []
+    points = []
     for flops in np.geomspace(begins[1], ends[-2], LINES + 2)[1:-1]:
         for model, rows in own.items():
             if rows["flops"].iloc[0] <= flops <= rows["flops"].iloc[-1]:
                 between = {name: power_law(flops, rows["flops"], rows[name]) for name in ("corpus_tokens", "mean")}
-                about = {"model": model, "params": rows["params"].iloc[0], "flops": flops}
-                found.append({**about, **between, "line": f"{flops:.2g}"})
-    lines = pd.DataFrame(found).sort_values(["flops", "params"]).assign(kind=BETWEEN)
+                facts = {"model": model, "params": rows["params"].iloc[0], "flops": flops}
+                points.append({**facts, **between, "line": f"{flops:.2g}"})
+    lines = pd.DataFrame(points).sort_values(["flops", "params"]).assign(kind=BETWEEN)
     return pd.concat([lines, pd.DataFrame(list(optima(lines)))]).assign(panel=COMPUTE).reindex(columns=columns)
 
 
 def optima(lines: pd.DataFrame) -> Iterator[dict]:
-    """The lowest point of the parabola through each line, where it has one between two models."""
+    """The minimum of the parabola through each line, if it lies between two models."""
     for line, own in lines.groupby("line", sort=False):
         if len(own) > 2:
             curve = parabola(own)
-            bottom = curve.deriv().roots()
+            minimum = curve.deriv().roots()
             low, high = np.log(own["params"].iloc[[0, -1]])
-            if curve.deriv(2)(low) > 0 and low < bottom[0] < high:
-                params = float(np.exp(bottom[0]))
+            if curve.deriv(2)(low) > 0 and low < minimum[0] < high:
+                params = float(np.exp(minimum[0]))
                 tokens = power_law(params, own["params"], own["corpus_tokens"])
-                about = {"params": params, "corpus_tokens": tokens, "flops": own["flops"].iloc[0]}
-                yield {**about, "kind": OPTIMUM, "line": line, "mean": float(curve(bottom[0]))}
+                facts = {"params": params, "corpus_tokens": tokens, "flops": own["flops"].iloc[0]}
+                yield {**facts, "kind": OPTIMUM, "line": line, "mean": float(curve(minimum[0]))}
 
 
-def power_law(at: Array | float, x: pd.Series, y: pd.Series) -> Array | float:
-    """y at some places between the points, on a power law from each point to the next; x rises."""
-    return np.exp(np.interp(np.log(at), np.log(x), np.log(y)))
+def power_law(places: Array | float, x: pd.Series, y: pd.Series) -> Array | float:
+    """Interpolate y by a power law between neighbouring points; x rises."""
+    return np.exp(np.interp(np.log(places), np.log(x), np.log(y)))
 
 
 def parabola(line: pd.DataFrame) -> Polynomial:
-    """Loss by log parameters at one amount of compute."""
+    """Fit loss by log parameters at one amount of compute."""
     return Polynomial.fit(np.log(line["params"]), line["mean"], 2)
 
 
 def joint_law(laws: list[dict], group: str) -> Callable[[Array, Array], Array] | None:
-    """Loss by parameters and tokens, as the law of a group's models gives it; None where there is none to trust."""
+    """The law of a group's models, loss by parameters and tokens; None if it did not pass its back-tests."""
     for law in laws:
         if law.get("group") == group and law.get("axes") == ["params", "corpus_tokens"] and law["state"] == LAW:
-            of = {name: entry["value"] for name, entry in law["parameters"].items()}
-            return lambda n, d: of.get("E", 0.0) + of["A"] / n ** of["alpha"] + of["B"] / d ** of["beta"]
+            p = {name: entry["value"] for name, entry in law["parameters"].items()}
+            return lambda n, d: p.get("E", 0.0) + p["A"] / n ** p["alpha"] + p["B"] / d ** p["beta"]
     return None
 
 
 def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[Array, Array], Array] | None) -> None:
-    """One panel."""
+    """Draw one panel."""
     if cells["model"].nunique() < 2:
-        plotting.say(ax, "It takes two models whose sizes overlap.")
+        plotting.say(ax, "The panel needs two models whose sizes overlap.")
         return
-    at_text = cells["panel"].iloc[0] == TEXT
+    is_text = cells["panel"].iloc[0] == TEXT
     lowest = cells[cells["kind"] == OPTIMUM]
     for line, own in cells[cells["kind"] != OPTIMUM].groupby("line", sort=False):
         between = np.geomspace(own["params"].min(), own["params"].max(), 50)
-        if at_text or len(own) < 3:
+        if is_text or len(own) < 3:
             ax.plot(own["params"], own["mean"], **GREY)
         else:
             ax.plot(between, parabola(own)(np.log(between)), **GREY)
         if law:
             ax.plot(between, law(between, power_law(between, own["params"], own["corpus_tokens"])), **DOTTED)
-        name = line if at_text else plotting.power(float(line))
+        name = line if is_text else plotting.power(float(line))
         ax.annotate(
             name,
             (own["params"].iloc[-1], own["mean"].iloc[-1]),
@@ -161,14 +161,14 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[
         )
     for model, own in cells.groupby("model", sort=False):
         colour = models[model]["color"]
-        face = colour if at_text else "white"
+        face = colour if is_text else "white"
         ax.plot(own["params"], own["mean"], "o", markersize=4, color=colour, markerfacecolor=face)
         reach = [own["mean"] - own["low"], own["high"] - own["mean"]]
         ax.errorbar(own["params"], own["mean"], np.nan_to_num(reach), fmt="none", ecolor=colour, capsize=1.5)
     ax.plot(lowest["params"], lowest["mean"], **LOWEST)
     plotting.log_axis(ax, "x", cells["params"], "parameters", short)
     plotting.log_axis(ax, "y", cells["mean"], "held-out loss (nats)")
-    # The names of lines stand on the right.
+    # Room for the names of lines on the right.
     ax.set_xlim(right=cells["params"].max() * (cells["params"].max() / cells["params"].min()) ** 0.2)
 
 

@@ -1,11 +1,11 @@
-"""Draw how far cells are from their law, against parameters, tokens and compute, and against when and where they ran.
+"""Draw residuals of cells from their law against parameters, tokens, compute, and the time and host of the run.
 
     python scripts/figure_residuals.py --recipe figure.json --runs runs.csv --laws laws.json --figure residuals.png \
         --record residuals.json
 
-The law is that of all models where there is one over both axes, else each model's own by tokens. What is left after it
-should look the same everywhere; a bend or a slope is what the law does not know. The band is where the mean of a cell's
-runs lies 95 % of the time, by how runs of one cell differ.
+The law is that of all models over both axes if there is one, otherwise each model's own by tokens. Residuals should
+look the same everywhere; a bend or slope is an effect that the law misses. The band contains the mean of a cell's runs
+with 95 % probability, from the scatter of runs over seeds.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
 
     laws = [law for law in record.read_json(args.laws)["laws"] if law.get("residuals")]
-    # Of two over both axes that with embeddings, which is the first.
+    # Of the two laws over both axes the first counts, which includes embeddings.
     joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "corpus_tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]
     runs = read_table(args.runs, parse_dates=["started"])
-    table = of_cells(recorded.points(laws, "residuals", runs), runs)
-    # Of a cell's mean, as cells have runs.
+    table = with_runs(recorded.points(laws, "residuals", runs), runs)
+    # Standard deviation of a cell's mean, with the average number of runs of a cell.
     scatter = {law["name"]: (law["run_sd"] or np.nan) / (law["runs"] / law["points"]) ** 0.5 for law in laws}
     table = table.assign(run_sd=table["law"].map(scatter)).reindex(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     shape = (2, 2, plotting.PAGE, 4.8) if len(table) else (1, 1, plotting.COLUMN, 2.0)
     with plotting.figure(args.figure, *shape, table) as (figure, axes):
         if table.empty:
-            plotting.say(axes[0], "No law was fitted, so that nothing is left over.")
+            plotting.say(axes[0], "No law was fitted, so there are no residuals.")
         else:
             for ax, column in zip(axes, AXES, strict=False):
                 draw(ax, table, column, models)
@@ -54,24 +54,24 @@ def main() -> None:
             axes[3].set_xlabel("hours since the first run began")
             for ax in axes[::2]:
                 ax.set_ylabel("loss above the law (%)")
-            of = "the law of all models" if joint else "each model's law by tokens"
+            law_words = "the law of all models" if joint else "each model's law by tokens"
             band = "; band: 95 % of means of a cell's runs" if table["run_sd"].notna().any() else ""
-            where = [
+            host_handles = [
                 Line2D(
                     [], [], label=f"on {host}", color="0.3", linestyle="none", **plotting.marker(hosts.values(), number)
                 )
                 for host, number in hosts.items()
             ]
-            note = f"{of}; n = {len(table)} cells{band}"
-            plotting.legend(figure, models, [], note, where if len(where) > 1 else [])
+            note = f"{law_words}; n = {len(table)} cells{band}"
+            plotting.legend(figure, models, [], note, host_handles if len(host_handles) > 1 else [])
     record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
 
 
-def of_cells(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """FLOPs of the first run of each cell, when it began, hours since that of all, and on which host."""
+def with_runs(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Add FLOPs, start, host and hours since the grid's first start, all of the first run of each cell."""
     known = runs.dropna(subset=["started", "corpus_tokens"]).sort_values("started")
     first = known.groupby(["model", "corpus_tokens"], as_index=False)[["flops", "started", "host"]].first()
-    # A law of all models has the median of their counts of the same text.
+    # The law of all models has the median of their token counts, so the nearest count is matched.
     table = table.astype({"corpus_tokens": float, "model": str}).sort_values("corpus_tokens")
     first = first.astype({"corpus_tokens": float}).sort_values("corpus_tokens")
     table = pd.merge_asof(table, first, on="corpus_tokens", by="model", direction="nearest")
@@ -81,19 +81,19 @@ def of_cells(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def draw(
     ax: Axes, table: pd.DataFrame, column: str, models: dict[str, dict], hosts: dict[str, int] | None = None
 ) -> None:
-    """One panel: a line a model; by time without lines, with a marker a host."""
+    """Draw one panel: a line for each model; by time, a marker for each host without lines."""
     for model, own in table.groupby("model", sort=False):
         if not hosts:
             own = own.sort_values(column)
             ax.plot(own[column], 100 * own["residual"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
             continue
-        for host, there in own.groupby("host"):
+        for host, rows in own.groupby("host"):
             style = {
                 "color": models[model]["color"],
                 "linestyle": "none",
                 **plotting.marker(hosts.values(), hosts[host]),
             }
-            ax.plot(there[column], 100 * there["residual"], **style)
+            ax.plot(rows[column], 100 * rows["residual"], **style)
     ax.axhline(0, color="0.4", linewidth=0.7, linestyle=":")
     reach = 196 * table["run_sd"].median()
     if np.isfinite(reach):

@@ -1,4 +1,4 @@
-"""Draw task scores: a panel a task, against data size; in a grid of one size, against the size of the training set.
+"""Draw task scores against data size, a panel for each task; with one size, against the size of the training set.
 
     python scripts/figure_scores.py --recipe figure.json --summary summary.csv --baselines baselines.csv \
         --figure scores.png --record scores.json
@@ -25,7 +25,7 @@ def main() -> None:
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
     panels += [AVERAGE] if len(panels) > 1 else []
     summary = read_table(args.summary)
-    # A score taken over from another gpus value would be drawn twice.
+    # A score with a note comes from another gpus value and would be drawn twice.
     summary = summary[summary["note"].isna()]
     keys = pd.MultiIndex.from_frame(summary[["task", "metric", "split"]])
     summary = summary[keys.isin(panels)]
@@ -37,10 +37,10 @@ def main() -> None:
         by_panel = summary.set_index(["task", "metric", "split"]).sort_index()
         for panel, ax in zip(panels, axes, strict=False):
             if panel in by_panel.index:
-                # In a list, or a single row would be no table.
+                # Selected by a list, a single row stays a table.
                 draw(ax, by_panel.loc[[panel]], models, panel == AVERAGE)
             else:
-                ax.text(0.5, 0.5, "nothing scored yet", ha="center", transform=ax.transAxes)
+                ax.text(0.5, 0.5, "no scores yet", ha="center", transform=ax.transAxes)
                 ax.set_xticks([])
             ax.set_title(panel[0])
             ax.set_ylabel(words.metric(panel[1]))
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
-    """One panel: a line a model, gpus value and training set, over the axis that the grid varies."""
+    """Draw one panel: a line for each model, gpus value and training set, over the axis that the grid varies."""
     over_tokens = table["size"].nunique() > 1
     over_examples = not over_tokens and table["train_set"].nunique() > 1
     sets = sorted(table["train_set"].unique(), key=lambda name: math.inf if name == "all" else int(name))

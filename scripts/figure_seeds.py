@@ -1,10 +1,11 @@
-"""Draw how far seeds scatter the scores of each task, beside how far cells differ.
+"""Draw the scatter of each task's scores over seeds, beside the differences between cells.
 
     python scripts/figure_seeds.py --recipe figure.json --scores scores.csv --figure seeds.png --record seeds.json
 
-A dot is a cell: the standard deviation over its fine-tuning seeds, pooled over pre-training seeds, and over the means
-of its pre-training seeds. The bar is the root mean square of the dots; the diamond is the standard deviation between
-the means of cells. A task whose diamond is not well to the right of its bar says little of models.
+A dot is a cell: on the left the standard deviation over its fine-tuning seeds, pooled over pre-training seeds; on the
+right that over the means of its pre-training seeds. The bar is the root mean square of the dots; the diamond is the
+standard deviation between the means of cells. A task whose diamond is not far to the right of its bar hardly
+distinguishes models.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
 
     tasks = [tuple(panel) for panel in args.recipe["tasks"]]
     scores = read_table(args.scores)
-    # A score taken over from another gpus value would count twice.
+    # A score with a note comes from another gpus value and would count twice.
     scores = scores[scores["note"].isna()].groupby(["task", "metric", "split"])
     parts = [
         scatter(scores.get_group(task)).assign(task=task[0], metric=task[1], split=task[2])
@@ -41,16 +42,16 @@ def main() -> None:
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 2, plotting.PAGE, 0.34 * len(tasks) + 1.7, table) as (figure, axes):
-        for ax, of in zip(axes, (FINETUNING, PRETRAINING), strict=True):
-            ax.set_title(f"{of} seeds")
-            if table.loc[table["seeds_of"] == of, "sd"].notna().any():
-                draw(ax, table[table["seeds_of"].isin([of, CELLS])], of, tasks, models)
+        for ax, kind in zip(axes, (FINETUNING, PRETRAINING), strict=True):
+            ax.set_title(f"{kind} seeds")
+            if table.loc[table["seeds_of"] == kind, "sd"].notna().any():
+                draw(ax, table[table["seeds_of"].isin([kind, CELLS])], kind, tasks, models)
             else:
-                plotting.say(ax, f"It takes two {of} seeds to see how they scatter.")
+                plotting.say(ax, f"The scatter of {kind} seeds needs two of them.")
         known = table[table["sd"].notna() & (table["seeds_of"] != CELLS)]
         if len(known):
             note = ", ".join(
-                f"{n:.0f} {of} seeds" for of, n in known.groupby("seeds_of", sort=False)["n"].max().items()
+                f"{n:.0f} {kind} seeds" for kind, n in known.groupby("seeds_of", sort=False)["n"].max().items()
             )
             plotting.legend(figure, models, [], f"n = {note} of a cell", KINDS)
     record.write(args.record, args.recipe, [args.scores], plotting.files(args.figure))
@@ -62,19 +63,19 @@ def scatter(scores: pd.DataFrame) -> pd.DataFrame:
     runs = scores.groupby([*CELL, "pretrain_seed"], sort=False)["value"]
     runs = runs.agg(mean="mean", var="var", n="size").reset_index()
     cells = runs.groupby(CELL, sort=False)
-    finetuning = cells.agg(sd=("var", lambda of: np.sqrt(of.mean())), n=("n", "max")).reset_index()
+    finetuning = cells.agg(sd=("var", lambda variances: np.sqrt(variances.mean())), n=("n", "max")).reset_index()
     pretraining = cells["mean"].agg(sd="std", n="size").reset_index()
     between = pd.DataFrame({"sd": [cells["mean"].mean().std()], "n": [len(cells)]})
     parts = {FINETUNING: finetuning, PRETRAINING: pretraining, CELLS: between}
-    return pd.concat([part.assign(seeds_of=of) for of, part in parts.items()])
+    return pd.concat([part.assign(seeds_of=kind) for kind, part in parts.items()])
 
 
-def draw(ax: Axes, table: pd.DataFrame, of: str, tasks: list[tuple], models: dict[str, dict]) -> None:
-    """One panel: a row a task, a lane a model in it."""
+def draw(ax: Axes, table: pd.DataFrame, kind: str, tasks: list[tuple], models: dict[str, dict]) -> None:
+    """Draw one panel: a row for each task, and in it a lane for each model."""
     lanes = dict(zip(models, np.linspace(-0.25, 0.25, len(models)) if len(models) > 1 else [0.0], strict=True))
     for row, (task, metric, _) in enumerate(tasks):
         own = table[(table["task"] == task) & (table["metric"] == metric)]
-        cells = own[own["seeds_of"] == of].dropna(subset=["sd"])
+        cells = own[own["seeds_of"] == kind].dropna(subset=["sd"])
         for model, dots in cells.groupby("model", sort=False):
             y = np.full(len(dots), row + lanes[model])
             ax.plot(dots["sd"], y, "o", markersize=3, color=models[model]["color"], alpha=0.7)

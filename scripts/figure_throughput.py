@@ -1,9 +1,10 @@
-"""Draw throughput and parallel efficiency against gpus, a line a model.
+"""Draw throughput and parallel efficiency against gpus, a line for each model.
 
     python scripts/figure_throughput.py --recipe figure.json --runs runs.csv --figure throughput.png \
         --record throughput.json
 
-Of each model it takes the largest size that was run at most gpus values; the interval is that of the median update.
+For each model it shows the largest size that was run at the most gpus values. The interval is that of the median
+optimizer step.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ def main() -> None:
     with plotting.figure(args.figure, 1, 2, plotting.PAGE, 3.0, table) as (figure, (speed, efficiency)):
         for ax in (speed, efficiency):
             ax.set_xlabel("gpus" if not (table["device"] == "cpu").all() else "ranks (one CPU thread each)")
-        speed.set_ylabel("tokens a second")
+        speed.set_ylabel("tokens per second")
         efficiency.set_ylabel("parallel efficiency")
         if table.empty:
-            speed.text(0.5, 0.5, "nothing was pre-trained", ha="center", transform=speed.transAxes)
+            speed.text(0.5, 0.5, "no model was pre-trained", ha="center", transform=speed.transAxes)
         else:
             draw(speed, efficiency, table, models)
             ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
-            note = f"n = {int(table['n'].sum())} runs; band: 95 % interval of the median update"
+            note = f"n = {int(table['n'].sum())} runs; band: 95 % interval of the median optimizer step"
             plotting.legend(figure, models, [], note, [ideal])
     record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
 
 
 def draw(speed: Axes, efficiency: Axes, table: pd.DataFrame, models: dict[str, dict]) -> None:
-    """Both panels: a line a model."""
+    """Draw both panels, a line for each model."""
     for model, curve in table.groupby("model", sort=False):
         plotting.line(speed, curve["gpus"], curve, models[model], plotting.marker([1], 1))
         speed.plot(curve["gpus"], curve["ideal"], color=models[model]["color"], linewidth=0.7, linestyle=":")
@@ -55,7 +56,7 @@ def draw(speed: Axes, efficiency: Axes, table: pd.DataFrame, models: dict[str, d
 
 
 def throughput(runs: pd.DataFrame) -> pd.DataFrame:
-    """Tokens a second of each model and gpus value with its interval, and what ideal scaling would give."""
+    """Tokens per second of each model and gpus value with its interval, and the ideal from the smallest value."""
     curves = []
     for _, own in runs.groupby("model", sort=False):
         counts = own.groupby("size").agg(gpus=("gpus", "nunique"), size_tokens=("size_tokens", "first"))

@@ -1,10 +1,10 @@
-"""Draw task scores against held-out loss, a panel a task, with the curve through them.
+"""Draw task scores against held-out loss with their curve, a panel for each task.
 
     python scripts/figure_transfer.py --recipe figure.json --laws laws.json --figure transfer.png --record transfer.json
 
-Points are means of cells over seeds. The curve is a sigmoid between what guessing scores and a ceiling (Bhagia et al.
-2024): solid where its forecasts of known cells were good, dotted where they were not or could not be tried. A task
-without a curve has a word about why.
+Points are means of cells over seeds. The curve is a sigmoid between the majority-class baseline and a ceiling (Bhagia
+et al. 2024): solid if it passed its back-tests, dotted if it failed or could not be back-tested. A task without a curve
+is labelled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gridlaw.judging import LAW, REFUSED
 from gridlaw.sigmoid import Curve
 
 COLUMNS = ["group", "task", "metric", "kind", "model", "size", "gpus", "loss", "mean", "low", "high", "n"]
-# How far beyond the lowest loss a curve goes, as a share of what the cells span.
+# Length of a curve below the lowest loss, as a share of the range of losses.
 BEYOND = 0.15
 
 
@@ -45,21 +45,21 @@ def main() -> None:
             ax.set_visible(False)
         if tasks:
             counts = sorted({int(n) for n in table["n"].dropna()})
-            note = f"bar: 95 % t interval over seeds, n = {'–'.join(map(str, counts))}; faint: guessing"
+            note = f"bar: 95 % t interval over seeds, n = {'–'.join(map(str, counts))}; faint: majority-class baseline"
             plotting.legend(figure, models, [], note if counts != [1] else "one seed: no interval", LINES)
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 
 def described(law: dict) -> pd.DataFrame:
-    """Cells and curve of a law, a row for each place."""
+    """Cells and curve of a law, a row for each point."""
     cells = pd.DataFrame(law["cells"]).rename(columns={"score": "mean"})
     sd = cells["sd"].astype(float)
     reach = stats.t.ppf(0.975, (cells["n"] - 1).clip(lower=1)) * sd / np.sqrt(cells["n"])
     cells = cells.assign(kind="cell", low=cells["mean"] - reach, high=cells["mean"] + reach)
     parts = [cells]
     if law["state"] != REFUSED:
-        of = law["parameters"]
-        curve = Curve(of["floor"], of["ceiling"], of["k"], of["L0"])
+        p = law["parameters"]
+        curve = Curve(p["floor"], p["ceiling"], p["k"], p["L0"])
         least, most = cells["loss"].min(), cells["loss"].max()
         loss = np.linspace(least - BEYOND * (most - least), most, 60)
         parts.append(pd.DataFrame({"kind": law["state"], "loss": loss, "mean": curve(loss)}))
@@ -67,7 +67,7 @@ def described(law: dict) -> pd.DataFrame:
 
 
 def draw(ax: Axes, table: pd.DataFrame, laws: list[dict], models: dict[str, dict]) -> None:
-    """One task."""
+    """Draw one task."""
     cells = table[table["kind"] == "cell"]
     for model, own in cells.groupby("model", sort=False):
         own = own.sort_values("loss")
@@ -84,13 +84,13 @@ def draw(ax: Axes, table: pd.DataFrame, laws: list[dict], models: dict[str, dict
             ax.axhline(law["parameters"]["floor"], color="0.4", linewidth=0.6, alpha=0.5)
     if all(law["state"] == REFUSED for law in laws):
         ax.text(0.98, 0.97, "no curve", ha="right", va="top", size="x-small", color="0.35", transform=ax.transAxes)
-    # The better, the farther to the right.
+    # Better cells are on the right.
     ax.invert_xaxis()
 
 
 SOLID = {"color": "0.15", "linewidth": 1.4, "zorder": 3}
 DOTTED = {"color": "0.15", "linewidth": 1.2, "linestyle": ":", "zorder": 3}
-LINES = [Line2D([], [], label="curve", **SOLID), Line2D([], [], label="not a forecast", **DOTTED)]
+LINES = [Line2D([], [], label="curve", **SOLID), Line2D([], [], label="no forecast", **DOTTED)]
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
         --forecasts forecasts.csv --decisions decisions.json --scores-table scores.tex --loss-table loss.tex \
         --laws-table laws.tex --forecasts-table forecasts.tex --record record.json
 
-They want the package booktabs, and those of more rows than a page holds longtable. A number is a mean with half of its
-95 % interval. Bold is the best model of a size, where the decisions say that it is better than every other.
+The tables need the package booktabs, and those longer than a page longtable. A number is a mean with the half-width of
+its 95 % interval. Bold marks the best model of a size, if it is significantly better than every other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gridlaw.judging import REFUSED
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
 
-# Rows that a page holds.
+# Largest number of rows on a page.
 PAGE = 40
 AVERAGE = ("all tasks", "macro_average", "validation")
 CELL = ["size", "model"]
@@ -49,7 +49,7 @@ def main() -> None:
         args.scores_table: scores(summary, decisions, args.recipe["tasks"], args.recipe["models"]),
         args.loss_table: losses(runs, decisions, args.recipe["models"]),
         args.laws_table: laws(record.read_json(args.laws)["laws"]),
-        args.forecasts_table: of_forecasts(forecasts),
+        args.forecasts_table: forecast_table(forecasts),
     }
     for file, table in tables.items():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], models: list[str]) -> str:
-    """Mean scores after the most training examples: a row a cell, a column a task."""
+    """Mean scores after the most training examples: a row for each cell, a column for each task."""
     panels = [*map(tuple, tasks), AVERAGE]
     own = smallest_gpus(summary[summary["note"].isna()])
     own = own[own["train_set"] == own["train_set"].iloc[-1]] if len(own) else own
@@ -67,9 +67,9 @@ def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], model
     for pair in (*decisions["scores"], *decisions["averages"]):
         compared[pair["task"], pair["metric"], pair["split"]].append(pair)
     for task, metric, split in panels:
-        of = own[(own["task"] == task) & (own["metric"] == metric) & (own["split"] == split)].set_index(CELL)
-        if len(of):
-            columns[escaped(task), metric.replace("_", " ")] = cells(of, compared[task, metric, split])
+        means = own[(own["task"] == task) & (own["metric"] == metric) & (own["split"] == split)].set_index(CELL)
+        if len(means):
+            columns[escaped(task), metric.replace("_", " ")] = cells(means, compared[task, metric, split])
     counts = sorted({int(n) for n in own["n"]})
     caption = (
         "Scores by size of the corpus in tokens and model: means over seeds"
@@ -80,7 +80,7 @@ def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], model
 
 
 def losses(runs: pd.DataFrame, decisions: dict, models: list[str]) -> str:
-    """Held-out loss: a row a model, a column a size."""
+    """Held-out loss: a row for each model, a column for each size."""
     known = smallest_gpus(runs.dropna(subset=["held_out_loss"]))
     table = intervals.summarise_pooled(known, [*CELL, "tokenizer"], "held_out_loss").set_index(CELL)
     shown = cells(table, [pair for group in decisions["groups"] for pair in group["comparisons"]])
@@ -95,37 +95,37 @@ def losses(runs: pd.DataFrame, decisions: dict, models: list[str]) -> str:
 
 
 def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
-    """Means with half intervals, a model in bold that is better than every other at its size.
+    """Means with half-widths of intervals; a model that is better than every other at its size is bold.
 
     Args:
         table: `mean`, `low` and `high` by size and model.
-        compared: models, by this quantity.
+        compared: comparisons of models by this quantity.
     """
     half = (table["high"] - table["low"]) / 2
     words = [
         f"{mean:.3f}" + (f" \\pm {reach:.3f}" if np.isfinite(reach) else "")
         for mean, reach in zip(table["mean"], half, strict=True)
     ]
-    found = pd.Series(words, index=table.index)
+    texts = pd.Series(words, index=table.index)
     for size, own in table.groupby(level="size", sort=False):
         best = comparison.best(compared, size, own.index.get_level_values("model"))
         if best:
-            found[size, best] = f"\\mathbf{{{found[size, best]}}}"
-    return "$" + found + "$"
+            texts[size, best] = f"\\mathbf{{{texts[size, best]}}}"
+    return "$" + texts + "$"
 
 
 def bold(columns: Iterable[pd.Series], smallest: float, unit: str = "") -> str:
-    """Explain bold numbers, if there are any.
+    """A sentence that explains bold numbers, if there are any.
 
     Args:
-        smallest: difference of interest.
+        smallest: smallest difference of interest.
     """
     if not any(column.str.contains("mathbf").any() for column in columns):
         return ""
     return BOLD.format(least=f", by at least {smallest:g}{unit}" if smallest else "")
 
 
-def laws(found: list[dict]) -> str:
+def laws(judged: list[dict]) -> str:
     """Parameters of the laws of loss."""
     rows = [
         {
@@ -134,7 +134,7 @@ def laws(found: list[dict]) -> str:
             "$n$": f"{law['points']}",
             **{symbol: interval(law["parameters"].get(name)) for name, symbol in PARAMETERS.items()},
         }
-        for law in found
+        for law in judged
         if "axes" in law and law["state"] != REFUSED
     ]
     table = pd.DataFrame(rows, columns=["law", "state", "$n$", *PARAMETERS.values()]).set_index("law")
@@ -147,25 +147,25 @@ def laws(found: list[dict]) -> str:
     return latex(table, "laws", caption)
 
 
-def of_forecasts(table: pd.DataFrame) -> str:
-    """Forecasts of larger cells, where there are any: a row a model and size, a column a quantity."""
+def forecast_table(table: pd.DataFrame) -> str:
+    """Forecasts of larger cells: a row for each model and size, a column for each quantity."""
     known = table.dropna(subset=["forecast"])
     columns: dict[str, dict[tuple[str, str], str]] = {}
     for row in known.itertuples():
-        told = between(f"{row.forecast:.3f}", f"{row.low:.3f}", f"{row.high:.3f}")
-        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.corpus_tokens)] = told
+        text = between(f"{row.forecast:.3f}", f"{row.low:.3f}", f"{row.high:.3f}")
+        columns.setdefault(escaped(row.quantity), {})[row.model, short(row.corpus_tokens)] = text
     caption = "Forecasts between the ends of their 95\\,\\% intervals, which were tried on known cells."
     if known.empty:
         caption += " No law of the grid is good for one."
     return latex(pd.DataFrame(columns or {"forecast": []}).fillna("--"), "forecasts", caption)
 
 
-def interval(of: dict | None) -> str:
-    """A parameter with its interval."""
-    if of is None:
+def interval(parameter: dict | None) -> str:
+    """A parameter with its interval; empty for None."""
+    if parameter is None:
         return ""
-    low, high = ("" if of[end] is None else f"{of[end]:.3g}" for end in ("low", "high"))
-    return between(f"{of['value']:.3g}", low, high)
+    low, high = ("" if parameter[end] is None else f"{parameter[end]:.3g}" for end in ("low", "high"))
+    return between(f"{parameter['value']:.3g}", low, high)
 
 
 def between(value: str, low: str, high: str) -> str:
@@ -180,24 +180,24 @@ def ordered(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
 
 
 def escaped(text: str) -> str:
-    """A name as LaTeX prints it."""
+    """A text with the special characters of LaTeX escaped."""
     special = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
     special |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
     return "".join(special.get(character, character) for character in text)
 
 
 def latex(table: pd.DataFrame, name: str, caption: str) -> str:
-    """A table, over several pages where it takes them; its cells and columns are LaTeX already, its rows are not."""
-    long = len(table) > PAGE
+    """A table in LaTeX, over several pages if necessary; its row names are escaped here, cells and columns before."""
+    is_long = len(table) > PAGE
     names = [None] * table.index.nlevels
     style = Styler(table.rename_axis(index=names)).format_index(escaped, axis=0)
     return style.to_latex(
         hrules=True,
         caption=caption,
         label=f"tab:{name}",
-        environment="longtable" if long else None,
-        position=None if long else "tbp",
-        position_float=None if long else "centering",
+        environment="longtable" if is_long else None,
+        position=None if is_long else "tbp",
+        position_float=None if is_long else "centering",
         column_format="l" * table.index.nlevels + "l" * len(table.columns),
         multirow_align="naive",
     )

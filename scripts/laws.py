@@ -1,13 +1,13 @@
-"""Fit the grid's scaling laws, and say of each what it is good for.
+"""Fit the grid's scaling laws, back-test them and judge them.
 
     python scripts/laws.py --recipe laws.json --runs runs.csv --curves curves.csv --summary summary.csv \
         --baselines baselines.csv --packs pack.json ... --laws laws.csv --fits fits.npz --record laws.json
 
-Laws are of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score by
-the loss; of throughput by ranks; and of what a run's own curve says of a longer one. The record holds them all, with
-parameters, intervals, back-tests, hold-outs, a verdict, and the cells that one lacks with their cost; the table has a
-line for each. The fits are what forecasts, decisions and figures are made by: the laws of loss by tokens and of scores,
-with their points, back-tests and every resample.
+There are laws of held-out loss by tokens for each model, by parameters at each size, and by both; of each task's score
+by the loss; of throughput by ranks; and extrapolations of each model's training curve. The record holds them all, with
+parameters, intervals, back-tests, hold-outs, a verdict, and the cells that a law lacks with their cost. The table has a
+row for each law. The file of fits holds what forecasts, decisions and figures need: the laws of loss by tokens and of
+scores, with their points, back-tests and all bootstrap samples.
 """
 
 from __future__ import annotations
@@ -31,64 +31,67 @@ def main() -> None:
         parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
     parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
     parser.add_argument("--laws", required=True, help="the laws and their verdicts, CSV to write")
-    parser.add_argument("--fits", required=True, help="the laws that forecasts are made by, NPZ to write")
-    parser.add_argument("--record", required=True, help="all that is known of them, JSON to write")
+    parser.add_argument("--fits", required=True, help="fitted laws, NPZ to write")
+    parser.add_argument("--record", required=True, help="laws with all their evidence, JSON to write")
     args = parser.parse_args()
 
     runs, most = evidence.read_runs(args.runs), evidence.available_tokens(args.packs)
-    laws, found = [], {}
+    laws, fitted = [], {}
     for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
-        of = {"group": group.name}
+        name = {"group": group.name}
         prices = {params: needs.Prices.measured(group.runs, params, most) for params in evidence.PARAMETERS.values()}
         by_tokens = evidence.laws_by_tokens(group)
         scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
-        found[group.name] = Fits(by_tokens, scores)
+        fitted[group.name] = Fits(by_tokens, scores)
         for model, law in by_tokens.items():
-            laws.append(of | {"model": model} | told(law, needs.law_needs(law, prices["params"])))
+            laws.append(name | {"model": model} | with_needs(law, needs.law_needs(law, prices["params"])))
         for law, params in evidence.laws_of_models(group):
-            counts = {"embeddings": params == evidence.PARAMETERS["with"]}
-            laws.append(of | counts | told(law, needs.law_needs(law, prices[params])))
-        laws += [of | told(law, needs.score_needs(law, group.runs, prices["params"])) for law in scores]
+            embeddings = {"embeddings": params == evidence.PARAMETERS["with"]}
+            laws.append(name | embeddings | with_needs(law, needs.law_needs(law, prices[params])))
+        laws += [name | with_needs(law, needs.score_needs(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = read_table(args.curves)
-    longer = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
+    curves = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
     ranks = list(equivalences(runs)) if args.recipe["scaling"] == "strong" else []
     parameters = [
         {name: p["value"] if isinstance(p, dict) else p for name, p in (law.get("parameters") or {}).items()}
         for law in laws
     ]
-    table = pd.DataFrame([*laws, *longer]).reindex(columns=COLUMNS)
+    table = pd.DataFrame([*laws, *curves]).reindex(columns=COLUMNS)
     table.join(pd.DataFrame(parameters)).to_csv(args.laws, index=False)
-    fits.write(args.fits, found)
+    fits.write(args.fits, fitted)
     record.write(
         args.record,
         args.recipe,
         [args.runs, args.curves, args.summary, args.baselines, *args.packs],
         [args.laws, args.fits],
         laws=laws,
-        in_run=longer,
+        in_run=curves,
         equivalence=ranks,
         left_out=evidence.left_out(runs),
     )
 
 
-def told(law: Law | ScoreLaw, lacks: dict | None) -> dict:
-    """A law with what it lacks."""
+def with_needs(law: Law | ScoreLaw, lacks: dict | None) -> dict:
+    """The record of a law, with the cells that it lacks."""
     return law.record() | {"reason": law.why, "verdict": needs.verdict(law.why, lacks), "needs": lacks}
 
 
 def throughput(runs: pd.DataFrame) -> Iterator[dict]:
-    """Of each model and size that was trained on several numbers of ranks."""
+    """The law of throughput of each model and size that was trained on several numbers of ranks."""
     for (model, size), group in runs[runs["corpus_tokens"] > 0].groupby(["model", "size"], sort=False):
         if group["ranks"].nunique() > 1:
             law = speedup.judge(f"{model} {size}", group)
             most = group[group["ranks"] == group["ranks"].max()]
-            lacks = needs.speedup_needs([one["ranks"] for one in law["measured"]], most["hours"].sum())
+            lacks = needs.speedup_needs([row["ranks"] for row in law["measured"]], most["hours"].sum())
             yield law | {"verdict": needs.verdict(law["verdict"], lacks), "needs": lacks}
 
 
 def equivalences(runs: pd.DataFrame) -> Iterator[dict]:
-    """Likewise, of the loss; a difference as large as that of seeds, else of held-out texts, is none."""
+    """Tests that losses are equal across ranks, for each model and size that was trained on several.
+
+    The margin is the standard deviation over seeds, or with one seed the standard error over the held-out text.
+    """
     trained = runs[(runs["corpus_tokens"] > 0) & runs["loss"].notna()]
     for (model, size), group in trained.groupby(["model", "size"], sort=False):
         if group["gpus"].nunique() > 1:

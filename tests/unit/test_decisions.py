@@ -352,6 +352,25 @@ def test_a_law_that_is_none_returns_nothing(state):
 
 
 # The next cells.
+def test_the_knowledge_gradient_is_the_variance_that_a_regression_removes():
+    random, noise = np.random.default_rng(0), 0.3
+    loss = random.normal(0, 1, 200_000)
+    target = 0.8 * loss + random.normal(0, 0.5, len(loss))
+    loss, target = loss - loss.mean(), target - target.mean()
+    measured = loss + random.normal(0, noise, len(loss))
+    residuals = target - np.polyval(np.polyfit(measured, target, 1), measured)
+    gain = next_cells.knowledge_gradient(loss, target, noise)
+    assert gain == pytest.approx(1 - residuals.var() / target.var(), abs=0.005)
+    assert gain == pytest.approx(0.8**2 / (1 + noise**2) / (0.8**2 + 0.5**2), abs=0.01)
+    belief = next_cells.Belief(np.stack([loss, target], 1), target, noise)
+    belief.condition(0, random)
+    assert belief.target.var() / target.var() == pytest.approx(1 - gain, abs=0.01)
+    # Once the loss is measured, its variance is that of two measurements combined.
+    left = noise**2 / (1 + noise**2)
+    again = (0.8 * left) ** 2 / (left + noise**2) / (0.8**2 * left + 0.5**2)
+    assert next_cells.knowledge_gradient(belief.losses[:, 0], belief.target, noise) == pytest.approx(again, abs=0.01)
+
+
 def test_the_next_cells_are_worth_it_and_within_the_budget():
     found = next_cells.plan(LAWS, cells_of(TWO), 20.0, 1e8)
     assert found["cells"]

@@ -27,7 +27,7 @@ def test_few_models_are_compared_size_by_size():
     assert list(report.compared(pairs)) == [
         "b is better than a at 8k.",
         "a and b are not separable at 16k and 64k.",
-        "a and c: with one seed nothing can be said at 8k.",
+        "a and c: one seed is too few for a comparison at 8k.",
         "b and c are equivalent at 8k.",
     ]
 
