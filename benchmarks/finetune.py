@@ -38,7 +38,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from gridlaw import language, modeling, recipes, record
+from gridlaw import io, language, modeling, recipes
 
 BASELINE = Path(__file__).with_name("run_glue_baseline.py")
 TASKS = {  # training pairs, validation pairs, seeds
@@ -85,8 +85,8 @@ def compare(task: str, folder: Path, args: argparse.Namespace) -> None:
     for split, frame in splits.items():
         frame.to_json(folder / f"{split}.json", orient="records", lines=True)
     pd.concat(splits, names=["split"]).reset_index("split").to_parquet(folder / "examples.parquet", index=False)
-    record.write_json(folder / "task.json", {"classes": [0, 1]})
-    record.write_json(folder / "model.json", {})
+    io.write_json(folder / "task.json", {"classes": [0, 1]})
+    io.write_json(folder / "model.json", {})
 
     sides = {"run_glue": run_glue, "gridlaw": gridlaw}
     seconds: dict[str, list[float]] = {side: [] for side in sides}

@@ -42,7 +42,7 @@ from datasets import Dataset
 from transformers import BertTokenizer, DataCollatorForLanguageModeling, Trainer, TrainingArguments
 from transformers.utils import logging
 
-from gridlaw import devices, flops, pretraining, recipes, record, rows, training
+from gridlaw import devices, flops, io, pretraining, recipes, rows, training
 from gridlaw.checkpoints import StepTimes
 
 SHAPES = {  # layers, width, heads, vocabulary
@@ -249,7 +249,7 @@ def write_rows(folder: Path, vocabulary: int, count: int) -> dict[str, Path]:
     packer.add([segment.tolist() for segment in np.array_split(len(special) + drawn, count * 4)])
     packer.close()
     manifest = {"end": count * (LENGTH - 1), "pad": ids.pad, "dtype": packer.dtype.name, "row_length": LENGTH}
-    record.write_json(folder / "slice.json", manifest)
+    io.write_json(folder / "slice.json", manifest)
     return {"tokenizer": folder / "tokenizer", "rows": folder / "rows.bin", "slice": folder / "slice.json"}
 
 
@@ -340,7 +340,7 @@ def write_text(folder: Path, tokens: int) -> tuple[dict[str, Path], dict]:
         "--pack", "pack.json", "--grid-pack", "pack.json", "--manifest", "slice.json",
     )  # fmt: skip
     files = {"tokenizer": folder / "tokenizer", "rows": folder / "rows.bin", "slice": folder / "slice.json"}
-    return files, record.read_json(folder / "pack.json")
+    return files, io.read_json(folder / "pack.json")
 
 
 if __name__ == "__main__":

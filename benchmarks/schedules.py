@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from transformers.utils import logging
 
-from gridlaw import devices, grid, pretraining, record, rows
+from gridlaw import devices, grid, io, pretraining, rows
 
 
 class Setting:
@@ -36,7 +36,7 @@ class Setting:
     def __init__(self, args: Namespace, folder: Path):
         self.args, self.folder = args, folder
         self.pack = args.resources / "pack" / args.corpus / args.tokenizer
-        manifest = record.read_json(self.pack / "manifest.json")
+        manifest = io.read_json(self.pack / "manifest.json")
         self.unigram = manifest["held_out"]["unigram_loss"]
         self.held_out = rows.Slice(self.pack / "held_out.bin", {**manifest, "end": manifest["held_out"]["end"]})
         self.tokens = 0

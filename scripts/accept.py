@@ -14,7 +14,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 
-from gridlaw import cli, console, record, work
+from gridlaw import cli, console, io, record, work
 from gridlaw.cli import Failure
 from gridlaw.states import DONE, STALE
 from gridlaw.steps import FILES, OF_A_CELL, WILDCARDS, Step
@@ -75,8 +75,8 @@ def refuse(verdicts: Verdicts, step: Step, due: set[Step]) -> None:
 
 def basis(step: Step) -> dict:
     """What a result is held valid for from now on."""
-    used = record.read_json(step.record)["inputs"]
-    inputs = {file: record.digest(file) or used.get(file) for file in step.inputs}
+    used = io.read_json(step.record)["inputs"]
+    inputs = {file: io.digest(file) or used.get(file) for file in step.inputs}
     return {
         "recipe": step.recipe,
         "code": step.code,
@@ -87,9 +87,9 @@ def basis(step: Step) -> dict:
 
 def mark(step: Step, note: str, differed: Iterable[str], basis: dict) -> None:
     """Write into a result's record that it was accepted, by whom, and what differed."""
-    made = record.read_json(step.record)
+    made = io.read_json(step.record)
     entry = record.signed(note=note, differed=list(differed), basis=basis)
-    record.write_json(step.record, made | {"accepted": [*made.get("accepted", []), entry]})
+    io.write_json(step.record, made | {"accepted": [*made.get("accepted", []), entry]})
 
 
 def resting(verdicts: Verdicts, chosen: list[Step]) -> dict[Step, list[Step]]:

@@ -15,7 +15,7 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-from gridlaw import cli, console, reasons, record, work
+from gridlaw import cli, console, io, reasons, record, work
 from gridlaw.cli import Failure
 from gridlaw.steps import TRAININGS, Step, maker
 from gridlaw.verdicts import NEEDED, Verdicts, to_run
@@ -79,7 +79,7 @@ class Adoption:
         if step not in self._due:
             self.count["here"] += 1
             return True
-        made = record.found(self.folder / step.record)
+        made = io.find_json(self.folder / step.record)
         try:
             if made:
                 self._compare(step, made)
@@ -107,7 +107,7 @@ class Adoption:
         """Copy a result, check the copy, and put it in its place."""
         used = record.basis(made)["inputs"]
         # What the user's own files hold is part of the recipe.
-        others = [file for file in step.inputs if maker(file) and record.digest(file) != used.get(file)]
+        others = [file for file in step.inputs if maker(file) and io.digest(file) != used.get(file)]
         if others:
             raise Refused(f"it was made from another {' and '.join(others)} than is here")
         source, target = self.folder / step.folder, Path(step.folder)
@@ -119,7 +119,7 @@ class Adoption:
         except Refused:
             shutil.rmtree(coming)
             raise
-        record.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(self.folder)})})
+        io.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(self.folder)})})
         # Between the two the result is not there, and no record says that it is.
         with work.claimed(step.work) if step.rule in TRAININGS else nullcontext():
             if target.exists():
@@ -150,14 +150,14 @@ def check(step: Step, folder: Path, outputs: dict[str, str]) -> None:
     described = [(folder / "manifest.json", CONTENT.get(step.rule)), (folder / "state" / "seal.json", "state")]
     for manifest, place in described:
         if place is not None and manifest.exists():
-            files = record.read_json(manifest)["files"]
+            files = io.read_json(manifest)["files"]
             compare(step, folder, {Path(place, name): digest for name, digest in files.items()})
 
 
 def compare(step: Step, folder: Path, digests: dict[Path, str]) -> None:
     """Make sure that a copied result's files are those with some digests."""
     for file, digest in digests.items():
-        found = record.digest(folder / file)
+        found = io.digest(folder / file)
         if found != digest:
             raise Refused(f"{Path(step.folder, file)} is {'missing' if found is None else 'not what its record says'}")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, intervals, legacy, record, work
+from gridlaw import cli, grid, intervals, io, legacy, record, work
 from gridlaw.states import RUNNING
 from gridlaw.tables import read_table
 
@@ -134,7 +134,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
             }
             file = folder / model / size / str(gpus) / str(seed) / "record.json"
             if file.is_file():
-                facts = legacy.training(record.read_json(file))
+                facts = legacy.training(io.read_json(file))
                 row["status"] = "done"
                 row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts["recipe"].get(name) for name in [*SCHEDULE, *MASKS]}
@@ -152,7 +152,7 @@ def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
     """A row for each logged loss, at the middle of the optimizer steps that it averages."""
     for model, size, gpus, _ in cells(recipe):
         for seed in recipe["seeds"]:
-            facts = legacy.training(record.found(folder / model / size / str(gpus) / str(seed) / "record.json") or {})
+            facts = legacy.training(io.find_json(folder / model / size / str(gpus) / str(seed) / "record.json") or {})
             # There is no curve at size 0, nor in accepted results of early releases.
             logged = facts.get("curve", {"step": [], "loss": []})
             previous = 0
@@ -194,7 +194,7 @@ def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
             continue
         cell = {"model": model, "size": size, "size_tokens": counts[model, size], "gpus": gpus}
         note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
-        mark = "; ".join(record.marks(record.read_json(file.with_name("record.json"))))
+        mark = "; ".join(record.marks(io.read_json(file.with_name("record.json"))))
         table = read_table(file).assign(note=note, mark=mark)
         for position, (name, value) in enumerate(cell.items()):
             table.insert(position, name, value)
@@ -238,7 +238,7 @@ def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict
             if gpus == scored_at:
                 steps += [("finetune", run / task, {"task": task}) for task in recipe["tasks"]]
             for step, place, task in steps:
-                facts = record.found(results / step / place / "record.json")
+                facts = io.find_json(results / step / place / "record.json")
                 # Size 0 is not trained, so its ranks would have nothing to share.
                 ranks = 1 if step == "finetune" or size == "0" else gpus
                 training = {"step": step, **cell, **task, "ranks": ranks}

@@ -14,7 +14,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from gridlaw import cli, files, record, sources
+from gridlaw import cli, files, io, record, sources
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def main() -> None:
     for file in content:
         shutil.copyfile(file, folder / file.name)
 
-    digests = {file.name: record.sha256(folder / file.name) for file in content}
-    record.write_json(args.manifest, {**facts, "files": digests})
+    digests = {file.name: io.sha256(folder / file.name) for file in content}
+    io.write_json(args.manifest, {**facts, "files": digests})
     record.write(args.record, args.recipe, files.of_checkpoint(name), [args.manifest], **facts)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlaw import cli, files, language, record
+from gridlaw import cli, files, io, language, record
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
 ROW_GROUP_BYTES = 32 << 20
@@ -44,7 +44,7 @@ def main() -> None:
     counts = write(documents, args.documents)
     if not counts["documents"]:
         raise cli.Failure("the corpus holds no text")
-    record.write_json(args.manifest, {**counts, **facts})
+    io.write_json(args.manifest, {**counts, **facts})
     record.write(
         args.record,
         recipe,

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli, io, plotting, record
 from gridlaw.words import short
 
 COLUMNS = [
@@ -36,7 +36,7 @@ UNTIMED = "No run has a measured time."
 def main() -> None:
     args = cli.figure_parser(__doc__, decisions="decisions, JSON").parse_args()
 
-    decisions = record.read_json(args.decisions)
+    decisions = io.read_json(args.decisions)
     rows = [
         {"group": group["group"], **choice}
         for group in decisions["groups"]

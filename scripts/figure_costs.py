@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch, Rectangle
 
-from gridlaw import cli, evidence, grid, plotting, record
+from gridlaw import cli, evidence, grid, io, plotting, record
 from gridlaw.words import amount
 
 COLUMNS = ["model", "size", "gpus", "state", "done", "runs", "rank_hours"]
@@ -34,7 +34,7 @@ def main() -> None:
     tables = {"runs": "pre-training runs, CSV", "decisions": "decisions, JSON"}
     args = cli.figure_parser(__doc__, **tables).parse_args()
 
-    runs, decisions = evidence.read_runs(args.runs), record.read_json(args.decisions)
+    runs, decisions = evidence.read_runs(args.runs), io.read_json(args.decisions)
     table = pd.DataFrame([*cells(runs), *planned(decisions)], columns=COLUMNS)
     models = [model for model in args.recipe["models"] if model in set(table["model"])]
     places = sorted(

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli, io, plotting, record
 from gridlaw.judging import LAW
 from gridlaw.tables import read_table
 from gridlaw.words import short
@@ -28,7 +28,7 @@ MEASURED, TRIED, FORECAST = "measured", "forecast from the first half", "forecas
 def main() -> None:
     args = cli.figure_parser(__doc__, curves="losses that runs logged, CSV", laws="the grid's laws, JSON").parse_args()
 
-    conclusions = record.read_json(args.laws)["in_run"]
+    conclusions = io.read_json(args.laws)["in_run"]
     logged = read_table(args.curves)
     parts = [part for conclusion in conclusions for part in parts_of(conclusion, logged)]
     table = pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli, io, plotting, record
 from gridlaw.judging import LAW, REFUSED
 
 COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
@@ -26,7 +26,7 @@ NAMES = {"E": "irreducible loss E (nats)", "beta": "exponent β"}
 def main() -> None:
     args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
 
-    laws = [law for law in record.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
+    laws = [law for law in io.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
     parts = [described(law, name) for law in laws for name in NAMES]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])

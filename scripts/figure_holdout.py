@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-from gridlaw import cli, plotting, record, recorded
+from gridlaw import cli, io, plotting, record, recorded
 from gridlaw.tables import read_table
 
 LEFT_OUT = {
@@ -31,7 +31,7 @@ LEVELS = np.linspace(0, 1, 101)
 def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
 
-    laws = record.read_json(args.laws)["laws"]
+    laws = io.read_json(args.laws)["laws"]
     cells = recorded.points(laws, "hold_out", read_table(args.runs))
     cells["panel"] = cells["left_out"] if len(cells) else []
     levels = np.array([level for law in laws for level in (law.get("back_test") or {}).get("levels", [])])

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from scipy import stats
 
-from gridlaw import cli, grid, plotting, record
+from gridlaw import cli, grid, io, plotting, record
 from gridlaw.comparison import DIFFERENT, EQUIVALENT
 
 PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "low", "high", "probability", "p", "conclusion", "better"]
@@ -37,7 +37,7 @@ COLOURS = "cividis"
 def main() -> None:
     args = cli.figure_parser(__doc__, decisions="decisions, JSON").parse_args()
 
-    decisions = record.read_json(args.decisions)
+    decisions = io.read_json(args.decisions)
     compared = {f"by loss {group['group']}".strip(): group["comparisons"] for group in decisions["groups"]}
     compared[AVERAGE] = decisions["averages"]
     all_pairs = {name: pd.DataFrame(pairs, columns=PAIRS[1:]).assign(panel=name) for name, pairs in compared.items()}

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.polynomial import Polynomial
 
-from gridlaw import cli, evidence, intervals, plotting, record
+from gridlaw import cli, evidence, intervals, io, plotting, record
 from gridlaw.judging import LAW
 from gridlaw.powerlaw import Array
 from gridlaw.words import short
@@ -38,7 +38,7 @@ LOWEST = {"color": "0.2", "marker": "x", "markersize": 5, "linestyle": "none"}
 def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
 
-    laws = record.read_json(args.laws)["laws"]
+    laws = io.read_json(args.laws)["laws"]
     groups = list(evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"))
     parts = []
     for group in groups:

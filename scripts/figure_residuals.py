@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record, recorded
+from gridlaw import cli, io, plotting, record, recorded
 from gridlaw.tables import read_table
 from gridlaw.words import short
 
@@ -30,7 +30,7 @@ AXES = {
 def main() -> None:
     args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
 
-    laws = [law for law in record.read_json(args.laws)["laws"] if law.get("residuals")]
+    laws = [law for law in io.read_json(args.laws)["laws"] if law.get("residuals")]
     # Of the two laws over both axes the first counts, which includes embeddings.
     joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "corpus_tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from gridlaw import cli, plotting, record, words
+from gridlaw import cli, io, plotting, record, words
 from gridlaw.judging import LAW, REFUSED
 from gridlaw.sigmoid import Curve
 
@@ -27,7 +27,7 @@ BEYOND = 0.15
 def main() -> None:
     args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
 
-    laws = [law for law in record.read_json(args.laws)["laws"] if "task" in law and law["cells"]]
+    laws = [law for law in io.read_json(args.laws)["laws"] if "task" in law and law["cells"]]
     tasks = list(dict.fromkeys((law["task"], law["metric"]) for law in laws))
     table = pd.concat([described(law) for law in laws]) if laws else pd.DataFrame()
     table = table.reindex(columns=COLUMNS)

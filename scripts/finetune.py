@@ -13,7 +13,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, launch, record, work
+from gridlaw import cli, io, launch, record, work
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def every_run(args: Namespace, fingerprint: str) -> None:
         split: finetuning.Examples(rows, recipe, tokenizer) for split, rows in examples.groupby("split", sort=False)
     }
     train = splits[recipe["train"]]
-    classes = record.read_json(args.task)["classes"]
+    classes = io.read_json(args.task)["classes"]
     sizes = {train_set: len(train) if train_set == "all" else train_set for train_set in recipe["train_examples"]}
     largest = max(sizes.values())
     if largest > len(train):
@@ -73,10 +73,10 @@ def every_run(args: Namespace, fingerprint: str) -> None:
                 work.remove_checkpoints(folder)
                 run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
                 frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run))
-                runs.append(run | record.read_json(folder / work.FACTS))
+                runs.append(run | io.read_json(folder / work.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
     rows = sum(map(len, frames))
-    record.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": record.sha256(args.predictions)})
+    io.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
         args.record, recipe, [args.model_manifest, args.task], [args.predictions, args.manifest], device=device,
         runs=runs, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),

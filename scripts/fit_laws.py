@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, holdout, laws, needs, record, repetition
+from gridlaw import cli, holdout, io, laws, needs, repetition
 from gridlaw.axes import WORDS
 from gridlaw.holdout import LEAST_VALUES
 from gridlaw.judging import LAW
@@ -67,7 +67,7 @@ def main() -> None:
             ],
             "forecasts": forecasts,
         }
-        record.write_json(args.output, report)
+        io.write_json(args.output, report)
     for line in left_out:
         print(f"line {line['line']} left out: {line['why']}", file=sys.stderr)
     for law, verdict in zip(fitted, verdicts, strict=True):

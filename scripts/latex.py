@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from gridlaw import cli, comparison, grid, intervals, record
+from gridlaw import cli, comparison, grid, intervals, io, record
 from gridlaw.judging import REFUSED
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
@@ -44,11 +44,11 @@ def main() -> None:
     args = parser.parse_args()
 
     runs, summary, forecasts = map(read_table, (args.runs, args.summary, args.forecasts))
-    decisions = record.read_json(args.decisions)
+    decisions = io.read_json(args.decisions)
     tables = {
         args.scores_table: scores(summary, decisions, args.recipe["tasks"], args.recipe["models"]),
         args.loss_table: losses(runs, decisions, args.recipe["models"]),
-        args.laws_table: laws(record.read_json(args.laws)["laws"]),
+        args.laws_table: laws(io.read_json(args.laws)["laws"]),
         args.forecasts_table: forecast_table(forecasts),
     }
     for file, table in tables.items():

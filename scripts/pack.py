@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlaw import cli, record, rows
+from gridlaw import cli, io, record, rows
 
 BATCH = 8192
 
@@ -55,8 +55,8 @@ def main() -> None:
         "held_out": held_out | {"unigram_loss": unigram_loss(frequencies, held_out_frequencies)},
     }
     outputs = {"rows": args.rows, "index": args.index, "held_out_rows": args.held_out_rows}
-    manifest["sha256"] = {name: record.sha256(file) for name, file in outputs.items()}
-    record.write_json(args.manifest, manifest)
+    manifest["sha256"] = {name: io.sha256(file) for name, file in outputs.items()}
+    io.write_json(args.manifest, manifest)
     inputs = [args.segments_manifest, args.tokenizer_manifest]
     record.write(args.record, args.recipe, inputs, [*outputs.values(), args.manifest])
 

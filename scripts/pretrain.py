@@ -16,7 +16,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, launch, record, work
+from gridlaw import cli, io, launch, record, work
 
 # Facts of a run at size 0.
 NOTHING_TRAINED = dict.fromkeys(
@@ -48,7 +48,7 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
     device = devices.prepare()
     model, has_head, tokenizer = pretraining.network(args)
     facts = {"ranks": ranks, "device": device, **modeling.parameters(model)}
-    pack = record.read_json(args.pack) if args.pack else None
+    pack = io.read_json(args.pack) if args.pack else None
     held_out = pack and rows.Slice(args.held_out_rows, {**pack, "end": pack["held_out"]["end"]})
 
     def measure() -> dict[str, float]:
@@ -86,7 +86,7 @@ def save(model, tokenizer, args: Namespace) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    record.write_json(args.manifest, {"files": {file.name: record.sha256(file) for file in files}})
+    io.write_json(args.manifest, {"files": {file.name: io.sha256(file) for file in files}})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
-from gridlaw import cli, record
+from gridlaw import cli, io, record
 
 WEIGHTS = "model.safetensors"
 
@@ -41,8 +41,8 @@ def main() -> None:
 
 def difference(single: Path, run: Path) -> dict[str, float | bool | None]:
     """How far a run's losses and weights are from those of the single rank."""
-    losses = [record.read_json(folder / "record.json") for folder in (single, run)]
-    digests = [record.read_json(folder / "manifest.json")["files"][WEIGHTS] for folder in (single, run)]
+    losses = [io.read_json(folder / "record.json") for folder in (single, run)]
+    digests = [io.read_json(folder / "manifest.json")["files"][WEIGHTS] for folder in (single, run)]
     same = digests[0] == digests[1]
     largest, relative = (0.0, 0.0) if same else of_weights(single / "model" / WEIGHTS, run / "model" / WEIGHTS)
     return {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import caption, cli, grid, page, record, spending
+from gridlaw import caption, cli, grid, io, page, record, spending
 from gridlaw.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
 from gridlaw.judging import LAW
 from gridlaw.spending import Spending
@@ -60,8 +60,8 @@ def main() -> None:
 
     files = args.runs, args.summary, args.attempts, args.forecasts
     runs, summary, attempts, forecasts = map(read_table, files)
-    laws, decisions = record.read_json(args.laws), record.read_json(args.decisions)
-    states = record.read_json(args.states) if args.states else finished(runs)
+    laws, decisions = io.read_json(args.laws), io.read_json(args.decisions)
+    states = io.read_json(args.states) if args.states else finished(runs)
     matrix = page.matrix(states["cells"])
     # If every cell is done and only the report is missing, nothing is left to estimate.
     to_do = states["to_do"] if matrix["states"].keys() - {DONE} else {}

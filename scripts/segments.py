@@ -15,7 +15,7 @@ import tempfile
 import numpy as np
 from datasets import Dataset, disable_progress_bars
 
-from gridlaw import cli, record, text
+from gridlaw import cli, io, record, text
 
 # Segments of a row group, which is what memory holds.
 ROWS = 8192
@@ -61,8 +61,8 @@ def main() -> None:
             "held_out": {"documents": len(held_out), "segments": len(held_out_segments)},
         }
     for part, file in (("train", args.train), ("held_out", args.held_out)):
-        counts[part]["sha256"] = record.sha256(file)
-    record.write_json(args.manifest, counts)
+        counts[part]["sha256"] = io.sha256(file)
+    io.write_json(args.manifest, counts)
     record.write(args.record, recipe, [args.corpus], [args.train, args.held_out, args.manifest])
 
 

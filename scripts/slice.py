@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 
-from gridlaw import cli, record, rows
+from gridlaw import cli, io, record, rows
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     total = np.cumsum(pq.read_table(args.grid_index, columns=["tokens"])["tokens"].to_numpy())
     count = segments(total, args.recipe["size_tokens"])
     index = pq.read_table(args.index).slice(0, count)
-    pack = record.read_json(args.pack)
+    pack = io.read_json(args.pack)
     manifest = {
         "segments": count,
         "documents": len(np.unique(index["document"].to_numpy())),
@@ -42,7 +42,7 @@ def main() -> None:
     }
     manifest["rows"] = -(-manifest["end"] // (manifest["row_length"] - 1))
     manifest["sha256"] = rows.Slice(args.rows, manifest).sha256()
-    record.write_json(args.manifest, manifest)
+    io.write_json(args.manifest, manifest)
     record.write(args.record, args.recipe, sorted({args.pack, args.grid_pack}), [args.manifest])
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset
 
-from gridlaw import cli, language, record, sources
+from gridlaw import cli, io, language, record, sources
 
 
 def main() -> None:
@@ -49,10 +49,10 @@ def main() -> None:
         examples.insert(0, "split", split)
     pd.concat(splits.values()).to_parquet(args.examples, index=False)
 
-    record.write_json(
+    io.write_json(
         args.manifest,
         {**facts, "splits": {split: len(examples) for split, examples in splits.items()}, "classes": classes,
-         "sha256": record.sha256(args.examples)},
+         "sha256": io.sha256(args.examples)},
     )  # fmt: skip
     record.write(args.record, recipe, files.values(), [args.examples, args.manifest], **facts)
 

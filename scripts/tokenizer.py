@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from gridlaw import cli, record
+from gridlaw import cli, io, record
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -47,7 +47,7 @@ def main() -> None:
     tokenizer = train(args.recipe, texts)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(args.folder)
     file = Path(args.folder, "tokenizer.json")
-    record.write_json(args.manifest, {"vocabulary": tokenizer.get_vocab_size(), "sha256": record.sha256(file)})
+    io.write_json(args.manifest, {"vocabulary": tokenizer.get_vocab_size(), "sha256": io.sha256(file)})
     record.write(args.record, args.recipe, [args.segments_manifest], [file, args.manifest])
 
 

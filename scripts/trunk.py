@@ -13,7 +13,7 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, launch, record, work
+from gridlaw import cli, io, launch, record, work
 
 
 def main() -> None:
@@ -44,8 +44,8 @@ def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
         state = Path(args.state)
         shutil.rmtree(state, ignore_errors=True)
         shutil.copytree(last, state)
-        files = {name: record.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
-        record.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
+        files = {name: io.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
+        io.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
         record.write(
             args.record, args.recipe, inputs, [args.manifest], ranks=args.recipe["gpus"],
             device=device, **pretraining.facts(trainer, plan, args, model), **used, attempts=work.attempts(args.work),

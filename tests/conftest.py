@@ -19,7 +19,7 @@ from filelock import FileLock
 from snakemake.utils import update_config
 from world import GRID, watching, write_data
 
-from gridlaw import config, record, steps, verdicts
+from gridlaw import config, io, steps, verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,20 +84,20 @@ def finish(step: steps.Step, **facts: object) -> None:
         file.write_text(f"{step.name}: {file.name}")
     content = {"pretrain": "model", "trunk": "state"}.get(step.rule)
     if content:
-        digests = {file.name: record.sha256(file) for file in outputs if file.parent.name == content}
-        record.write_json(Path(step.folder, "manifest.json"), {"files": digests})
+        digests = {file.name: io.sha256(file) for file in outputs if file.parent.name == content}
+        io.write_json(Path(step.folder, "manifest.json"), {"files": digests})
     made = {
         "step": step.rule,
         "recipe": step.recipe,
         "code": step.code,
         "definitions": step.definitions,
-        "inputs": {file: record.sha256(file) for file in step.inputs},
-        "outputs": {str(file): record.sha256(file) for file in outputs if file.parent.name != content},
+        "inputs": {file: io.sha256(file) for file in step.inputs},
+        "outputs": {str(file): io.sha256(file) for file in outputs if file.parent.name != content},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_seconds": 2.0,
         "host": "elsewhere",
     }
-    record.write_json(step.record, made | facts)
+    io.write_json(step.record, made | facts)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def workflow(tmp_path_factory):
 def _digest_of_what_runs() -> str:
     """Of all files of the repository but those that only test or explain it, and of what is installed."""
     files = [name for name in repository() if not name.startswith(("tests/", "docs/")) and (ROOT / name).is_file()]
-    whole = [(name, record.sha256(ROOT / name)) for name in [*files, "tests/world.py"]]
+    whole = [(name, io.sha256(ROOT / name)) for name in [*files, "tests/world.py"]]
     whole += [(package.name, package.version) for package in metadata.distributions()]
     return hashlib.sha256(repr(sorted(map(str, whole))).encode()).hexdigest()[:16]
 

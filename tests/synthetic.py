@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conftest import configuration, finish
 
-from gridlaw import grid, record, steps
+from gridlaw import grid, io, steps
 
 FIRST = "2026-11-20T10:00:00+00:00"
 
@@ -28,7 +28,7 @@ def write(overlay: dict, leave_out: Callable[[steps.Step], bool] = lambda step: 
             continue
         finish(step, **FACTS.get(step.rule, lambda config, step: {})(config, step))
         if step.rule == "pack":
-            record.write_json(f"{step.folder}/manifest.json", {"train": {"tokens": 10**7}, "vocabulary": 2000})
+            io.write_json(f"{step.folder}/manifest.json", {"train": {"tokens": 10**7}, "vocabulary": 2000})
         if step.rule in TABLES:
             name, rows = TABLES[step.rule](config, step)
             with open(Path(step.folder, name), "w", newline="") as stream:

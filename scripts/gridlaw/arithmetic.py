@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridlaw import families, files, layout, recipes, record
+from gridlaw import families, files, io, layout, recipes
 
 # What released checkpoints call the entries of their configuration.
 NAMES = {
@@ -62,7 +62,7 @@ def encoder(config: dict, model: str) -> Encoder | None:
     entry = config["catalogue"]["models"][model]
     if "pretrained" in entry:
         folder = entry["pretrained"] if files.is_local(entry["pretrained"]) else f"resources/checkpoint/{model}"
-        fields = record.found(Path(folder, "config.json"))
+        fields = io.find_json(Path(folder, "config.json"))
         if fields is None:
             return None
         kind = fields.get("model_type", "")
@@ -77,7 +77,7 @@ def encoder(config: dict, model: str) -> Encoder | None:
 
 def _vocabulary(config: dict, model: str) -> int:
     """Entries of a from-scratch model's tokenizer: as packed, else as many as it may have."""
-    packed = record.found(f"{layout.pack_folder(config, model)}/manifest.json")
+    packed = io.find_json(f"{layout.pack_folder(config, model)}/manifest.json")
     if packed:
         return packed["vocabulary"]
     return config["catalogue"]["tokenizers"][recipes.tokenizer_of(config, model)]["vocab_size"]

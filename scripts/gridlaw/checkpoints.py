@@ -23,7 +23,7 @@ from safetensors.torch import save_model
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from gridlaw import cli, devices, launch, record
+from gridlaw import cli, devices, io, launch
 
 SEAL = "seal.json"
 PARTIAL = ".partial"
@@ -75,7 +75,7 @@ class ResumableTrainer(Trainer):
         if checkpoint == start and start and (wrong := problem(start)):
             raise cli.Failure(f"{start}: {wrong}; right would be to delete it, so that it is made again")
         if checkpoint:
-            self.times.seconds = record.read_json(checkpoint / SEAL)["step_seconds"]
+            self.times.seconds = io.read_json(checkpoint / SEAL)["step_seconds"]
             self.state.global_step = step(checkpoint)
         self.first_step, self.resumed = self.state.global_step, checkpoint not in (None, start)
         started = time.perf_counter()
@@ -219,8 +219,8 @@ def seal(folder: Path, fingerprint: str, step_seconds: list[float]) -> None:
     files = sorted(file for file in folder.iterdir() if file.name != SEAL)
     for file in files:
         _flush(file)
-    digests = {file.name: record.sha256(file) for file in files}
-    record.write_json(folder / SEAL, {"fingerprint": fingerprint, "files": digests, "step_seconds": step_seconds})
+    digests = {file.name: io.sha256(file) for file in files}
+    io.write_json(folder / SEAL, {"fingerprint": fingerprint, "files": digests, "step_seconds": step_seconds})
     _flush(folder / SEAL)
     _flush(folder)
 
@@ -232,10 +232,10 @@ def problem(folder: Path, fingerprint: str | None = None) -> str | None:
         fingerprint: that it must have; None takes any.
     """
     try:
-        sealed = record.read_json(folder / SEAL)
+        sealed = io.read_json(folder / SEAL)
         if fingerprint not in (None, sealed["fingerprint"]):
             return "of another run"
-        damaged = [name for name, digest in sealed["files"].items() if record.sha256(folder / name) != digest]
+        damaged = [name for name, digest in sealed["files"].items() if io.sha256(folder / name) != digest]
     except (OSError, ValueError, KeyError) as error:
         return f"not whole ({error})"
     return f"damaged ({', '.join(damaged)})" if damaged else None
@@ -255,7 +255,7 @@ def newest(folder: Path, fingerprint: str) -> Path | None:
 
 def step(checkpoint: Path) -> int:
     """Updates done at a checkpoint."""
-    return record.read_json(checkpoint / "trainer_state.json")["global_step"]
+    return io.read_json(checkpoint / "trainer_state.json")["global_step"]
 
 
 def _by_age(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from gridlaw import arithmetic, grid, layout, legacy, record, schedule, work
+from gridlaw import arithmetic, gpus, grid, layout, legacy, record, schedule, work
 from gridlaw.steps import OF_A_CELL, TRAININGS, Step
 from gridlaw.verdicts import INTERRUPTED, Verdicts
 
@@ -92,7 +92,7 @@ class Rates:
         self._watts: list[float] = []
         self.measured = 0
         devices = {self.learn(step) for step in verdicts.steps} - {None}
-        self.device = "gpu" if (devices - {"cpu"} if devices else remote or _has_gpu()) else "cpu"
+        self.device = "gpu" if (devices - {"cpu"} if devices else remote or gpus.uuids()) else "cpu"
 
     def of(self, steps: Collection[Step]) -> Cost:
         """What running some steps costs."""
@@ -323,14 +323,3 @@ def _span(values: Collection[float]) -> Span:
     """The median of some values and their range; of ten or more, that of the middle eight tenths."""
     ordered, cut = sorted(values), len(values) // 10
     return Span(ordered[cut], statistics.median(ordered), ordered[-1 - cut])
-
-
-def _has_gpu() -> bool:
-    """Whether this machine has a GPU of NVIDIA's."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        return pynvml.nvmlDeviceGetCount() > 0
-    except pynvml.NVMLError:
-        return False

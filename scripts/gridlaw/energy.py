@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import torch
 
+from gridlaw import gpus
+
 # A processor's counter is 32 bits wide: at a server's full load it starts again after a few minutes.
 PERIOD_SECONDS = 30.0
 
@@ -39,7 +41,9 @@ class Energy:
 
     def __enter__(self) -> Energy:
         with suppress(Exception):
-            self._source, self._counters = gpus() if torch.cuda.is_available() else packages(self._powercap)
+            self._source, self._counters = (
+                gpu_counters() if torch.cuda.is_available() else processor_counters(self._powercap)
+            )
             self._last = [counter.read() for counter in self._counters]
             self._used = [0.0] * len(self._last)
             self._thread.start()
@@ -82,27 +86,28 @@ def together(records: list[dict]) -> dict[str, float | str | None]:
     }
 
 
-def gpus() -> tuple[str, list[Counter]]:
+def gpu_counters() -> tuple[str, list[Counter]]:
     """NVML's counters of the GPUs that this program may use; needs the package nvidia-ml-py.
 
     CUDA tells which they are: it has applied CUDA_VISIBLE_DEVICES, and its order of GPUs is not NVML's.
     """
-    import pynvml
+    nvml = gpus.load_nvml()
+    if nvml is None:
+        raise RuntimeError("NVML is not available")
 
     def counter(gpu: int) -> Counter:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(gpu).uuid}")
+        handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(gpu).uuid}")
         # GPUs that cannot be partitioned answer with an error.
-        with suppress(pynvml.NVMLError):
-            if pynvml.nvmlDeviceGetMigMode(handle)[0]:
+        with suppress(nvml.NVMLError):
+            if nvml.nvmlDeviceGetMigMode(handle)[0]:
                 raise ValueError("the GPU's counter is of all its partitions")
-        return Counter(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, math.inf)
+        return Counter(lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, math.inf)
 
-    pynvml.nvmlInit()
     counters = [counter(gpu) for gpu in range(torch.cuda.device_count())]
     return f"NVML: {len(counters)} GPU{'s' * (len(counters) > 1)}", counters
 
 
-def packages(powercap: Path) -> tuple[str, list[Counter]]:
+def processor_counters(powercap: Path) -> tuple[str, list[Counter]]:
     """RAPL's counters of the machine's processor packages, in which those of their cores are included."""
 
     def joules(file: Path) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import holdout, laws, record, sigmoid
+from gridlaw import holdout, io, laws, sigmoid
 from gridlaw.laws import Law
 from gridlaw.points import Points
 from gridlaw.sigmoid import ScoreLaw
@@ -56,7 +56,7 @@ def read_runs(file: str | Path) -> pd.DataFrame:
 
 def available_tokens(packs: Iterable[str | Path]) -> float:
     """Tokens of the corpus in the tokenizer with the fewest; infinity without a corpus."""
-    return min((record.read_json(pack)["train"]["tokens"] for pack in packs), default=float("inf"))
+    return min((io.read_json(pack)["train"]["tokens"] for pack in packs), default=float("inf"))
 
 
 def left_out(runs: pd.DataFrame) -> dict[str, str]:

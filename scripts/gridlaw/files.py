@@ -10,7 +10,7 @@ from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
-from gridlaw import record
+from gridlaw import io
 
 # What a released checkpoint is made of: weights in safetensors, configuration, tokenizer.
 CHECKPOINT = [
@@ -67,7 +67,7 @@ def digest(files: Iterable[str]) -> str:
             return ""
         stamp = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
         if seen.get(file, {}).get("stamp") != stamp:
-            seen[file] = {"stamp": stamp, "sha256": record.sha256(file)}
+            seen[file] = {"stamp": stamp, "sha256": io.sha256(file)}
         whole.update(seen[file]["sha256"].encode())
         # It could be written to once more before its time stamps tell.
         if time.time() - max(about.st_mtime, about.st_ctime) < 1:
@@ -75,7 +75,7 @@ def digest(files: Iterable[str]) -> str:
     if seen != before:
         # It can be worked out again.
         with suppress(OSError):
-            record.write_json(SEEN, seen)
+            io.write_json(SEEN, seen)
     return whole.hexdigest()[:12]
 
 

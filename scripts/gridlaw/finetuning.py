@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, Subset
 from transformers import DataCollatorWithPadding, set_seed
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from gridlaw import modeling, objective, record, schedule, training, work
+from gridlaw import io, modeling, objective, schedule, training, work
 from gridlaw.checkpoints import ResumableTrainer
 from gridlaw.heartbeat import Unit
 
@@ -118,7 +118,7 @@ def finetune(
         predict(trainer, splits[split], recipe["kind"]).assign(split=split) for split in recipe["validation"]
     ]
     pd.concat(predictions).to_parquet(folder / PREDICTIONS, index=False)
-    record.write_json(
+    io.write_json(
         folder / work.FACTS,
         {
             "steps": steps,

@@ -14,6 +14,7 @@ import sys
 import time
 from importlib.metadata import distribution, distributions
 from pathlib import Path
+from types import ModuleType
 
 from filelock import FileLock, Timeout
 
@@ -68,10 +69,10 @@ def problem(attention: str) -> str | None:
 
 def visible() -> dict[str, str]:
     """The GPUs that CUDA would show to PyTorch here, in its order: of each its identity, and its name to CUDA."""
-    uuids = _uuids() if _pytorch_has_cuda() else []
+    installed = uuids() if _pytorch_has_cuda() else []
     gpus: dict[str, str] = {}
-    for name in os.environ.get(VISIBLE, ",".join(map(str, range(len(uuids))))).split(","):
-        identity = _identity(name.strip(), uuids)
+    for name in os.environ.get(VISIBLE, ",".join(map(str, range(len(installed))))).split(","):
+        identity = _identity(name.strip(), installed)
         if identity is None:
             # CUDA too takes no notice of what follows a name that it does not know.
             break
@@ -84,15 +85,26 @@ def _pytorch_has_cuda() -> bool:
     return any(Path(distribution("torch").locate_file("torch/lib")).glob("libtorch_cuda*"))
 
 
-def _uuids() -> list[str]:
-    """The machine's GPUs as NVML knows them; none without it."""
+def load_nvml() -> ModuleType | None:
+    """Return NVML (the module `pynvml`), initialised; None on a machine without NVIDIA's driver."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        return [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
     except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def uuids() -> list[str]:
+    """Return the UUIDs of this machine's NVIDIA GPUs, in NVML's order."""
+    nvml = load_nvml()
+    if nvml is None:
+        return []
+    try:
+        handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
+        return [nvml.nvmlDeviceGetUUID(handle) for handle in handles]
+    except nvml.NVMLError:
         return []
 
 

@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gridlaw import io
+
 FILE = "progress.json"
-PARTIAL = f".{FILE}"
 PERIOD_SECONDS = 5.0
 # The pace is that of the last minute.
 REMEMBERED = 12
@@ -54,16 +55,14 @@ class Heartbeat:
         pace = (done - before) / (now - then) if done > before else None
         said = {"done": done, "total": self._total, "updates_per_second": pace}
         with suppress(OSError):
-            # As any reader is to see all of it or nothing.
-            partial = self._folder / PARTIAL
-            partial.write_text(json.dumps(said | {"unit": self._unit.name, "per_update": self._unit.per_update}))
-            partial.replace(self._folder / FILE)
+            io.write_json(self._folder / FILE, said | {"unit": self._unit.name, "per_update": self._unit.per_update})
 
 
 def clear(folder: str | Path) -> None:
     """Take away what a training has told, for it has ended."""
-    for name in (FILE, PARTIAL):
-        Path(folder, name).unlink(missing_ok=True)
+    # A killed attempt may have left a partial file, whose name ends with its process number.
+    for file in [*Path(folder).glob(FILE), *Path(folder).glob(f".{FILE}.*")]:
+        file.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from gridlaw import io
 from gridlaw.reach import COMPILED, Reach, project_files
 
 # Finding the definitions takes longer than all the rest of a program's start, so that they are kept.
@@ -71,7 +71,7 @@ def _find(script: Path, plugins: tuple[str, ...]) -> dict:
         memory["programs"][key] = find(script, plugins)
         # Where nothing can be written, each process finds them again.
         with suppress(OSError):
-            _remember(script.parent, memory)
+            io.write_atomically(script.parent / MEMORY, json.dumps(memory))
     return memory["programs"][key]
 
 
@@ -82,16 +82,5 @@ def _recall(root: Path) -> dict:
     for path in project_files(root):
         state.update(f"{path.relative_to(root)} {path.stat().st_size} ".encode())
         state.update(path.read_bytes())
-    try:
-        memory = json.loads((root / MEMORY).read_text())
-    except (OSError, ValueError):
-        memory = {}
+    memory = io.find_json(root / MEMORY) or {}
     return memory if memory.get("state") == state.hexdigest() else {"state": state.hexdigest(), "programs": {}}
-
-
-def _remember(root: Path, memory: dict) -> None:
-    file = root / MEMORY
-    file.parent.mkdir(exist_ok=True)
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
-    partial.write_text(json.dumps(memory))
-    partial.replace(file)

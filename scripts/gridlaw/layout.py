@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gridlaw import grid, recipes, record
+from gridlaw import grid, io, recipes, record
 
 
 def is_released(config: dict, model: str) -> bool:
@@ -43,7 +43,7 @@ def trunk_before(
     gpus: int | str,
     seed: int | str,
     cells: Iterable[grid.Cell],
-    read: Callable[[str], dict | None] = record.found,
+    read: Callable[[str], dict | None] = io.find_json,
 ) -> str | None:
     """The size whose state a trunk goes on from: the next smaller one of the grid, None for the smallest.
 

@@ -21,12 +21,12 @@ from gridlaw import (
     devices,
     energy,
     flops,
+    io,
     launch,
     legacy,
     masking,
     modeling,
     objective,
-    record,
     rows,
     schedule,
     training,
@@ -154,13 +154,13 @@ def train(
 
 def tokens_of_an_update(args: Namespace, plan: Plan) -> float:
     """Tokens that an update goes through, on average; padding is none."""
-    size = legacy.slice(record.read_json(args.slice))
+    size = legacy.slice(io.read_json(args.slice))
     return size["corpus_tokens"] / size["rows"] * plan.batch
 
 
 def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
     """What a record says of a training. Tokens, updates and FLOPs are the model's, from its first weights on."""
-    recipe, size = args.recipe, legacy.slice(record.read_json(args.slice))
+    recipe, size = args.recipe, legacy.slice(io.read_json(args.slice))
     steps = trainer.state.global_step
     per_step = tokens_of_an_update(args, plan)
     logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]

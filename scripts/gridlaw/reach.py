@@ -28,7 +28,7 @@ from gridlaw.syntax import EFFECTLESS, LEVEL, Module, Unit, first, meanings
 # Modules that no result depends on. Tests hold that: weights are the same to the bit with and without TensorBoard,
 # killed and not, on any number of processes that a recipe allows. `plugins` loads what a recipe names, see `identity`.
 OUTSIDE = {
-    "cli", "plugins", "identity", "reach", "syntax", "record", "work", "launch", "gpus", "heartbeat", "events",
+    "cli", "plugins", "identity", "reach", "syntax", "io", "record", "work", "launch", "gpus", "heartbeat", "events",
     "energy", "forked", "forkserver",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gridlaw import grid, recipes, record
+from gridlaw import grid, io, recipes
 from gridlaw.steps import WILDCARDS, Step, maker
 from gridlaw.words import join_and
 
@@ -226,7 +226,7 @@ def _of_files(step: Step, used: dict[str, str]) -> Iterator[str]:
     """
     there = [file for file in step.inputs if Path(file).exists()]
     what = {
-        "changed": [file for file in there if file in used and record.sha256(file) != used[file]],
+        "changed": [file for file in there if file in used and io.sha256(file) != used[file]],
         "added": [file for file in there if file not in used],
         "removed": [file for file in used if file not in there],
     }

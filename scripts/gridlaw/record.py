@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from gridlaw import identity
+from gridlaw import identity, io
 
 PACKAGES = (
     "snakemake",
@@ -37,43 +37,6 @@ PACKAGES = (
 )
 # When the process began: what a job costs includes the import of what it needs.
 STARTED = psutil.Process().create_time()
-
-
-def sha256(file: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def digest(file: str | Path) -> str | None:
-    """SHA-256 of a file's content; None where there is no such file."""
-    try:
-        return sha256(file)
-    except OSError:
-        return None
-
-
-def write_json(file: str | Path, content: dict) -> None:
-    """Write readable JSON; the file appears whole or not at all."""
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    partial.replace(file)
-
-
-def read_json(file: str | Path) -> dict:
-    """Read a manifest or a record."""
-    return json.loads(Path(file).read_text())
-
-
-def found(file: str | Path) -> dict | None:
-    """The manifest or record in a file; None where there is none that can be read."""
-    try:
-        content = read_json(file)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def basis(made: dict) -> dict:
@@ -105,7 +68,7 @@ def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
     whole = {
         "recipe": recipe,
         "code": identity.digest(Path(sys.argv[0])),
-        "inputs": [sha256(path) for path in inputs],
+        "inputs": [io.sha256(path) for path in inputs],
         "libraries": [versions.get(package) for package in ("torch", "transformers")],
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
@@ -114,8 +77,8 @@ def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
 def is_finished(file: str | Path, fingerprint: str) -> bool:
     """Whether a record is that of a run with this fingerprint, and the run's outputs are still as it left them."""
     try:
-        found = read_json(file)
-        outputs = all(sha256(path) == digest for path, digest in found["outputs"].items())
+        found = io.read_json(file)
+        outputs = all(io.sha256(path) == digest for path, digest in found["outputs"].items())
     except (OSError, ValueError, KeyError):
         return False
     return found.get("fingerprint") == fingerprint and outputs
@@ -134,7 +97,7 @@ def write(
         facts: what else is known of the run (tokens, throughput, ...), JSON values.
     """
     program, inputs = Path(sys.argv[0]), list(inputs)
-    write_json(
+    io.write_json(
         file,
         {
             "step": program.stem,
@@ -142,8 +105,8 @@ def write(
             "code": identity.digest(program),
             "definitions": identity.definitions(program),
             "fingerprint": fingerprint(recipe, inputs),
-            "inputs": {str(path): sha256(path) for path in inputs},
-            "outputs": {str(path): sha256(path) for path in outputs},
+            "inputs": {str(path): io.sha256(path) for path in inputs},
+            "outputs": {str(path): io.sha256(path) for path in outputs},
             **facts,
             "started": datetime.fromtimestamp(STARTED, UTC).isoformat(timespec="seconds"),
             "wall_seconds": round(time.time() - STARTED, 3),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gridlaw import record
+from gridlaw import io
 
 
 @dataclass(frozen=True)
@@ -143,4 +143,4 @@ class Slice:
 
 def open_slice(file: str | Path, manifest: str | Path) -> Slice:
     """The slice that a manifest file describes."""
-    return Slice(file, record.read_json(manifest))
+    return Slice(file, io.read_json(manifest))

@@ -1,4 +1,4 @@
-"""The head process on a cluster: what it asks Slurm before it submits, and what it says when jobs have failed."""
+"""Slurm, as the process that submits the jobs sees it: checks before the run, and the causes of failures after it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,39 @@ import psutil
 import snakemake_executor_plugin_slurm as plugin
 from snakemake.scheduling.job_scheduler import JobScheduler
 
+from gridlaw import io
+
 if TYPE_CHECKING:
     from snakemake.jobs import AbstractJob
     from snakemake.workflow import Workflow
     from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-# Of the profile's `slurm-jobname-prefix`.
+# The same as `slurm-jobname-prefix` in profiles/slurm.
 PREFIX = "gridlaw_"
-# Slurm's states of a job that has ended otherwise than well, in a person's words.
+# Slurm's states of jobs that failed, explained.
 STATES = {
-    "TIMEOUT": "time: it ran into its time limit",
-    "OUT_OF_MEMORY": "memory: it used more than it had asked for",
-    "CANCELLED": "cancelled: by scancel, or by whoever runs the cluster",
-    "PREEMPTED": "preempted: a job of more importance took its place",
-    "NODE_FAIL": "node: the machine that it ran on was lost",
+    "TIMEOUT": "time: it reached its time limit",
+    "OUT_OF_MEMORY": "memory: it used more than it requested",
+    "CANCELLED": "cancelled: by scancel or by an administrator",
+    "PREEMPTED": "preempted: a job with higher priority took its place",
+    "NODE_FAIL": "node: the machine that it ran on failed",
 }
-# How logs tell why a program failed: in a line of its own, by an exception, or in what torchrun says of a killed rank.
+# Final states that the plugin does not know, as ones that it does. A job that will run again is PENDING.
+ENDED = {"PREEMPTED": "CANCELLED", "REVOKED": "CANCELLED", "SPECIAL_EXIT": "FAILED"}
+# Lines of a program's log that give the cause of a failure, best first: our own message, an exception, what torchrun
+# reports of a killed rank.
 ENDS = (r"error: ", r"(?!torch\.distributed)[\w.]*(Error|Exception)\b", r" *traceback : (?=Signal)")
-# The same in Slurm's logs, where a job ended before its program said anything.
+# The same for Slurm's log, which holds the cause if the job ended before its program began.
 SLURM_ENDS = (r"\w+Error in ", r"srun: error: ")
-# Bytes at the end of a log in which the cause of a failure is looked for. A rank that loses the others to the end of
-# their node prints a stack of 8 kB after it.
-TAIL = 1 << 18
-# Slurm may send a warning so many seconds early.
+# Bytes at the end of a log in which to look for the cause of a failure. A rank that loses contact with the others
+# prints a stack of 8 kB after the cause.
+TAIL_BYTES = 1 << 18
+# Slurm may send a signal this many seconds early.
 WARNING_RESOLUTION = 60
-# Of a training that Slurm told to save.
+# A training that got SIGTERM and wrote a checkpoint.
 SAVED = "it was told to save, and did"
-# What logs say of causes that Slurm has no state for: its own says FAILED when a step ran out of memory.
-WORDS = {
+# Causes that only the logs show: Slurm's state is FAILED, even when a step ran out of memory.
+LOG_PATTERNS = {
     STATES["OUT_OF_MEMORY"]: r"oom.kill|exceeded memory limit|Out Of Memory",
     SAVED: r"SIGTERM after update",
     "disk: no space is left": r"No space left on device|Disk quota exceeded",
@@ -55,188 +60,181 @@ class Failed:
     """An attempt at a job that failed.
 
     Args:
-        job: of Snakemake.
-        number: Slurm's number of the job; None if it was not even submitted.
-        said: the plugin's message.
-        save_seconds: how long before its time limit Slurm tells it to save.
+        job: Snakemake's job.
+        number: Slurm's number of the job; None if Slurm refused it.
+        attempt: 1 for the first.
+        state: Slurm's last state of the job; None if Slurm was never asked.
+        message: what the executor plugin reported.
+        save_seconds: how long before its time limit Slurm tells the job to save.
     """
 
     job: AbstractJob
     number: str | None
     attempt: int
-    said: str
+    state: str | None
+    message: str
     save_seconds: int
 
-    def why(self) -> str:
-        """The cause, in words."""
+    def cause(self) -> str:
+        """Return the cause of the failure, in words."""
         if self.number is None:
-            refused = re.search(r"error message was '(.*?)'\.?\n", self.said, re.DOTALL)
-            return "refused: " + " ".join((refused[1] if refused else self.said).split())
-        state = re.search(r"SLURM status is: '(\w+)'|failed due to a node failure", self.said)
-        if state is None or state[1] is None:
-            return STATES["NODE_FAIL"] if state else self.said
-        if state[1] in STATES:
-            return STATES[state[1]]
-        text = "\n".join(_tail(log) for log in self.logs())
-        why = next((why for why, words in WORDS.items() if re.search(words, text)), self._error())
-        return f"{self._told()}: {SAVED}" if why == SAVED else why
+            refusal = re.search(r"error message was '(.*?)'\.?\n", self.message, re.DOTALL)
+            return "refused: " + " ".join((refusal[1] if refusal else self.message).split())
+        if self.state is None:
+            return self.message
+        if self.state in STATES:
+            return STATES[self.state]
+        text = "\n".join(io.read_tail(log, TAIL_BYTES) for log in self.logs())
+        cause = next((cause for cause, pattern in LOG_PATTERNS.items() if re.search(pattern, text)), self._error())
+        return f"{self._reason_to_save()}: {SAVED}" if cause == SAVED else cause
 
     def logs(self) -> Iterator[Path]:
-        """What the job's programs said, then Slurm."""
+        """Yield the logs of the job's program, then Slurm's."""
         yield from map(Path, self.job.log)
         yield from self.slurm_logs()
 
     def slurm_logs(self) -> Iterator[Path]:
-        """What Slurm said of it, and Snakemake in the job."""
+        """Yield the logs that Slurm, and Snakemake inside the job, wrote."""
         if self.number:
             yield from Path("logs/slurm").rglob(f"{self.number}.log")
 
-    def _told(self) -> str:
-        """Why Slurm told it to save: the time limit was near, or it was not."""
+    def _reason_to_save(self) -> str:
+        """Return why Slurm told the job to save: its time limit was near, or it was preempted."""
         times = _seconds_used_and_minutes_asked(self.number)
         if times is None:
             return "time or preemption"
         return "time" if times[1] * 60 - times[0] <= self.save_seconds + WARNING_RESOLUTION else "preempted"
 
     def _error(self) -> str:
-        """The last that the program said of why it failed, or at all, else what Slurm did."""
-        said = _said(map(Path, self.job.log), ENDS) or _said(self.slurm_logs(), SLURM_ENDS) or "see the log"
-        return "error: " + re.sub(r"error: | *traceback : ", "", said)
+        """Return the program's last error message, else its last line, else Slurm's."""
+        line = _last_line(map(Path, self.job.log), ENDS) or _last_line(self.slurm_logs(), SLURM_ENDS) or "see the log"
+        return "error: " + re.sub(r"error: | *traceback : ", "", line)
 
 
 class Watch:
-    """Follows the jobs of a workflow, so that it can say at the end what became of those that failed."""
+    """Follows the jobs of a workflow, to report at the end why some of them failed."""
 
     def __init__(self, workflow: Workflow, site: dict):
         self._workflow, self._save_seconds = workflow, site["save_seconds"]
         self._failures: dict[AbstractJob, Failed] = {}
-        self._mend()
+        self._states: dict[str, str] = {}
+        self._patch_plugin()
 
     def summary(self) -> Iterator[str]:
-        """A line for each job that failed for good."""
+        """Yield a line for each job that failed after its last attempt."""
         failed = [self._failures[job] for job in self._workflow.scheduler.failed if job in self._failures]
-        for one in failed:
-            jobs = list(one.job) if one.job.is_group() else [one.job]
-            # Of jobs that share one of Slurm's, those whose results are not there.
+        for failure in failed:
+            jobs = list(failure.job) if failure.job.is_group() else [failure.job]
+            # Several jobs may share one Slurm job; those whose results are missing failed.
             missing = [job for job in jobs if not all(Path(str(file)).exists() for file in job.output)]
-            # Results of a job depend on those before it.
             name = ", ".join(" ".join([job.rule.name, *job.wildcards]) for job in missing[:3] or jobs[:3])
             name += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            # A job that Slurm refused has none; one that ended before its program began has Slurm's.
+            # A refused job has no log. A job that ended before its program began has only Slurm's.
             logs = [str(log) for job in missing[:1] or jobs[:1] for log in job.log if Path(log).exists()]
-            see = f"; see {' '.join(logs or map(str, one.slurm_logs()))}" if one.number else ""
-            slurm = f", Slurm job {one.number}" if one.number else ""
-            yield f"failed: {name} (attempt {one.attempt}{slurm}): {one.why()}{see}"
+            see = f"; see {' '.join(logs or map(str, failure.slurm_logs()))}" if failure.number else ""
+            slurm = f", Slurm job {failure.number}" if failure.number else ""
+            yield f"failed: {name} (attempt {failure.attempt}{slurm}): {failure.cause()}{see}"
 
-    def _mend(self) -> None:
-        """Have the plugin end the jobs that it would wait for without an end, and tell of those that failed."""
+    def _patch_plugin(self) -> None:
+        """Make the plugin end the jobs that it would wait for forever, and note those that failed."""
         query, report = plugin.query_job_status, plugin.Executor.report_job_error
-        failures, save_seconds = self._failures, self._save_seconds
+        failures, last_states, save_seconds = self._failures, self._states, self._save_seconds
 
-        async def queried(*arguments: object) -> tuple:
+        async def query_and_note(*arguments: object) -> tuple:
             states, seconds = await query(*arguments)
-            # One that is to run again is PENDING. sacct says who cancelled a job: "CANCELLED by 1000".
-            plain = {"PREEMPTED": "CANCELLED", "REVOKED": "CANCELLED", "SPECIAL_EXIT": "FAILED"}
-            for number, state in (states or {}).items():
-                if state == "PREEMPTED":
-                    preempted.add(number)
-                first = state.split()[0]
-                states[number] = plain.get(first, first)
+            for number, text in (states or {}).items():
+                # sacct also says who cancelled a job: "CANCELLED by 1000".
+                state = text.split()[0]
+                last_states[number] = state if state in STATES else ENDED.get(state, state)
+                states[number] = ENDED.get(state, state)
             return states, seconds
 
-        def reported(executor: plugin.Executor, info: SubmittedJobInfo, msg: str | None = None, **more: object) -> None:
-            said = (msg or "").replace("'CANCELLED'", "'PREEMPTED'") if info.external_jobid in preempted else msg or ""
-            failures[info.job] = Failed(info.job, info.external_jobid, info.job.attempt, said, save_seconds)
+        def note_and_report(
+            executor: plugin.Executor, info: SubmittedJobInfo, msg: str | None = None, **more: object
+        ) -> None:
+            number, job = info.external_jobid, info.job
+            failures[job] = Failed(job, number, job.attempt, last_states.get(number), msg or "", save_seconds)
             report(executor, info, msg=msg, **more)
 
-        preempted: set[str] = set()
-        plugin.query_job_status, plugin.Executor.report_job_error = queried, reported
+        plugin.query_job_status, plugin.Executor.report_job_error = query_and_note, note_and_report
 
 
 def pass_on_sigterm() -> None:
-    """Have a job's Snakemake pass SIGTERM on to the programs that it runs.
+    """Make Snakemake inside a job forward SIGTERM to the programs that it runs.
 
-    With its usual way of telling processes apart (proctrack/cgroup) Slurm signals the first process of a step alone.
+    Slurm signals only the first process of a step, if it tracks processes by cgroups (proctrack/cgroup).
     """
-    wind_up = JobScheduler.exit_gracefully
+    exit_gracefully = JobScheduler.exit_gracefully
 
-    def passed(*arguments: object) -> None:
+    def forward_and_exit(*arguments: object) -> None:
         for shell in psutil.Process().children():
             for program in shell.children():
-                # It would end the step, which gets the signal from Slurm itself.
+                # srun would end the step, which gets the signal from Slurm itself.
                 if program.name() != "srun":
                     program.terminate()
-        wind_up(*arguments)
+        exit_gracefully(*arguments)
 
-    JobScheduler.exit_gracefully = passed
+    JobScheduler.exit_gracefully = forward_and_exit
 
 
 def check(site: dict) -> None:
-    """See that nothing else works in this folder, and that the cluster has what the site file names.
+    """Check that no other run uses this folder, and that the cluster has what the site file names.
 
     Raises:
-        SystemExit: with a line of what is wrong and what would be right.
+        SystemExit: one line that says what is wrong and what was expected.
     """
-    answer = _answer("squeue", "--noheader", "--user", str(os.getuid()), "--format", "%i|%j|%Z")
-    jobs = [line.split("|", 2) for line in answer.splitlines()]
+    output = _run("squeue", "--noheader", "--user", str(os.getuid()), "--format", "%i|%j|%Z")
+    jobs = [line.split("|", 2) for line in output.splitlines()]
     running = [number for number, name, folder in jobs if name.startswith(PREFIX) and Path(folder) == Path.cwd()]
     if running:
         sys.exit(
             f"Slurm jobs of an earlier run still work in this folder: {' '.join(running)}. Wait for them to end"
-            f" (squeue --jobs {','.join(running)}), or cancel them (scancel {' '.join(running)}); then the same command"
-            " goes on from what they leave"
+            f" (squeue --jobs {','.join(running)}) or cancel them (scancel {' '.join(running)}), then repeat the"
+            " command: it resumes from their checkpoints"
         )
-    lines = [line.split("|") for line in _answer("sinfo", "--noheader", "--format", "%R|%G").splitlines()]
+    lines = [line.split("|") for line in _run("sinfo", "--noheader", "--format", "%R|%G").splitlines()]
     known = sorted({partition for partition, _ in lines})
     for section in ("cpu", "gpu"):
         partition = (site[section] or {}).get("partition")
         if known and partition not in (None, *known):
             sys.exit(
-                f"site: {section}.partition: {partition} is no partition of this cluster; right would be one of"
+                f"site: {section}.partition: this cluster has no partition {partition}; expected one of"
                 f" {', '.join(known)}, in profiles/slurm/site.yaml"
             )
     gpu = site["gpu"]
     if known and gpu and gpu["model"]:
-        here = [gres for partition, gres in lines if gpu["partition"] in (None, partition)]
-        models = sorted({model for gres in here for model in re.findall(r"\bgpu:([A-Za-z_][\w.]*)", gres)})
+        gres_of_partition = [gres for partition, gres in lines if gpu["partition"] in (None, partition)]
+        models = sorted({model for gres in gres_of_partition for model in re.findall(r"\bgpu:([A-Za-z_][\w.]*)", gres)})
         if gpu["model"] not in models:
-            right = f"one of {', '.join(models)}" if models else "null, for Slurm names no types there"
+            expected = f"one of {', '.join(models)}" if models else "null, because Slurm names no GPU types there"
             sys.exit(
-                f"site: gpu.model: {gpu['model']} is no GPU of partition {gpu['partition']}; right would be {right},"
+                f"site: gpu.model: partition {gpu['partition']} has no GPU {gpu['model']}; expected {expected},"
                 " in profiles/slurm/site.yaml"
             )
 
 
-def _answer(*question: str) -> str:
+def _run(*command: str) -> str:
     try:
-        return subprocess.run(question, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     except FileNotFoundError:
-        sys.exit(f"{question[0]} is not there; snakemake --profile slurm runs on a login node of a Slurm cluster")
+        sys.exit(f"{command[0]} was not found; run snakemake --profile slurm on a login node of a Slurm cluster")
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{question[0]}: {error.stderr.strip()}")
+        sys.exit(f"{command[0]}: {error.stderr.strip()}")
 
 
 def _seconds_used_and_minutes_asked(job: str) -> tuple[int, int] | None:
-    """Run time of a job and its limit, from the accounting; None where it does not tell."""
-    question = ["sacct", "--allocations", "--noheader", "--parsable2", "--jobs", job]
+    """Return a job's run time and time limit from Slurm's accounting; None if it does not have them."""
+    command = ["sacct", "--allocations", "--noheader", "--parsable2", "--jobs", job]
     with suppress(OSError, subprocess.SubprocessError, ValueError):
-        done = subprocess.run([*question, "--format", "ElapsedRaw,TimelimitRaw"], capture_output=True, timeout=60)
-        used, asked = done.stdout.split(b"|")
+        sacct = subprocess.run([*command, "--format", "ElapsedRaw,TimelimitRaw"], capture_output=True, timeout=60)
+        used, asked = sacct.stdout.split(b"|")
         return int(used), int(asked)
     return None
 
 
-def _said(logs: Iterable[Path], ends: Sequence[str]) -> str:
-    """The last line of logs that matches the first pattern that any does, else the last at all."""
-    lines = [line for log in logs for line in _tail(log).splitlines() if line.strip()]
-    found = next(filter(None, ([line for line in lines if re.match(end, line)] for end in ends)), lines)
-    return found[-1] if found else ""
-
-
-def _tail(log: Path) -> str:
-    try:
-        with open(log, "rb") as stream:
-            stream.seek(max(0, stream.seek(0, 2) - TAIL))
-            return stream.read().decode(errors="replace")
-    except OSError:
-        return ""
+def _last_line(logs: Iterable[Path], patterns: Sequence[str]) -> str:
+    """Return the last line of some logs that matches the first pattern with a match, else the last line at all."""
+    lines = [line for log in logs for line in io.read_tail(log, TAIL_BYTES).splitlines() if line.strip()]
+    matches = ([line for line in lines if re.match(pattern, line)] for pattern in patterns)
+    candidates = next(filter(None, matches), lines)
+    return candidates[-1] if candidates else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import time
@@ -19,7 +18,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from gridlaw import recipes, record
+from gridlaw import io, recipes
 from gridlaw.bill import PREDICTIONS, Limits, bill, step_counts
 from gridlaw.cli import Failure
 from gridlaw.cost import Rates
@@ -57,15 +56,13 @@ def write(config: dict, command: str, patience: float | None = None, publish: bo
     if report not in to_run(verdicts):
         return REPORT
     FOLDER.mkdir(parents=True, exist_ok=True)
-    record.write_json(STATES, describe(verdicts))
+    io.write_json(STATES, describe(verdicts))
     _analyse(report, command, patience)
     page = place(str(REPORT))
     if not publish:
         return page
     RECORD.unlink(missing_ok=True)
-    partial = REPORT.with_name(f".{REPORT.name}.{os.getpid()}")
-    shutil.copyfile(page, partial)
-    partial.replace(REPORT)
+    io.write_atomically(REPORT, page.read_bytes())
     return REPORT
 
 

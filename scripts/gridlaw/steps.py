@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gridlaw import files, grid, identity, layout, recipes, record
+from gridlaw import files, grid, identity, io, layout, recipes
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 TRAININGS = ("trunk", "pretrain", "finetune")
@@ -151,7 +151,7 @@ class Steps:
         read: gives the record in a file, or None.
     """
 
-    def __init__(self, config: dict, read: Callable[[str], dict | None] = record.found):
+    def __init__(self, config: dict, read: Callable[[str], dict | None] = io.find_json):
         self._inputs = _Inputs(config, read)
         self._recipe = cache(lambda rule, *values: getattr(recipes, rule)(config, *values))
         # By its folder, or by each of its files where it has none.

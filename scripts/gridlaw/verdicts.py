@@ -7,7 +7,7 @@ from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gridlaw import reasons, record, work
+from gridlaw import io, reasons, record, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.steps import FILES, TRAININGS, Step, Steps
 
@@ -63,7 +63,7 @@ class Verdicts:
     def record(self, file: str) -> dict | None:
         """The record in a file; None where there is none."""
         if file not in self._records:
-            made = self._records[file] = record.found(file)
+            made = self._records[file] = io.find_json(file)
             if made and "definitions" in made:
                 # They are most of a record, and the same in thousands.
                 made["definitions"] = self._definitions.setdefault(made.get("code"), made["definitions"])
@@ -99,7 +99,7 @@ class Verdicts:
     def _sha256(self, file: str) -> str | None:
         """Digest of an input; None for one that is not there."""
         if file not in self._digests:
-            self._digests[file] = record.digest(file)
+            self._digests[file] = io.digest(file)
         return self._digests[file]
 
 
@@ -118,13 +118,7 @@ def _unfinished(step: Step) -> Verdict:
 
 def _last_error(log: str) -> str | None:
     """What a program's log ends with, if with an error."""
-    try:
-        with open(log, "rb") as stream:
-            stream.seek(max(0, stream.seek(0, 2) - 4096))
-            lines = stream.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    lines = [line for line in lines if line.strip()]
+    lines = [line for line in io.read_tail(log, 4096).splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if line.startswith("error: ")), None)
     if said is None and any(line.startswith("Traceback") for line in lines):
         said = lines[-1]

@@ -1,18 +1,18 @@
 """The report in a real browser: that of a finished grid, of one that failed in part, of one cell, and of hundreds."""
 
 import csv
-import io
 import json
 import shutil
 from contextlib import chdir
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import chrome
 import pytest
 import synthetic
 
-from gridlaw import record, so_far
+from gridlaw import io, so_far
 from gridlaw.steps import FIGURES
 from gridlaw.verdicts import Verdicts
 
@@ -100,7 +100,7 @@ def like(origin, overlay, folder):
     with chdir(folder):
         shutil.copytree(origin / so_far.FOLDER, so_far.FOLDER)
         verdicts = Verdicts(synthetic.write(overlay, of_four_million_tokens))
-        record.write_json(so_far.STATES, so_far.describe(verdicts))
+        io.write_json(so_far.STATES, so_far.describe(verdicts))
         for step in verdicts.steps:
             if step.rule in ("aggregate", "figure_loss", "figure_scores", "figure_throughput", "report"):
                 assert so_far.run(step.rule, so_far.line(step, COMMAND)) is None
@@ -265,7 +265,7 @@ def test_a_download_is_the_whole_table(browser, page, kind):
         "Promise.all([...document.querySelectorAll('a[download]')].map(async (link) =>"
         " [link.download, await (await fetch(link.href)).text(), link.closest('p').nextElementSibling.querySelectorAll('tbody tr').length]))"
     )
-    tables = {name: (list(csv.DictReader(io.StringIO(text))), rows) for name, text, rows in found}
+    tables = {name: (list(csv.DictReader(StringIO(text))), rows) for name, text, rows in found}
     assert {"summary.csv", "forecasts.csv", "laws.csv", "runs.csv", "spent.csv"} <= set(tables)
     for rows, shown in tables.values():
         assert len(rows) == shown

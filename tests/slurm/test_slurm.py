@@ -23,7 +23,7 @@ import yaml
 from cluster import Cluster, NotHere, wait_for
 from conftest import Workflow
 
-from gridlaw import record
+from gridlaw import io
 
 pytestmark = pytest.mark.extended
 SITE = {
@@ -303,7 +303,7 @@ def several_nodes(clone):
     seen = wait_for(lambda: clone.jobs("%D %b"), "the job", clone.said, SECONDS)
     assert seen == ["2 gres:gpu:1"]
     assert clone.end() == 0, clone.said() + _text(clone.log)
-    assert record.read_json(clone.record)["ranks"] == 2
+    assert io.read_json(clone.record)["ranks"] == 2
 
 
 def whole_grid(clone):
@@ -435,11 +435,11 @@ def test_the_same_scores_as_on_one_machine(trials, trial, world_folder):
     pd.testing.assert_series_equal(slurm, machine.reindex(slurm.index), check_exact=True)
     for gpus in (1, 2):
         run = Path("results/pretrain/alpha/2k", str(gpus), "1")
-        assert record.read_json(there / run / "record.json")["ranks"] == gpus
-        digests = {record.sha256(folder / run / "model/model.safetensors") for folder in (there, world_folder)}
+        assert io.read_json(there / run / "record.json")["ranks"] == gpus
+        digests = {io.sha256(folder / run / "model/model.safetensors") for folder in (there, world_folder)}
         assert len(digests) == 1
     jobs = {
-        record.read_json(there / f"results/finetune/alpha/2k/1/1/{task}/record.json")["attempts"][-1]["slurm_job"]
+        io.read_json(there / f"results/finetune/alpha/2k/1/1/{task}/record.json")["attempts"][-1]["slurm_job"]
         for task in PART["tasks"]
     }
     assert len(jobs) == 1, "the fine-tunings of a cell share a job"

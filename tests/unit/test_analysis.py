@@ -15,7 +15,7 @@ import report
 import yaml
 from scipy import stats
 
-from gridlaw import evidence, grid, record
+from gridlaw import evidence, grid, io
 
 SIZES = ["1M", "2M", "4M", "8M", "16M", "32M"]
 TASK = {"task": "sentiment", "metric": "accuracy", "split": "validation", "train_set": "all"}
@@ -117,7 +117,7 @@ class Analysis:
         )
         packs = [self.folder / "pack.json"] if corpus else []
         for pack in packs:
-            record.write_json(pack, {"train": {"tokens": corpus}})
+            io.write_json(pack, {"train": {"tokens": corpus}})
         self.run(
             decisions,
             recipe | {"sizes": axes["size"]},

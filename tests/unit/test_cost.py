@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import configuration, finish
 
-from gridlaw import arithmetic, cost, families, flops, modeling, record
+from gridlaw import arithmetic, cost, families, flops, io, modeling
 from gridlaw.bill import Limits, bill, step_counts
 from gridlaw.steps import Steps
 from gridlaw.verdicts import Verdicts, to_run
@@ -51,7 +51,7 @@ def test_a_released_model_is_known_when_it_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = configuration({"models": ["bert-base-uncased"], "sizes": [0], "exclude": []})
     assert arithmetic.encoder(config, "bert-base-uncased") is None
-    record.write_json(
+    io.write_json(
         "resources/checkpoint/bert-base-uncased/config.json",
         {"model_type": "bert", "num_hidden_layers": 12, "hidden_size": 768, "intermediate_size": 3072,
          "max_position_embeddings": 512, "vocab_size": 30522},
@@ -127,9 +127,7 @@ def test_what_a_branch_has_left(folder):
     trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.25, "warmup_tokens": 100}
     config = configuration({**GRID, "pretrain": trunk})
     for name, rows in (("8k", 320), ("16k", 640)):
-        record.write_json(
-            f"resources/slice/toy/wordpiece/{name}/manifest.json", {"corpus_tokens": rows * 20, "rows": rows}
-        )
+        io.write_json(f"resources/slice/toy/wordpiece/{name}/manifest.json", {"corpus_tokens": rows * 20, "rows": rows})
     found, steps, _ = rates(config)
     assert found._updates(steps["trunk tiny 8k 1 1"]) == (0, 15)
     assert found._updates(steps["trunk tiny 16k 1 1"]) == (15, 30)
@@ -145,7 +143,7 @@ def test_one_more_seed_costs_one_seed(folder):
     make(config, {"pretrain tiny 8k 1 1": trained(10, 1e10), "finetune tiny 8k 1 1 sentiment": tuned})
     Path("work/finetune/tiny/8k/1/1/sentiment/all-1").mkdir(parents=True)
     for seed in (1, 2):
-        record.write_json(f"work/finetune/tiny/8k/1/1/sentiment/all-{seed}/facts.json", {})
+        io.write_json(f"work/finetune/tiny/8k/1/1/sentiment/all-{seed}/facts.json", {})
     more = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}})
     found, steps, _ = rates(more)
     step = steps["finetune tiny 8k 1 1 sentiment"]
@@ -186,7 +184,7 @@ def test_what_is_not_known_is_said(folder):
     )
     # GLUE is known.
     assert found._examples("rte") == 2490
-    record.write_json("resources/pack/far/wordpiece/manifest.json", {"train": {"tokens": 10**6}, "vocabulary": 2000})
+    io.write_json("resources/pack/far/wordpiece/manifest.json", {"train": {"tokens": 10**6}, "vocabulary": 2000})
     assert "size all" not in bill(*_again(config, due), Limits(cores=2))["without"]
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
-from gridlaw import evidence, fits, in_run, intervals, plotting, record, recorded, steps
+from gridlaw import evidence, fits, in_run, intervals, io, plotting, recorded, steps
 from gridlaw.fits import Fits
 
 # FLOPs of a parameter and token: not 6, as those of a text that is read more than once are not.
@@ -44,7 +44,7 @@ def draw(program, tmp_path):
                 arguments += [f"--{name}", table]
                 continue
             file = tmp_path / f"{name}.{'json' if isinstance(table, dict) else 'csv'}"
-            record.write_json(file, table) if isinstance(table, dict) else pd.DataFrame(table).to_csv(file, index=False)
+            io.write_json(file, table) if isinstance(table, dict) else pd.DataFrame(table).to_csv(file, index=False)
             arguments += [f"--{name}", file]
         figure = tmp_path / "figure.png"
         program(module, "--recipe", recipe, *arguments, "--figure", figure, "--record", tmp_path / "record.json")

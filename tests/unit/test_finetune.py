@@ -8,7 +8,7 @@ import pytest
 import tokenizer as tokenizer_program
 import torch
 
-from gridlaw import modeling, recipes, record
+from gridlaw import io, modeling, recipes
 
 WORDS = ["good", "bad", "old", "new", "red", "blue", "dog", "cat", "ran", "sat"]
 RECIPE = {
@@ -43,8 +43,8 @@ def run(program, folder, model, kind):
             label = float(3 * positive) if kind == "regression" else int(positive)
             rows.append({"split": split, "text": " ".join([*filler, WORDS[not positive]]), "label": label})
     pd.DataFrame(rows).to_parquet(folder / "examples.parquet")
-    record.write_json(folder / "task.json", {"classes": None if kind == "regression" else [0, 1]})
-    record.write_json(folder / "model.json", {})
+    io.write_json(folder / "task.json", {"classes": None if kind == "regression" else [0, 1]})
+    io.write_json(folder / "model.json", {})
     program(
         finetune, "--recipe", recipes.canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",

@@ -20,7 +20,7 @@ import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(SCRIPTS)!r})
 from gridlaw import cli, gpus, launch
-gpus._uuids, gpus._pytorch_has_cuda = lambda: {UUIDS!r}, lambda: True
+gpus.uuids, gpus._pytorch_has_cuda = lambda: {UUIDS!r}, lambda: True
 gpus.LOCKS, gpus.POLL_SECONDS = Path(sys.argv.pop(1)), 0.05
 """
 TAKE = (

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import record
+from gridlaw import io
 
 NAMES = ("scores", "loss", "laws", "forecasts")
 TASK = {"task": "odd_task", "train_set": "all", "split": "validation", "metric": "accuracy"}
@@ -56,9 +56,9 @@ def write(program, tmp_path):
         for name, table in tables.items():
             table.to_csv(tmp_path / f"{name}.csv", index=False)
             arguments += [f"--{name}", tmp_path / f"{name}.csv"]
-        record.write_json(tmp_path / "laws.json", {"laws": list(laws)})
+        io.write_json(tmp_path / "laws.json", {"laws": list(laws)})
         found = {"scores": better, "averages": (), "groups": [{"comparisons": better}], "smallest_difference": smallest}
-        record.write_json(tmp_path / "decisions.json", found)
+        io.write_json(tmp_path / "decisions.json", found)
         for name in NAMES:
             arguments += [f"--{name}-table", tmp_path / f"{name}.tex"]
         models = list(dict.fromkeys(model for _, model in cells))

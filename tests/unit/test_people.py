@@ -1,6 +1,5 @@
 """What people do with a grid beside running it: explain, accept, adopt, remove what is obsolete."""
 
-import io
 import json
 import os
 import re
@@ -8,6 +7,7 @@ import shutil
 import signal
 import sys
 from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 import accept
@@ -20,7 +20,7 @@ import yaml
 from conftest import configuration, finish
 from filelock import SoftFileLease
 
-from gridlaw import cli, identity, record, work
+from gridlaw import cli, identity, io, record, work
 from gridlaw.states import DONE, STALE
 from gridlaw.steps import FIGURES, Steps
 from gridlaw.verdicts import Verdicts, to_run
@@ -134,16 +134,16 @@ class TestAccept:
         found = verdicts(**RATE)
         assert found["pretrain tiny 8k 1 1"].state == DONE
         assert found["pretrain tiny 8k 2 1"].state == found["pretrain tiny 1k 1 1"].state == STALE
-        entry = record.read_json("results/pretrain/tiny/8k/1/1/record.json")["accepted"][0]
+        entry = io.read_json("results/pretrain/tiny/8k/1/1/record.json")["accepted"][0]
         assert entry["note"] == "the same rate, in other units"
         assert entry["differed"] == ["pretrain.per_model.tiny.learning_rate 3e-3 → 0.5"]
         assert entry["by"]
         assert entry["when"].startswith("20")
         # What made it is still told.
-        assert record.read_json("results/pretrain/tiny/8k/1/1/record.json")["recipe"]["learning_rate"] == 3e-3
+        assert io.read_json("results/pretrain/tiny/8k/1/1/record.json")["recipe"]["learning_rate"] == 3e-3
         assert "accepted: the same rate, in other units" in run(explain, "tiny", "8k", "1", change=RATE)
         # Of the cell's scores as well, whose tables are read; the tables are made again, and that is all.
-        made = record.read_json("results/score/tiny/8k/1/record.json")
+        made = io.read_json("results/score/tiny/8k/1/record.json")
         assert record.marks(made) == ["accepted: the same rate, in other units"]
         assert made["accepted"][0]["differed"] == ["made from pretrain tiny 8k 1 1"]
 
@@ -159,7 +159,7 @@ class TestAccept:
         assert verdicts()["pretrain tiny 8k 1 1"].lines() == ("pretrain.learning_rate 0.5 → 3e-3",)
         run(accept, "tiny", "--note", "as well", change=further)
         assert verdicts(**further)["pretrain tiny 8k 1 1"].state == DONE
-        made = record.read_json("results/pretrain/tiny/8k/1/1/record.json")
+        made = io.read_json("results/pretrain/tiny/8k/1/1/record.json")
         assert record.marks(made) == ["accepted: fine", "accepted: as well"]
 
     def test_code_and_replaced_inputs(self, run, monkeypatch):
@@ -186,7 +186,7 @@ class TestAccept:
         said = run(accept, "--step", "segments", "--note", "no segment was that long", change=other)
         assert said.splitlines()[0] == "accepted: segments toy"
         assert due(**other) == TABLES | {"ranks tiny 8k", "ranks small 8k"}
-        assert record.marks(record.read_json("results/pretrain/small/1k/1/1/record.json"))
+        assert record.marks(io.read_json("results/pretrain/small/1k/1/1/record.json"))
 
     @pytest.mark.parametrize(
         ("arguments", "change", "message"),
@@ -236,7 +236,7 @@ class TestAdopt:
     def test_everything(self, run, elsewhere, folder):
         said = run(adopt, elsewhere)
         assert due() == TABLES | {"ranks tiny 8k", "ranks small 8k", *(f"baseline {task}" for task in GRID["tasks"])}
-        made = record.read_json("results/pretrain/tiny/8k/2/1/record.json")
+        made = io.read_json("results/pretrain/tiny/8k/2/1/record.json")
         assert made["adopted"]["from"] == str(elsewhere)
         assert made["host"] == "elsewhere"
         assert made["adopted"]["by"]
@@ -263,8 +263,8 @@ class TestAdopt:
         assert "pretrain tiny 8k 1 1" in due()
         run(adopt, elsewhere)
         assert due() == TABLES | {"ranks tiny 8k"}
-        assert "adopted" in record.read_json("results/pretrain/tiny/8k/1/1/record.json")
-        assert "adopted" not in record.read_json("results/pretrain/small/8k/1/1/record.json")
+        assert "adopted" in io.read_json("results/pretrain/tiny/8k/1/1/record.json")
+        assert "adopted" not in io.read_json("results/pretrain/small/8k/1/1/record.json")
 
     def test_another_recipe_code_or_input(self, run, elsewhere, monkeypatch):
         said = run(adopt, elsewhere, change=RATE)
@@ -284,8 +284,8 @@ class TestAdopt:
                 finish(step)
         manifest = Path("resources/task/sentiment/manifest.json")
         manifest.write_text("other examples")
-        made = record.read_json("resources/task/sentiment/record.json")
-        record.write_json("resources/task/sentiment/record.json", made)
+        made = io.read_json("resources/task/sentiment/record.json")
+        io.write_json("resources/task/sentiment/record.json", made)
         said = run(adopt, elsewhere, "tiny", "8k", "1")
         assert f"refused: finetune tiny 8k 1 1 sentiment: it was made from another {manifest} than is here" in said
         assert "adopted: finetune tiny 8k 1 1 similarity" in said
@@ -316,7 +316,7 @@ class TestAdopt:
         assert "model.safetensors is a link or no ordinary file" in run(adopt, elsewhere, "tiny", "8k", "1")
 
     def test_a_record_of_something_else(self, run, elsewhere):
-        record.write_json(elsewhere / "results/pretrain/tiny/8k/1/1/record.json", {"recipe": {}})
+        io.write_json(elsewhere / "results/pretrain/tiny/8k/1/1/record.json", {"recipe": {}})
         said = run(adopt, elsewhere, "tiny", "8k", "1")
         assert "refused: pretrain tiny 8k 1 1: its record is none of this version of gridlaw" in said
 
@@ -354,7 +354,7 @@ class TestAdopt:
             os.chdir(folder)
             killed = self.is_killed(moment, command)
             for step in Steps(configuration(GRID)):
-                made = record.found(step.record)
+                made = io.find_json(step.record)
                 if made and "adopted" in made:
                     adopt.check(step, Path(step.folder), made["outputs"])
             if moment % 5 == 0 or not killed:
@@ -387,10 +387,10 @@ class TestAdopt:
                 Path(target).write_bytes(content[: len(content) // 2])
 
             shutil.copyfile = dying(shutil.copyfile, half_copied)
-            shutil.rmtree, record.write_json = dying(shutil.rmtree), dying(record.write_json)
+            shutil.rmtree, io.write_json = dying(shutil.rmtree), dying(io.write_json)
             Path.rename, Path.unlink = dying(Path.rename), dying(Path.unlink)
             sys.argv = command
-            with suppress(BaseException), redirect_stdout(io.StringIO()):
+            with suppress(BaseException), redirect_stdout(StringIO()):
                 adopt.main()
                 os._exit(0)
             os._exit(1)
@@ -508,7 +508,7 @@ def test_marks_in_the_tables(folder):
         place = Path("results/score/tiny", size, "1")
         place.mkdir(parents=True)
         scores.to_csv(place / "scores.csv", index=False)
-        record.write_json(place / "record.json", made)
+        io.write_json(place / "record.json", made)
     recipe = {"models": ["tiny"], "cells": {"tiny": {"1k": {"1": 1}, "8k": {"1": 1, "2": 1}}}}
     tokens = pd.Series({("tiny", "1k"): 1000, ("tiny", "8k"): 8000})
     table = aggregate.score_rows(recipe, Path("results/score"), tokens)

@@ -120,7 +120,7 @@ class TestHeartbeat:
         def full(*_):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_text", full)
+        monkeypatch.setattr(Path, "write_bytes", full)
         Heartbeat(tmp_path, 10, TOKENS, clock).tell(3)
         assert Beat.of(tmp_path) is None
 
@@ -131,7 +131,7 @@ class TestHeartbeat:
 
     def test_it_ends_with_its_attempt(self, tmp_path):
         Heartbeat(tmp_path, 10, TOKENS).tell(3)
-        (tmp_path / heartbeat.PARTIAL).write_text("cut off")
+        (tmp_path / f".{heartbeat.FILE}.123").write_text("cut off")
         heartbeat.clear(tmp_path)
         heartbeat.clear(tmp_path)
         assert not list(tmp_path.iterdir())

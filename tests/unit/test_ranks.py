@@ -8,7 +8,7 @@ import pytest
 import ranks
 from safetensors.numpy import save_file
 
-from gridlaw import record
+from gridlaw import io
 
 WEIGHTS = {"a": np.array([[3.0, 0.0], [0.0, 0.0]], np.float32), "b": np.array([0.0, 4.0], np.float32)}
 
@@ -17,9 +17,9 @@ def run(folder, weights, held_out=2.0, final=3.0):
     (folder / "model").mkdir(parents=True)
     file = folder / "model" / "model.safetensors"
     save_file(weights, file)
-    record.write_json(folder / "manifest.json", {"files": {file.name: record.sha256(file)}})
+    io.write_json(folder / "manifest.json", {"files": {file.name: io.sha256(file)}})
     losses = {"final_loss": final} | ({} if held_out is None else {"held_out_loss": held_out})
-    record.write_json(folder / "record.json", losses)
+    io.write_json(folder / "record.json", losses)
 
 
 @pytest.fixture

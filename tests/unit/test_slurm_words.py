@@ -35,8 +35,7 @@ Root Cause (first observed failure):
 )  # fmt: skip
 def test_why(tmp_path, state, log, why):
     (tmp_path / "log").write_text(log)
-    said = f"SLURM job '7' failed, SLURM status is: '{state}'."
-    assert failed(tmp_path, said).why() == why
+    assert failed(tmp_path, state).cause() == why
 
 
 # What ranks of several nodes print when the node that they met on is gone.
@@ -58,23 +57,23 @@ def test_told_to_save(tmp_path, monkeypatch, accounting, why, after):
 
     monkeypatch.setattr(slurm.subprocess, "run", run)
     (tmp_path / "log").write_text("error: SIGTERM after update 7\n" + after)
-    assert failed(tmp_path, "SLURM status is: 'FAILED'").why() == f"{why}: it was told to save, and did"
+    assert failed(tmp_path, "FAILED").cause() == f"{why}: it was told to save, and did"
 
 
 def test_ended_before_its_program_began(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "logs/slurm/rule_pretrain/7.log"
     log.parent.mkdir(parents=True)
-    one = failed(tmp_path, "SLURM status is: 'FAILED'")
+    one = failed(tmp_path, "FAILED")
     log.write_text("bash: line 1: /home/me/.venv/bin/python: No such file or directory\n")
-    assert one.why() == "error: bash: line 1: /home/me/.venv/bin/python: No such file or directory"
+    assert one.cause() == "error: bash: line 1: /home/me/.venv/bin/python: No such file or directory"
     log.write_text('NameError in file "Snakefile", line 2:\nsrun: error: n1: task 0: Exited with exit code 1\n')
-    assert one.why() == 'error: NameError in file "Snakefile", line 2:'
+    assert one.cause() == 'error: NameError in file "Snakefile", line 2:'
 
 
 def test_refused(tmp_path):
-    said = "SLURM sbatch failed. The error message was 'sbatch: error: Invalid account'.\n"
-    assert failed(tmp_path, said, number=None).why() == "refused: sbatch: error: Invalid account"
+    message = "SLURM sbatch failed. The error message was 'sbatch: error: Invalid account'.\n"
+    assert failed(tmp_path, None, number=None, message=message).cause() == "refused: sbatch: error: Invalid account"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +91,6 @@ def test_ranks_share_as_few_nodes_as_they_can(tmp_path, gpus, gpus_per_node, ask
     assert {name: found[name](job) for name in asked} == asked
 
 
-def failed(folder, said, number="7"):
+def failed(folder, state, number="7", message="failed"):
     job = SimpleNamespace(log=[str(folder / "log")])
-    return slurm.Failed(job, number, attempt=1, said=said, save_seconds=120)
+    return slurm.Failed(job, number, attempt=1, state=state, message=message, save_seconds=120)

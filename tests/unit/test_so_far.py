@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from conftest import ROOT, finish
 
-from gridlaw import console, record, so_far
+from gridlaw import console, io, so_far
 from gridlaw.cli import Failure
 from gridlaw.steps import FIGURES, FILES, Steps
 from gridlaw.verdicts import Verdicts
@@ -118,7 +118,7 @@ RELEASED = {
 def test_little_is_reported(tmp_path, monkeypatch, overlay, left_out):
     monkeypatch.chdir(tmp_path)
     config = synthetic.write(GRID | {"gpus": [1], "exclude": []} | overlay, lambda step: step.rule in left_out)
-    record.write_json(so_far.RECORD, {"of": "an earlier grid"})
+    io.write_json(so_far.RECORD, {"of": "an earlier grid"})
     assert so_far.write(config, "snakemake --cores all") == so_far.REPORT
     page = so_far.REPORT.read_text()
     assert ("This grid is not finished. Its 1 cells: 1 partly done." in page) == bool(left_out)

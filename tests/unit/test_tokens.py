@@ -16,7 +16,7 @@ import pytest
 import slice as slice_program
 from transformers import BertConfig, BertForMaskedLM
 
-from gridlaw import legacy, pretraining, record, rows, tables
+from gridlaw import io, legacy, pretraining, rows, tables
 
 # A segment has 10 tokens in the grid's tokenizer and 8 in the models' own; with its [SEP] it fills a row of 10.
 SEGMENTS, GRID, OWN, ROW = 12, 10, 8, 10
@@ -44,7 +44,7 @@ def pack(name: str, length: int) -> None:
     ends, tokens = packer.close()
     index = {"document": range(SEGMENTS), "words": 5, "bytes": 30, "tokens": tokens, "end": ends}
     pd.DataFrame(index).to_parquet(f"{name}/index.parquet")
-    record.write_json(f"{name}/manifest.json", {"row_length": ROW, "pad": 0, "dtype": "uint16"})
+    io.write_json(f"{name}/manifest.json", {"row_length": ROW, "pad": 0, "dtype": "uint16"})
 
 
 def slices(program) -> None:
@@ -92,7 +92,7 @@ def gather(program) -> pd.DataFrame:
     place = Path("results/score/tiny/40/1")
     place.mkdir(parents=True)
     pd.DataFrame(scores).to_csv(place / "scores.csv", index=False)
-    record.write_json(place / "record.json", {})
+    io.write_json(place / "record.json", {})
     names = ("runs", "curves", "scores", "summary", "baselines", "attempts")
     files = [part for name in names for part in (f"--{name}", f"{name}.csv")]
     program(
@@ -111,13 +111,13 @@ def flops(model: str, size: str) -> int:
 
 def test_a_cell_from_its_slice_to_its_figures(program, folder):
     slices(program)
-    manifest = record.read_json("slice/40.json")
+    manifest = io.read_json("slice/40.json")
     assert (manifest["size_tokens"], manifest["corpus_tokens"], manifest["rows"]) == (40, 32, 4)
 
     for model in MODELS:
         for size in SIZES:
-            record.write_json(f"results/pretrain/{model}/{size}/1/1/record.json", train(model, size))
-    made = record.read_json("results/pretrain/tiny/40/1/1/record.json")
+            io.write_json(f"results/pretrain/{model}/{size}/1/1/record.json", train(model, size))
+    made = io.read_json("results/pretrain/tiny/40/1/1/record.json")
     counts = {"size_tokens": 40, "corpus_tokens": 32, "trained_tokens": 320, "steps": 20}
     assert {name: made[name] for name in counts} == counts
     assert made["flops"] == flops("tiny", "40") == 545280
@@ -134,7 +134,7 @@ def test_a_cell_from_its_slice_to_its_figures(program, folder):
     tasks = '{"scaling": "strong", "tasks": []}'
     files = [part for name in ("runs", "curves", "summary", "baselines") for part in (f"--{name}", f"{name}.csv")]
     program(laws, "--recipe", tasks, *files, "--laws", "laws.csv", "--fits", "fits.npz", "--record", "laws.json")
-    law = next(law for law in record.read_json("laws.json")["laws"] if law.get("model") == "tiny")
+    law = next(law for law in io.read_json("laws.json")["laws"] if law.get("model") == "tiny")
     assert law["axes"] == ["corpus_tokens"]
     assert law["range"] == {"corpus_tokens": [16, 64]}
 
@@ -171,10 +171,10 @@ def test_results_of_earlier_releases_are_read(program, folder):
     """A person may have accepted results that were made before the counts had their names."""
     slices(program)
     made = train("tiny", "40")
-    manifest = record.read_json("slice/40.json")
+    manifest = io.read_json("slice/40.json")
     manifest["tokens"] = manifest.pop("corpus_tokens")
     assert legacy.slice(manifest)["corpus_tokens"] == 32
-    record.write_json("slice/40.json", manifest)
+    io.write_json("slice/40.json", manifest)
     assert train("tiny", "40") == made, "of an old slice the same record"
 
     old = {OLD.get(name, name): value for name, value in made.items()}
@@ -187,7 +187,7 @@ def test_results_of_earlier_releases_are_read(program, folder):
             of = train(model, size)
             if model == "tiny":
                 of = {OLD.get(name, name): value for name, value in of.items()}
-            record.write_json(f"results/pretrain/{model}/{size}/1/1/record.json", of)
+            io.write_json(f"results/pretrain/{model}/{size}/1/1/record.json", of)
     runs = gather(program).set_index(["model", "size"])
     counts = {"size_tokens": 40, "corpus_tokens": 32, "trained_tokens": 320}
     for model in MODELS:

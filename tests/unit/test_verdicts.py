@@ -11,7 +11,7 @@ from conftest import configuration, finish
 from filelock import SoftFileLease
 from snakemake.utils import update_config
 
-from gridlaw import identity, layout, reasons, recipes, record, work
+from gridlaw import identity, io, layout, reasons, recipes, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.steps import FIGURES, WILDCARDS, Steps
 from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
@@ -151,15 +151,15 @@ def variants(value: object) -> Iterator[object]:
 def test_a_result_of_another_recipe_is_never_done(branches, rule):
     config = configuration(BRANCHED)
     step = next(step for step in Steps(config) if step.rule == rule)
-    made, verdicts = record.read_json(step.record), Verdicts(config)
+    made, verdicts = io.read_json(step.record), Verdicts(config)
     assert verdicts.of(step).state == DONE
     for recipe in variants(made["recipe"]):
         assert recipes.canonical(recipe) != recipes.canonical(step.recipe)
-        record.write_json(step.record, made | {"recipe": recipe})
+        io.write_json(step.record, made | {"recipe": recipe})
         verdicts.forget(step)
         assert verdicts.of(step).state == STALE, recipe
         assert verdicts.of(step).reasons, recipe
-    record.write_json(step.record, made)
+    io.write_json(step.record, made)
 
 
 def test_a_base_value_is_named_where_it_decides(finished):
@@ -230,9 +230,9 @@ def test_changed_code_is_named_by_definition(grid, monkeypatch):
 def test_records_without_definitions_name_the_program(finished, monkeypatch):
     steps = finished(configuration(GRID))
     step = steps["score tiny 1k 1"]
-    made = record.read_json(step.record)
+    made = io.read_json(step.record)
     del made["definitions"]
-    record.write_json(step.record, made | {"code": "0" * 16})
+    io.write_json(step.record, made | {"code": "0" * 16})
     assert stale(configuration(GRID))[step.name] == ("scripts/score.py changed, or what it imports",)
 
 
@@ -274,9 +274,9 @@ def test_a_renamed_file_is_the_same(texts, finished):
 def test_other_inputs_whose_axis_has_no_name(finished):
     steps = finished(configuration(GRID))
     step = steps["pretrain tiny 1k 1 1"]
-    made = record.read_json(step.record)
+    made = io.read_json(step.record)
     made["inputs"]["results/trunk/tiny/1k/1/1/manifest.json"] = "0" * 64
-    record.write_json(step.record, made)
+    io.write_json(step.record, made)
     assert stale(configuration(GRID))[step.name] == ("made from: results/trunk/tiny/1k/1/1/manifest.json removed",)
 
 
@@ -299,8 +299,8 @@ def test_a_result_replaced_by_hand(finished):
 def test_many_replaced_results_are_counted(finished):
     steps = finished(configuration(GRID))
     for name in ("pretrain tiny 0 1 1", "pretrain tiny 1k 1 1", "pretrain tiny 8k 1 1", "score small 8k 1"):
-        made = record.read_json(steps[name].record)
-        record.write_json(steps[name].record, made | {"accepted": []})
+        made = io.read_json(steps[name].record)
+        io.write_json(steps[name].record, made | {"accepted": []})
     assert stale(configuration(GRID)) == {"aggregate": ()}
     assert running(configuration(GRID))["figure_loss"] == {
         "pretrain tiny 0 1 1 and 3 more that it is made from are other results now"

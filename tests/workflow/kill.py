@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import tokenizer as tokenizer_program  # noqa: E402
 
-from gridlaw import recipes, record, rows  # noqa: E402
+from gridlaw import io, recipes, rows  # noqa: E402
 
 WORDS = [f"{a}{b}{c}" for a in "bdgkl" for b in "aeo" for c in "mnrst"]
 MODEL = {
@@ -60,11 +60,11 @@ def prepare(folder: Path) -> None:
         "end": int(ends[-1]), "pad": tokenizer.pad_token_id, "dtype": "uint16", "row_length": 32,
         "corpus_tokens": int(tokens.sum()), "size_tokens": int(tokens.sum()), "rows": -(-int(ends[-1]) // 31),
     }  # fmt: skip
-    record.write_json(folder / "slice.json", manifest)
+    io.write_json(folder / "slice.json", manifest)
     labels = rng.integers(0, 2, 200)
     task = pd.DataFrame({"text": texts[:200], "label": labels, "split": ["train"] * 150 + ["validation"] * 50})
     task.to_parquet(folder / "examples.parquet")
-    record.write_json(folder / "task.json", {"classes": [0, 1]})
+    io.write_json(folder / "task.json", {"classes": [0, 1]})
 
 
 class Training:
@@ -97,7 +97,7 @@ class Training:
                 "eval_batch_size": 16, "schedule": "linear", "warmup_ratio": 0.1,
             }  # fmt: skip
             self.result = folder / "predictions.parquet"
-            record.write_json(folder / "model.json", {})
+            io.write_json(folder / "model.json", {})
             arguments = [
                 "--model", data / "model", "--model-manifest", folder / "model.json", "--predictions", self.result,
                 "--manifest", folder / "manifest.json",
@@ -134,7 +134,7 @@ class Training:
         if self.result.suffix == ".parquet":
             frame = pd.read_parquet(self.result)
             return hashlib.sha256(json.dumps(frame.to_dict("list"), default=list).encode()).hexdigest()
-        return record.sha256(self.result)
+        return io.sha256(self.result)
 
     def kill(self, seconds: float, whole: bool = True, signal_: int = signal.SIGKILL) -> int | None:
         """Start, and kill after some seconds; every process, or only the one that was started.

@@ -17,7 +17,7 @@ from conftest import configuration, finish
 from plans import jobs
 from snakemake.persistence.file import FilePersistence
 
-from gridlaw import record, steps
+from gridlaw import io, steps
 from gridlaw.steps import FILES, Steps
 from gridlaw.verdicts import Verdicts, to_run
 
@@ -203,9 +203,9 @@ def test_tables_of_more_than_a_megabyte(kept):
     with chdir(kept.folder):
         of = {step.name: step for step in Steps(configuration(GRID))}
         Path("results/summary.csv").write_bytes(b"0" * (2 << 20))
-        made = record.read_json("results/aggregate.json")
-        summary = {"results/summary.csv": record.sha256("results/summary.csv")}
-        record.write_json("results/aggregate.json", made | {"outputs": made["outputs"] | summary})
+        made = io.read_json("results/aggregate.json")
+        summary = {"results/summary.csv": io.sha256("results/summary.csv")}
+        io.write_json("results/aggregate.json", made | {"outputs": made["outputs"] | summary})
         for name in (name for name in of if name in FILES and name != "aggregate"):
             finish(of[name])
             # Older than its inputs.

@@ -7,7 +7,7 @@ import pytest
 from conftest import Workflow
 from plans import jobs
 
-from gridlaw import record
+from gridlaw import io
 from gridlaw.identity import definitions
 from gridlaw.reach import OUTSIDE
 from gridlaw.steps import FIGURES
@@ -110,7 +110,7 @@ def digests(folder: Path) -> dict[str, str]:
     names = {
         str(path.relative_to(folder)): path for path in files if path.suffix != ".json" or path.name == "manifest.json"
     }
-    return {name: record.sha256(path) for name, path in names.items()}
+    return {name: io.sha256(path) for name, path in names.items()}
 
 
 def changed(clone: Workflow, home: Home, *targets: str) -> set[str]:

@@ -1,0 +1,65 @@
+"""Files: written whole or not at all, read in one call, and identified by a digest of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+
+def write_atomically(file: str | Path, content: str | bytes) -> None:
+    """Write a file so that it appears complete or not at all, even if the process is killed meanwhile.
+
+    Args:
+        file: the destination; missing folders are made.
+        content: text is written as UTF-8.
+    """
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    partial.replace(file)
+
+
+def write_json(file: str | Path, content: dict) -> None:
+    """Write readable JSON atomically."""
+    write_atomically(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(file: str | Path) -> dict:
+    """Read a JSON file that must exist, such as a manifest or a record."""
+    return json.loads(Path(file).read_text())
+
+
+def find_json(file: str | Path) -> dict | None:
+    """Read a JSON object; return None if the file is missing, damaged, or holds something else."""
+    try:
+        content = read_json(file)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def read_tail(file: str | Path, size: int) -> str:
+    """Return the last `size` bytes of a text file; the empty string if it cannot be read."""
+    try:
+        with open(file, "rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - size))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def sha256(file: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(file: str | Path) -> str | None:
+    """Return the SHA-256 of a file's content; None if the file cannot be read."""
+    try:
+        return sha256(file)
+    except OSError:
+        return None
