@@ -116,7 +116,7 @@ def train(variant: str, recipe: dict, files: dict[str, Path]):
     """
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as work:
         args = Namespace(**files, recipe=recipe, work=work, trunk=None, tensorboard=None, checkpoint_minutes=NEVER)
-        model, _, tokenizer = pretraining.network(args)
+        model, _, tokenizer = pretraining.load_model(args)
         # Trainer prints its log.
         with redirect_stdout(StringIO()):
             if variant in BASELINES:
@@ -128,7 +128,7 @@ def train(variant: str, recipe: dict, files: dict[str, Path]):
 def run_trainer(model, tokenizer, args: Namespace) -> list[float]:
     """Train as run_mlm does."""
     recipe, text = args.recipe, rows.open_slice(args.rows, args.slice)
-    plan = pretraining.Plan.of(recipe, text)
+    plan = pretraining.Plan.make(recipe, text)
     tokens = text.take(np.arange(len(text)))
     chunks = Dataset.from_dict(
         {
@@ -290,7 +290,7 @@ def compare_losses(args: Namespace, folder: Path) -> None:
         for variant, changes in VARIANTS.items():
             model, tokenizer, _ = train(variant, recipe | changes | {"seed": seed}, files)
             losses[variant].append(pretraining.held_out_loss(model, tokenizer, measured, held_out)["held_out_loss"])
-    plan = pretraining.Plan.of(recipe, rows.open_slice(files["rows"], files["slice"]))
+    plan = pretraining.Plan.make(recipe, rows.open_slice(files["rows"], files["slice"]))
     read = plan.steps * plan.batch * pack["row_length"]
     print(f"2 layers of 128, {read} positions read in {plan.steps} updates, {len(held_out)} rows held out")
     print(f"guessing by frequency: {pack['held_out']['unigram_loss']:.4f} nats\n")

@@ -69,7 +69,7 @@ class Setting:
             tokenizer=resources / "tokenizer" / self.args.corpus / name, rows=self.pack / "rows.bin",
             slice=resources / "slice" / self.args.corpus / name / size / "manifest.json",
         )  # fmt: skip
-        model, _, tokenizer = pretraining.network(args)
+        model, _, tokenizer = pretraining.load_model(args)
         trainer, plan = pretraining.train(model, tokenizer, args, "benchmark", until)
         self.tokens += pretraining.facts(trainer, plan, args, model)["tokens_here"]
         loss = pretraining.held_out_loss(model, tokenizer, recipe, self.held_out)["held_out_loss"]

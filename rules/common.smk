@@ -33,7 +33,7 @@ try:
 except ValueError as mistakes:
     sys.exit(str(mistakes))
 
-throttle.mend()
+throttle.replace_timers()
 if workflow.is_main_process:
     preview.announce(workflow, config)
 
@@ -59,7 +59,7 @@ def shell_prefix(text):
 
 
 shell_prefix(PREFIX)
-demand = demands.Demands(config, SITE, plans=workflow.is_main_process).of
+demand = demands.Demands(config, SITE, plans=workflow.is_main_process).request
 
 # Jobs that share a Slurm job take turns in it.
 workflow.global_resources["turn"] = 1
@@ -110,14 +110,14 @@ def corpus_files(key):
     """Local files of a corpus; its recipe tells what is in them, their age does not matter."""
 
     def of(job):
-        return ancient(files.of_corpus(config, job.corpus, key))
+        return ancient(files.find_corpus_files(config, job.corpus, key))
 
     return of
 
 
 def checkpoint_files(job):
     """Files of a released model in a local folder, likewise."""
-    return ancient(files.of_checkpoint(config["catalogue"]["models"][job.model]["pretrained"]))
+    return ancient(files.find_checkpoint_files(config["catalogue"]["models"][job.model]["pretrained"]))
 
 
 def network_input(job):

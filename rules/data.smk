@@ -162,7 +162,7 @@ rule slice:
 rule task:
     """Fetch a task's examples into resources/."""
     input:
-        files=lambda job: ancient(list(files.of_task(config, job.task).values())),
+        files=lambda job: ancient(list(files.find_task_files(config, job.task).values())),
     output:
         examples="resources/task/{task}/examples.parquet",
         manifest="resources/task/{task}/manifest.json",

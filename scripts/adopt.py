@@ -1,12 +1,12 @@
-"""Take over results of a grid that were computed elsewhere: in another folder, or in an unpacked archive.
+"""Import results that were computed elsewhere: in another folder, or in an unpacked archive.
 
     python scripts/adopt.py ../elsewhere
     python scripts/adopt.py ../elsewhere tiny 64k 2
 
-The folder holds the other results/, and resources/ as far as they are missing here. A result is adopted if it was made
-by the same recipe and code and from the same inputs as one of this grid, and if its files are as its record says; the
-record then tells where it came from. What does not match is refused with the reason, and what is valid here is kept.
-Killed at any moment, no half result counts as done; the same command goes on.
+The folder contains the other results/, and those resources/ that are missing here. A result is adopted if its recipe,
+code and inputs are the same as for this grid, and if its files match the digests in its record. The record then also
+says where the result came from. Results that do not match are refused with the reason, and valid results here are kept.
+After a kill, no incomplete result counts as done; the same command resumes.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from gridlaw.steps import TRAININGS, Step, maker
 from gridlaw.verdicts import NEEDED, Verdicts, to_run
 from gridlaw.words import size
 
-# Where the files lie that a manifest has the digests of.
+# Subfolder of the files whose digests are in a manifest.
 CONTENT = {"pretrain": "model", "trunk": "state", "checkpoint": ""}
-# Of a result that is being brought here, and of the one that it takes the place of.
+# Suffixes of the folder of a result that is being copied, and of the result that it replaces.
 COMING, GOING = ".coming", ".going"
 
 
 class Refused(Exception):
-    """Why a result is not adopted."""
+    """The reason why a result is not adopted."""
 
 
 def main() -> None:
-    parser = console.parser(__doc__, folder="folder that holds the other results/")
+    parser = console.parser(__doc__, folder="folder that contains the other results/")
     args = parser.parse_args()
     folder = Path(args.folder).resolve()
     config = console.configuration(args)
     if not (folder / "results").is_dir():
-        raise Failure(f"{folder}: no results/ in it; right would be the folder of a grid, or of its unpacked archive")
+        raise Failure(f"{folder}: it has no results/; expected the folder of a grid, or of an unpacked archive")
     if folder.samefile("."):
-        raise Failure(f"{folder}: this grid's own folder; right would be another one")
-    if work.locked():
-        raise Failure("Snakemake runs in this grid's folder; wait for it, or if none does: snakemake --unlock")
+        raise Failure(f"{folder}: this is the grid's own folder; expected another one")
+    if work.locked_files():
+        raise Failure("Snakemake is running in this folder; wait for it, or if it was killed, use snakemake --unlock")
     cells = console.cells(args, config)
     adoption = Adoption(Verdicts(config), folder)
     for step in adoption.verdicts.steps:
@@ -49,15 +49,15 @@ def main() -> None:
             adoption.take(step)
     count = adoption.count
     print(f"{count['adopted']} results adopted ({size(adoption.bytes)}), {count['refused']} refused;"
-          f" {count['here']} are valid here, {count['without']} not there, or made from what is not")  # fmt: skip
+          f" {count['here']} are valid here already, {count['without']} lack their files or inputs")  # fmt: skip
 
 
 class Adoption:
-    """Takes over results one by one, each after those that it is made from.
+    """Imports results one by one, each after the results that it is made from.
 
     Args:
-        verdicts: on this grid.
-        folder: where the other results are.
+        verdicts: states of this grid's results.
+        folder: folder of the other results.
     """
 
     def __init__(self, verdicts: Verdicts, folder: Path):
@@ -68,14 +68,14 @@ class Adoption:
         self._taken: dict[Step, bool] = {}
 
     def take(self, step: Step) -> bool:
-        """Adopt a result, unless it is valid here; whether it is here afterwards."""
+        """Adopt a result, unless it is valid here; return whether it is here afterwards."""
         if step not in self._taken:
             self._taken[step] = self._take(step)
         return self._taken[step]
 
     def _take(self, step: Step) -> bool:
-        for left_over in beside(step):
-            shutil.rmtree(left_over, ignore_errors=True)
+        for folder in temporary_folders(step):
+            shutil.rmtree(folder, ignore_errors=True)
         if step not in self._due:
             self.count["here"] += 1
             return True
@@ -95,24 +95,24 @@ class Adoption:
         return True
 
     def _compare(self, step: Step, made: dict) -> None:
-        """Refuse a result that was made in another way."""
+        """Refuse a result with another recipe or other code."""
         config, basis = self.verdicts.config, record.basis(made)
         if not basis.keys() >= NEEDED:
-            raise Refused("its record is none of this version of gridlaw")
+            raise Refused("its record is not from this version of gridlaw")
         differences = reasons.of(config, step, basis)
         if differences:
             raise Refused("; ".join(differences))
 
     def _bring(self, step: Step, made: dict) -> None:
-        """Copy a result, check the copy, and put it in its place."""
+        """Copy a result, check the copy, and move it into place."""
         used = record.basis(made)["inputs"]
-        # What the user's own files hold is part of the recipe.
-        others = [file for file in step.inputs if maker(file) and io.digest(file) != used.get(file)]
-        if others:
-            raise Refused(f"it was made from another {' and '.join(others)} than is here")
+        # The content of the user's own files is part of the recipe.
+        changed = [file for file in step.inputs if maker(file) and io.digest(file) != used.get(file)]
+        if changed:
+            raise Refused(f"it was made from other versions of {' and '.join(changed)}")
         source, target = self.folder / step.folder, Path(step.folder)
-        coming, going = beside(step)
-        plain(source)
+        coming, going = temporary_folders(step)
+        refuse_links(source)
         shutil.copytree(source, coming, copy_function=shutil.copyfile)
         try:
             check(step, coming, made["outputs"])
@@ -120,32 +120,32 @@ class Adoption:
             shutil.rmtree(coming)
             raise
         io.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(self.folder)})})
-        # Between the two the result is not there, and no record says that it is.
-        with work.claimed(step.work) if step.rule in TRAININGS else nullcontext():
+        # Between the two renames the result is missing, record included.
+        with work.claim(step.work) if step.rule in TRAININGS else nullcontext():
             if target.exists():
                 target.rename(going)
             coming.rename(target)
         shutil.rmtree(going, ignore_errors=True)
-        taken = sum(file.stat().st_size for file in target.rglob("*"))
-        self.bytes += taken
-        print(f"adopted: {step.name} ({size(taken)}, computed on {made['host']})", flush=True)
+        number = sum(file.stat().st_size for file in target.rglob("*"))
+        self.bytes += number
+        print(f"adopted: {step.name} ({size(number)}, computed on {made['host']})", flush=True)
 
 
-def beside(step: Step) -> list[Path]:
-    """Folders beside a result, of one that is coming in its place and of one that is going."""
+def temporary_folders(step: Step) -> list[Path]:
+    """Return the folders, beside a result, of the copy that comes and of the old result that goes."""
     target = Path(step.folder)
     return [target.with_name(f".{target.name}{suffix}") for suffix in (COMING, GOING)]
 
 
-def plain(folder: Path) -> None:
-    """Make sure that a result is files and folders only: a link could lead anywhere."""
+def refuse_links(folder: Path) -> None:
+    """Refuse a result that contains anything but files and folders: a link could lead anywhere."""
     for path in [folder, *folder.rglob("*")]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise Refused(f"{path} is a link or no ordinary file")
+            raise Refused(f"{path} is a link or a special file")
 
 
 def check(step: Step, folder: Path, outputs: dict[str, str]) -> None:
-    """Make sure that a copied result is what its record, and the manifests that the record vouches for, say."""
+    """Check a copied result against its record, and against the manifests that the record covers."""
     compare(step, folder, {Path(file).relative_to(step.folder): digest for file, digest in outputs.items()})
     described = [(folder / "manifest.json", CONTENT.get(step.rule)), (folder / "state" / "seal.json", "state")]
     for manifest, place in described:
@@ -155,11 +155,12 @@ def check(step: Step, folder: Path, outputs: dict[str, str]) -> None:
 
 
 def compare(step: Step, folder: Path, digests: dict[Path, str]) -> None:
-    """Make sure that a copied result's files are those with some digests."""
+    """Check the digests of a copied result's files."""
     for file, digest in digests.items():
-        found = io.digest(folder / file)
-        if found != digest:
-            raise Refused(f"{Path(step.folder, file)} is {'missing' if found is None else 'not what its record says'}")
+        actual = io.digest(folder / file)
+        if actual != digest:
+            fault = "is missing" if actual is None else "does not match its record"
+            raise Refused(f"{Path(step.folder, file)} {fault}")
 
 
 if __name__ == "__main__":

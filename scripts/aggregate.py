@@ -248,7 +248,7 @@ def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict
                     # Energy is that of the last attempt, start-up included.
                     measured = {"seconds": facts["wall_seconds"], "joules": facts["energy"]["joules"]}
                     yield training | last | measured | {"device": facts["device"]}
-                begun = work.begun(unfinished / step / place)
+                begun = work.read_attempts(unfinished / step / place)
                 if begun and work.is_held(unfinished / step / place):
                     begun[-1]["cause"] = RUNNING
                 yield from (training | attempt | {"seconds": seconds(attempt)} for attempt in begun)

@@ -1,10 +1,10 @@
-"""Score the majority class: what a task gives to a program that has only seen its training labels.
+"""Score the majority-class baseline of a task, or for a regression the mean of the training labels.
 
     python scripts/baseline.py --recipe baseline.json --examples examples.parquet --task manifest.json --scores
     scores.csv \
         --record record.json
 
-Every example gets the most frequent training label; in a regression the mean training label.
+Every validation example gets the same prediction. Trained models should score better than this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
     parser.add_argument("--task", required=True, help="manifest of the task, JSON")
     parser.add_argument("--scores", required=True, help="metrics to write, CSV")
-    parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
     recipe = args.recipe
 

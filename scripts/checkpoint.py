@@ -1,9 +1,9 @@
-"""Fetch a released checkpoint, weights and tokenizer, from the hub at a revision or from a local folder.
+"""Fetch the weights and tokenizer of a released checkpoint, from the hub at a revision, or from a local folder.
 
     python scripts/checkpoint.py --recipe checkpoint.json --folder checkpoint/ --manifest manifest.json --record
     record.json
 
-Weights must be safetensors: other formats can run code when they are read, and no code of a checkpoint is ever run.
+Weights must be safetensors, because reading other formats can execute code. Code of a checkpoint is never executed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gridlaw import cli, files, io, record, sources
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--folder", required=True, help="folder to write")
-    parser.add_argument("--manifest", required=True, help="what the checkpoint is, JSON to write")
-    parser.add_argument("--record", required=True, help="how it came here, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
 
     name, folder = args.recipe["pretrained"], Path(args.folder)
@@ -34,7 +34,7 @@ def main() -> None:
             source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=files.CHECKPOINT))
         except (HfHubHTTPError, OSError) as error:
             raise cli.Failure(f"model {name}: {error}") from error
-    content = [Path(file) for file in files.matching(f"{source}/{pattern}" for pattern in files.CHECKPOINT)]
+    content = [Path(file) for file in files.find_matching(f"{source}/{pattern}" for pattern in files.CHECKPOINT)]
     if not any(file.suffix == ".safetensors" for file in content):
         raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def main() -> None:
 
     digests = {file.name: io.sha256(folder / file.name) for file in content}
     io.write_json(args.manifest, {**facts, "files": digests})
-    record.write(args.record, args.recipe, files.of_checkpoint(name), [args.manifest], **facts)
+    record.write(args.record, args.recipe, files.find_checkpoint_files(name), [args.manifest], **facts)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
     """The lines of a cell: the state of each step that its results come from, upstream first."""
     steps = overview.steps_behind(cell)
     due = {step for step in steps if step in overview.due}
-    seconds = rates.of(due).seconds
+    seconds = rates.estimate(due).seconds
     state = overview.tallies[cell].state
     to_do = f", {step_counts(rates, due)} to run" if due else ""
     yield terminal.paint(

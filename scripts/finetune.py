@@ -4,8 +4,8 @@
         --predictions predictions.parquet --manifest manifest.json --record record.json --work work/
 
 Predictions are saved for every validation example, so that metrics are a separate, cheap step. Training sets of
-different sizes are prefixes of the task's one shuffle. Finished runs are kept in the work folder: killed at any moment,
-the same command continues, and one more seed costs one seed.
+different sizes are prefixes of one shuffle of the task. Finished runs are kept in the work folder: after a kill, the
+same command resumes, and one more seed costs only its own runs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def main() -> None:
     parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
     parser.add_argument("--task", required=True, help="manifest of the task, JSON")
     parser.add_argument("--predictions", required=True, help="predictions to write, Parquet")
-    parser.add_argument("--manifest", required=True, help="what they are, JSON to write")
-    parser.add_argument("--record", required=True, help="how they came about, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest of the predictions to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
-    work.attempt(args, [args.model_manifest, args.task], 1, every_run, extendable=("seeds", "train_examples"))
+    work.attempt(args, [args.model_manifest, args.task], 1, run_all, extendable=("seeds", "train_examples"))
 
 
-def every_run(args: Namespace, fingerprint: str) -> None:
-    """Fine-tune for each seed and size of the training set, unless that was done before."""
+def run_all(args: Namespace, fingerprint: str) -> None:
+    """Fine-tune for each seed and size of the training set, except for runs that are finished."""
     with launch.loading():
         import pandas as pd
         from transformers.utils import logging
@@ -40,7 +40,7 @@ def every_run(args: Namespace, fingerprint: str) -> None:
         from gridlaw.heartbeat import Heartbeat
 
     recipe, device = args.recipe, devices.prepare()
-    # That the head is new is the point of fine-tuning, not a warning.
+    # transformers warns that the head is new, as it always is in fine-tuning.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     tokenizer = modeling.tokenizer(args.model)
@@ -48,38 +48,38 @@ def every_run(args: Namespace, fingerprint: str) -> None:
     splits = {
         split: finetuning.Examples(rows, recipe, tokenizer) for split, rows in examples.groupby("split", sort=False)
     }
-    train = splits[recipe["train"]]
+    available = len(splits[recipe["train"]])
     classes = io.read_json(args.task)["classes"]
-    sizes = {train_set: len(train) if train_set == "all" else train_set for train_set in recipe["train_examples"]}
+    sizes = {train_set: available if train_set == "all" else train_set for train_set in recipe["train_examples"]}
     largest = max(sizes.values())
-    if largest > len(train):
+    if largest > available:
         raise cli.Failure(
-            f"finetune.train_examples: {largest} is more than the {len(train)} the task has; right would be all"
+            f"finetune.train_examples: {largest} is more than the {available} training examples of the task;"
+            " use all, or fewer"
         )
-    updates = {train_set: finetuning.updates(recipe, size) for train_set, size in sizes.items()}
-    heartbeat = Heartbeat(args.work, len(recipe["seeds"]) * sum(updates.values()), finetuning.unit(recipe))
+    runs = [finetuning.Run(train_set, size, seed) for train_set, size in sizes.items() for seed in recipe["seeds"]]
+    steps = [finetuning.count_steps(recipe, run.examples) for run in runs]
+    heartbeat = Heartbeat(args.work, sum(steps), finetuning.unit(recipe))
 
-    frames, runs, before = [], [], 0
+    frames, facts, before = [], [], 0
     with Energy() as energy:
-        for train_set, size in sizes.items():
-            for seed in recipe["seeds"]:
-                folder = Path(args.work, f"{train_set}-{seed}")
-                if not (folder / work.FACTS).exists():
-                    finetuning.finetune(
-                        args, folder, fingerprint, train.rows[:size], splits, tokenizer, classes, seed,
-                        tell=lambda done, before=before: heartbeat.tell(before + done),
-                    )  # fmt: skip
-                before += updates[train_set]
-                work.remove_checkpoints(folder)
-                run = {"train_set": str(train_set), "train_examples": size, "seed": seed}
-                frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run))
-                runs.append(run | io.read_json(folder / work.FACTS))
+        for run, count in zip(runs, steps, strict=True):
+            folder = Path(args.work, run.name)
+            if not (folder / work.FACTS).exists():
+                finetuning.finetune(
+                    args, run, fingerprint, splits, tokenizer, classes,
+                    report=lambda done, before=before: heartbeat.beat(before + done),
+                )  # fmt: skip
+            before += count
+            work.remove_checkpoints(folder)
+            frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run.columns))
+            facts.append(run.columns | io.read_json(folder / work.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
     rows = sum(map(len, frames))
-    io.write_json(args.manifest, {"runs": len(runs), "rows": rows, "sha256": io.sha256(args.predictions)})
+    io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
         args.record, recipe, [args.model_manifest, args.task], [args.predictions, args.manifest], device=device,
-        runs=runs, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
+        runs=facts, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
         attempts=work.attempts(args.work),
     )  # fmt: skip
 

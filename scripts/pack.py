@@ -1,10 +1,10 @@
-"""Tokenise segments and pack them, in their order, into fixed-length rows of a memory-mapped file.
+"""Tokenize segments and pack them, in order, into rows of one length in a memory-mapped file.
 
     python scripts/pack.py --recipe pack.json --train train.parquet --held-out held_out.parquet --tokenizer tokenizer/ \
         --rows rows.bin --index index.parquet --held-out-rows held_out.bin --manifest manifest.json --record record.json
 
-The corpus streams through; the tokenizer works on all cores. The index has a row for each training segment: its
-document, words, bytes, tokens (without special ones), and the stream position behind it (see gridlaw.rows).
+The corpus is read as a stream, and the tokenizer uses all cores. The index has a row for each training segment: its
+document, words, bytes, tokens (without special tokens), and the stream position after it (see gridlaw.rows).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="folder of the tokenizer")
     parser.add_argument("--tokenizer-manifest", required=True, help="manifest of the tokenizer, JSON")
     parser.add_argument("--rows", required=True, help="rows of token ids to write")
-    parser.add_argument("--index", required=True, help="where each segment lies, Parquet to write")
+    parser.add_argument("--index", required=True, help="positions of the segments to write, Parquet")
     parser.add_argument("--held-out-rows", required=True, help="held-out rows to write")
-    parser.add_argument("--manifest", required=True, help="what the rows are, JSON to write")
-    parser.add_argument("--record", required=True, help="how they were made, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the tokenizer")
     args = parser.parse_args()
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)
@@ -41,9 +41,7 @@ def main() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     if None in (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id):
-        raise cli.Failure(
-            f"{args.tokenizer}: not a masked-LM tokenizer; it lacks one of its cls, sep, pad and mask tokens"
-        )
+        raise cli.Failure(f"{args.tokenizer}: not a masked-LM tokenizer; expected cls, sep, pad and mask tokens")
     train, frequencies, dtype = pack(args.train, args.rows, args.index, tokenizer, args.recipe)
     held_out, held_out_frequencies, _ = pack(args.held_out, args.held_out_rows, None, tokenizer, args.recipe)
     manifest = {
@@ -64,11 +62,11 @@ def main() -> None:
 def pack(
     segments: str, file: str, index: str | None, tokenizer, recipe: dict
 ) -> tuple[dict[str, int], np.ndarray, str]:
-    """Tokenise and pack one file of segments.
+    """Tokenize and pack one file of segments.
 
     Returns:
-        counts of segments and tokens and the stream position behind the last segment; how often each token occurs that
-        can be predicted, shape (vocabulary,); the dtype of the rows.
+        numbers of segments and tokens, and the stream position after the last segment; the frequency of each token,
+        shape (vocabulary,), 0 for special tokens; the dtype of the rows.
     """
     special = rows.Special(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
     packer = rows.Packer(file, recipe["row_length"], recipe["packing"] == "whole", special, len(tokenizer))
@@ -92,9 +90,9 @@ def pack(
 
 
 def unigram_loss(train: np.ndarray, held_out: np.ndarray) -> float:
-    """Held-out loss in nats of guessing each token by its frequency in training, each token counted once more.
+    """Return the held-out loss, in nats, of the unigram baseline with add-one smoothing.
 
-    A masked LM that has learnt only this has learnt nothing of the text's order.
+    A masked LM that is no better than this has learned nothing about the order of words.
     """
     probability = (train + 1) / (train + 1).sum()
     return float(-(held_out * np.log(probability)).sum() / held_out.sum())

@@ -4,10 +4,11 @@
         --held-out-rows held_out.bin --pack manifest.json --model model/ --manifest manifest.json --record record.json \
         --work work/
 
-The number of ranks is the recipe's `gpus`: a rank is a GPU, or one CPU thread on a machine without. Without a slice
-nothing is trained: the model keeps its random weights, or those of the released checkpoint that --tokenizer names.
-With --trunk the run goes on from the trunk's state. The model's folder loads with transformers' `from_pretrained`,
-tokenizer included. Killed at any moment, the same command continues, and the weights are those of a run in one go.
+The number of ranks is the recipe's `gpus`: a rank is one GPU, or one CPU thread on a machine without a GPU. Without a
+slice nothing is trained: the model keeps its initial weights, or those of the released checkpoint that --tokenizer
+names. With --trunk the run continues from the trunk's state. The model's folder, which includes the tokenizer, can be
+loaded with transformers' `from_pretrained`. After a kill, the same command resumes, and the final weights equal those
+of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from gridlaw import cli, io, launch, record, work
 
-# Facts of a run at size 0.
+# Facts in the record of a run at size 0.
 NOTHING_TRAINED = dict.fromkeys(
     ("size_tokens", "corpus_tokens", "trained_tokens", "steps", "steps_here", "tokens_here", "train_seconds"), 0
 )
@@ -29,7 +30,10 @@ def main() -> None:
     parser.add_argument("--held-out-rows", nargs="?", help="held-out rows of token ids")
     parser.add_argument("--pack", nargs="?", help="manifest of the rows, JSON")
     parser.add_argument(
-        "--evaluations", type=int, default=1, help="times the held-out loss is measured, for TensorBoard (default: 1)"
+        "--evaluations",
+        type=int,
+        default=1,
+        help="number of times to measure the held-out loss, for TensorBoard (default: 1)",
     )
     parser.add_argument("--model", required=True, help="folder to write")
     args = parser.parse_args()
@@ -39,14 +43,14 @@ def main() -> None:
 
 
 def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -> None:
-    """What each rank does."""
-    # Imported by ranks only: their launcher need not wait for it.
+    """Train and evaluate the model; every rank runs this."""
+    # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
         from gridlaw import devices, modeling, pretraining, rows
         from gridlaw.energy import Energy
 
     device = devices.prepare()
-    model, has_head, tokenizer = pretraining.network(args)
+    model, has_head, tokenizer = pretraining.load_model(args)
     facts = {"ranks": ranks, "device": device, **modeling.parameters(model)}
     pack = io.read_json(args.pack) if args.pack else None
     held_out = pack and rows.Slice(args.held_out_rows, {**pack, "end": pack["held_out"]["end"]})
@@ -69,8 +73,8 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
                 pretraining.log_held_out(trainer, losses)
             facts |= losses
             unigram = pack["held_out"]["unigram_loss"]
-            learnt = facts["held_out_loss"] < unigram - pretraining.UNIGRAM_MARGIN
-            facts |= {"unigram_loss": unigram, "trained": learnt if args.slice else None}
+            has_learned = facts["held_out_loss"] < unigram - pretraining.UNIGRAM_MARGIN
+            facts |= {"unigram_loss": unigram, "trained": has_learned if args.slice else None}
     facts |= {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
 
     if launch.rank() == 0:
@@ -80,7 +84,7 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
 
 
 def save(model, tokenizer, args: Namespace) -> None:
-    """Write the model's folder and its manifest."""
+    """Write the model's folder and manifest."""
     folder = Path(args.model)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)

@@ -1,12 +1,12 @@
-"""Compare the models that several ranks have trained with the one that a single rank has: how far are they apart?
+"""Compare the models that several ranks trained with the model of a single rank.
 
     python scripts/ranks.py --recipe ranks.json --pretrain results/pretrain/MODEL/SIZE --ranks ranks.csv \
         --record record.json
 
-In strong scaling all of them did the same optimisation, up to the order in which floats are summed. A row holds, for a
-gpus value and a seed, held-out and final training loss less those of the single rank; of all weights the largest
-absolute difference, and the Euclidean norm of the differences as a share of the norm of the single rank's weights; and
-whether the weights are the same to the last bit.
+With strong scaling, all of them do the same optimization, up to floating-point summation order. A row contains, for a
+gpus value and a seed: the differences of held-out and final training loss from the single rank; the largest absolute
+difference of any weight; the Euclidean norm of all differences, relative to the norm of the single rank's weights; and
+whether the weights are bit for bit the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--pretrain", type=Path, required=True, help="folder of the model's runs at one size")
     parser.add_argument("--ranks", required=True, help="differences to write, CSV")
-    parser.add_argument("--record", required=True, help="how they were computed, JSON to write")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
 
     rows, inputs = [], []
@@ -40,33 +40,33 @@ def main() -> None:
 
 
 def difference(single: Path, run: Path) -> dict[str, float | bool | None]:
-    """How far a run's losses and weights are from those of the single rank."""
+    """Return how much a run's losses and weights differ from those of the single rank."""
     losses = [io.read_json(folder / "record.json") for folder in (single, run)]
     digests = [io.read_json(folder / "manifest.json")["files"][WEIGHTS] for folder in (single, run)]
     same = digests[0] == digests[1]
-    largest, relative = (0.0, 0.0) if same else of_weights(single / "model" / WEIGHTS, run / "model" / WEIGHTS)
+    largest, relative = (0.0, 0.0) if same else compare_weights(single / "model" / WEIGHTS, run / "model" / WEIGHTS)
     return {
-        "held_out_loss_from_one_rank": _less(*(facts.get("held_out_loss") for facts in losses)),
-        "final_loss_from_one_rank": _less(*(facts["final_loss"] for facts in losses)),
+        "held_out_loss_from_one_rank": _subtract(*(facts.get("held_out_loss") for facts in losses)),
+        "final_loss_from_one_rank": _subtract(*(facts["final_loss"] for facts in losses)),
         "weights_from_one_rank_max": largest,
         "weights_from_one_rank_relative": relative,
         "weights_identical_to_one_rank": same,
     }
 
 
-def _less(single: float | None, other: float | None) -> float | None:
+def _subtract(single: float | None, other: float | None) -> float | None:
     return None if single is None or other is None else other - single
 
 
-def of_weights(single: Path, other: Path) -> tuple[float, float]:
-    """The largest absolute and the relative Euclidean difference of two files of weights; memory holds one tensor."""
+def compare_weights(single: Path, other: Path) -> tuple[float, float]:
+    """Return the largest absolute and the relative Euclidean difference of two weight files, read tensor by tensor."""
     largest, squares, norm = [], 0.0, 0.0
-    with safe_open(single, "pt") as ours, safe_open(other, "pt") as theirs:
-        for name in ours.keys():  # noqa: SIM118
-            tensor = ours.get_tensor(name).double()
-            apart = theirs.get_tensor(name).double() - tensor
-            largest.append(apart.abs().max().item())
-            squares += apart.square().sum().item()
+    with safe_open(single, "pt") as single_file, safe_open(other, "pt") as other_file:
+        for name in single_file.keys():  # noqa: SIM118
+            tensor = single_file.get_tensor(name).double()
+            change = other_file.get_tensor(name).double() - tensor
+            largest.append(change.abs().max().item())
+            squares += change.square().sum().item()
             norm += tensor.square().sum().item()
     return float(np.max(largest)), math.sqrt(squares / norm)
 

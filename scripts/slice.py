@@ -1,10 +1,10 @@
-"""Describe a slice of the corpus: the first segments that hold its size in tokens of the grid's own tokenizer.
+"""Describe a slice of the corpus: the first segments that contain its size in tokens of the grid's tokenizer.
 
     python scripts/slice.py --recipe slice.json --grid-index index.parquet --index index.parquet --rows rows.bin \
         --pack manifest.json --manifest slice.json --record record.json
 
-A model with another tokenizer than the grid's gets the same segments, so every model reads the same text. A slice is a
-prefix of the rows and costs no disk; its manifest says how far it reaches.
+A model with another tokenizer gets the same segments, so every model reads the same text. A slice is a prefix of the
+rows and needs no disk space; its manifest says where it ends.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def main() -> None:
     parser.add_argument("--rows", required=True, help="rows of token ids")
     parser.add_argument("--pack", required=True, help="manifest of the rows, JSON")
     parser.add_argument("--grid-pack", required=True, help="manifest of the rows in the grid's tokenizer, JSON")
-    parser.add_argument("--manifest", required=True, help="what the slice is, JSON to write")
-    parser.add_argument("--record", required=True, help="how it was found, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
 
     total = np.cumsum(pq.read_table(args.grid_index, columns=["tokens"])["tokens"].to_numpy())
-    count = segments(total, args.recipe["size_tokens"])
+    count = count_segments(total, args.recipe["size_tokens"])
     index = pq.read_table(args.index).slice(0, count)
     pack = io.read_json(args.pack)
     manifest = {
@@ -46,17 +46,17 @@ def main() -> None:
     record.write(args.record, args.recipe, sorted({args.pack, args.grid_pack}), [args.manifest])
 
 
-def segments(total: np.ndarray, tokens: int | None) -> int:
-    """How many segments hold `tokens` tokens, or all of them.
+def count_segments(total: np.ndarray, tokens: int | None) -> int:
+    """Return the number of segments that contain `tokens` tokens; of all segments if it is None.
 
     Args:
-        total: tokens up to and with each segment, shape (segments,).
+        total: cumulative number of tokens after each segment, shape (segments,).
     """
     if tokens is None:
         return len(total)
     if tokens > total[-1]:
         raise cli.Failure(
-            f"sizes: {tokens} tokens is more than the corpus holds, {total[-1]}; right would be all, or a smaller size"
+            f"sizes: {tokens} is more than the {total[-1]} tokens of the corpus; use all, or a smaller size"
         )
     return int(np.searchsorted(total, tokens)) + 1
 

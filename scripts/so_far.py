@@ -17,7 +17,7 @@ def main() -> None:
     args = console.parser(__doc__, cells=False).parse_args()
     command = console.command(args.configfile, args.directory)
     config = console.configuration(args, absent=True)
-    print(so_far.write(config, command, publish=not work.locked()))
+    print(so_far.write(config, command, publish=not work.locked_files()))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Fetch a task, from the hub, from local files or from the embedded generator, as one Parquet file of examples.
+"""Fetch a task from the hub, local files or the embedded generator, and write it as one Parquet file of examples.
 
     python scripts/task.py --recipe task.json --examples examples.parquet --manifest manifest.json --record record.json
 
-A row is an example: its split, its one or two texts, its label (a class number or a score). The training examples are
-shuffled once, so that training sets of different sizes are nested prefixes, whatever the order of the source.
+A row is an example: its split, its one or two texts, and its label (a class number or a score). The training examples
+are shuffled once, so that smaller training sets are prefixes of larger ones.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from gridlaw import cli, io, language, record, sources
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--files", nargs="*", default=[], help="a file a split, of training first (source: files)")
+    parser.add_argument(
+        "--files", nargs="*", default=[], help="one file per split, the training split first (source: files)"
+    )
     parser.add_argument("--examples", required=True, help="Parquet file to write")
-    parser.add_argument("--manifest", required=True, help="what the task is, JSON to write")
-    parser.add_argument("--record", required=True, help="how it was made, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
     recipe, facts = args.recipe, {}
 
@@ -37,7 +39,7 @@ def main() -> None:
         classes = sorted({label for examples in splits.values() for label in examples["label"]})
         if len(classes) < 2:
             raise cli.Failure(
-                f"label {recipe['label']}: all examples have the label {classes[0]}; a task needs two classes"
+                f"label {recipe['label']}: all examples have the label {classes[0]}; expected at least two classes"
             )
         numbers = {label: number for number, label in enumerate(classes)}
         for examples in splits.values():
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tuple[str, Dataset]]:
-    """The task's splits, the training split first."""
+    """Yield the task's splits, the training split first."""
     for split in dict.fromkeys([recipe["train"], *recipe["validation"]]):
         if recipe["source"] == "hub":
             yield split, sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
@@ -76,21 +78,23 @@ def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tu
 
 
 def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
-    """A split's texts and labels; a missing text is an empty one (some of GLUE's are)."""
+    """Return a split's texts and labels; missing texts, which occur in GLUE, become empty."""
     for column in [*recipe["text"], recipe["label"]]:
-        sources.column(rows, column, f"split {split}")
+        sources.require_column(rows, column, f"split {split}")
     if not len(rows):
-        raise cli.Failure(f"split {split}: empty")
+        raise cli.Failure(f"split {split}: empty; expected at least one example")
     examples = pd.DataFrame({column: rows[column][:] for column in recipe["text"]})
     labels = rows[recipe["label"]][:]
     feature = rows.features[recipe["label"]]
     if any(label is None or (label == -1 and isinstance(feature, ClassLabel)) for label in labels):
-        raise cli.Failure(f"split {split}: some labels are missing; a hidden test set cannot be scored")
+        raise cli.Failure(
+            f"split {split}: some labels are missing; expected a split with labels, not a hidden test set"
+        )
     if recipe["kind"] == "regression":
         try:
             labels = [float(label) for label in labels]
         except ValueError as error:
-            raise cli.Failure(f"split {split}: label {recipe['label']} is not a number everywhere: {error}") from error
+            raise cli.Failure(f"split {split}: label {recipe['label']}: expected numbers: {error}") from error
     examples["label"] = labels
     return examples.fillna(dict.fromkeys(recipe["text"], ""))
 

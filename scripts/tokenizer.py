@@ -1,9 +1,9 @@
-"""Train a tokenizer on the training segments: WordPiece as BERT's, or byte-level BPE as RoBERTa's.
+"""Train a tokenizer on the training segments: WordPiece, like BERT's, or byte-level BPE, like RoBERTa's.
 
     python scripts/tokenizer.py --recipe tokenizer.json --segments train.parquet --folder tokenizer/ \
         --manifest manifest.json --record record.json
 
-The folder loads with `AutoTokenizer.from_pretrained`. Both kinds have BERT's five special tokens.
+`AutoTokenizer.from_pretrained` loads the folder. Both kinds have BERT's five special tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPECIAL = {
 }
 
 
-# Characters that a WordPiece vocabulary begins with, as BERT's: rarer ones are unknown.
+# Number of characters in a WordPiece vocabulary, as in BERT's; rarer ones are unknown.
 ALPHABET = 1000
 
 
@@ -36,8 +36,8 @@ def main() -> None:
     parser.add_argument("--segments", required=True, help="training segments, Parquet")
     parser.add_argument("--segments-manifest", required=True, help="manifest of the segments, JSON")
     parser.add_argument("--folder", required=True, help="folder to write")
-    parser.add_argument("--manifest", required=True, help="what the tokenizer is, JSON to write")
-    parser.add_argument("--record", required=True, help="how it was made, JSON to write")
+    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
+    parser.add_argument("--record", required=True, help="record to write, JSON")
     args = parser.parse_args()
 
     def texts() -> Iterator[list[str]]:
@@ -52,11 +52,11 @@ def main() -> None:
 
 
 def train(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
-    """A tokenizer of the recipe's kind and vocabulary size; the same text gives the same one.
+    """Train the tokenizer of a recipe; the same text always gives the same tokenizer.
 
     Args:
         recipe: `algorithm`, `vocab_size` and `lowercase`.
-        texts: begins a new pass over the text, in batches.
+        texts: returns a new iterator over batches of text.
     """
     tokenizer = wordpiece(recipe, texts) if recipe["algorithm"] == "wordpiece" else byte_level_bpe(recipe, texts)
     pair = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
@@ -67,30 +67,28 @@ def train(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
 
 
 def wordpiece(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
-    """BERT's WordPiece."""
+    """Train BERT's WordPiece."""
 
-    def with_vocabulary(vocabulary: dict[str, int]) -> Tokenizer:
+    def make_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
         tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=recipe["lowercase"])
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.decoder = decoders.WordPiece()
         return tokenizer
 
-    tokenizer = with_vocabulary({})
+    tokenizer = make_tokenizer({})
     counts: Counter[str] = Counter()
     for batch in texts():
         for text in batch:
             counts.update(tokenizer.normalizer.normalize_str(text))
     frequent = sorted(counts, key=lambda character: (-counts[character], character))
     alphabet = sorted([character for character in frequent if not character.isspace()][:ALPHABET])
-    # The trainer would number the alphabet's inner forms in the order of a hash table, another one in every process,
-    # and break ties by these numbers. Given beforehand they are always the same; they are not special afterwards.
+    # The trainer numbers the inner forms of the alphabet in the order of a hash table, which differs between processes,
+    # and breaks ties by these numbers. Giving them as special tokens fixes the numbers; later they are ordinary tokens.
     inner = [f"##{character}" for character in alphabet]
     smallest = len(SPECIAL) + 2 * len(alphabet)
     if recipe["vocab_size"] < smallest:
-        raise cli.Failure(
-            f"vocab_size: {recipe['vocab_size']} is too small for this text; right would be {smallest} or more"
-        )
+        raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for this text; use {smallest} or more")
     trainer = trainers.WordPieceTrainer(
         vocab_size=recipe["vocab_size"],
         special_tokens=[*SPECIAL.values(), *inner],
@@ -98,15 +96,15 @@ def wordpiece(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokeniz
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts(), trainer)
-    return with_vocabulary(tokenizer.get_vocab())
+    return make_tokenizer(tokenizer.get_vocab())
 
 
 def byte_level_bpe(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
-    """RoBERTa's byte-level BPE."""
+    """Train RoBERTa's byte-level BPE."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     smallest = len(SPECIAL) + len(alphabet)
     if recipe["vocab_size"] < smallest:
-        raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for bpe; right would be {smallest} or more")
+        raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for bpe; use {smallest} or more")
     tokenizer = Tokenizer(models.BPE())
     lowercase = [normalizers.Lowercase()] if recipe["lowercase"] else []
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *lowercase])

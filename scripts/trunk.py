@@ -1,10 +1,10 @@
-"""Train the trunk to where a size branches off: warm-up, then a constant learning rate.
+"""Train the trunk (the shared WSD stem) to the point where a size branches off: warm-up, then a constant learning rate.
 
     python scripts/trunk.py --recipe trunk.json --tokenizer tokenizer/ --rows rows.bin --slice slice.json \
         [--trunk smaller/state/] --state state/ --manifest manifest.json --record record.json --work work/
 
-All sizes of a model share the trunk; each state goes on from the one before, given with --trunk. A state holds
-weights, optimizer and random numbers: the decay that `pretrain` adds is that of one uninterrupted run.
+All sizes of a model share the trunk. Each state continues the previous one, given with --trunk. A state contains the
+weights, the optimizer and the random states, so that with the decay of `pretrain` it equals an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def main() -> None:
 
 
 def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
-    """What each rank does."""
-    # Imported by ranks only: their launcher need not wait for it.
+    """Train the trunk; every rank runs this."""
+    # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
         from gridlaw import checkpoints, devices, pretraining
         from gridlaw.energy import Energy
 
     device = devices.prepare()
-    model, _, tokenizer = pretraining.network(args)
+    model, _, tokenizer = pretraining.load_model(args)
     with Energy() as meter:
         trainer, plan = pretraining.train(model, tokenizer, args, fingerprint, until=lambda plan: plan.rate.decay_from)
     used = {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
-    # Sizes so close that they branch off at the same update share its state.
+    # Sizes that branch off at the same optimizer step share its state.
     start = Path(args.trunk) if args.trunk else None
-    at_start = start and checkpoints.step(start) == trainer.state.global_step
-    last = start if at_start else trainer.last_checkpoint()
+    is_same = start and checkpoints.step(start) == trainer.state.global_step
+    last = start if is_same else trainer.last_checkpoint()
     if launch.rank() == 0:
         state = Path(args.state)
         shutil.rmtree(state, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Weights and FLOPs of a model from its configuration alone, for estimates; `gridlaw.flops` counts a built model's."""
+"""Weights and FLOPs of a model, estimated from its configuration; `gridlaw.flops` counts those of a built model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gridlaw import families, files, io, layout, recipes
 
-# What released checkpoints call the entries of their configuration.
+# Names of the entries in the configurations of released checkpoints.
 NAMES = {
     "layers": ("num_hidden_layers", "n_layers"),
     "hidden": ("hidden_size", "dim"),
@@ -19,11 +19,11 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder's size.
+    """The size of an encoder.
 
     Args:
-        products: matrices of a feed-forward layer: two, or three where one of them gates (ModernBERT).
-        relative: attention's further terms of relative positions (DeBERTa has two).
+        products: matrices in a feed-forward layer: two, or three with a gate (ModernBERT).
+        relative: additional attention terms for relative positions (two in DeBERTa).
     """
 
     layers: int
@@ -41,16 +41,16 @@ class Encoder:
 
     @property
     def parameters(self) -> int:
-        """Weights of layers, embeddings and head; biases and norms, a few thousandths, left out."""
+        """Weights of layers, embeddings and head, without biases and norms, which are a few thousandths."""
         return self.body + self.hidden * (self.vocabulary + self.positions) + self.hidden**2
 
     def flops(self, row_length: int, rows: float, predicted: float) -> float:
-        """Floating-point operations of training on some rows, forward and backward pass (see `flops.training_flops`).
+        """Return the FLOPs of training, forward and backward passes (see `flops.training_flops`).
 
         Args:
-            row_length: positions of a row.
-            rows: rows of the whole training, a row that is seen again counted again.
-            predicted: positions whose token is predicted by the masked-LM head, over all these rows.
+            row_length: positions of a sequence.
+            rows: sequences of the whole training, over all epochs.
+            predicted: positions that the masked-LM head predicts, in all these sequences.
         """
         attention = (2 + self.relative) * self.layers * row_length * self.hidden
         head = self.hidden**2 + self.hidden * self.vocabulary
@@ -58,7 +58,7 @@ class Encoder:
 
 
 def encoder(config: dict, model: str) -> Encoder | None:
-    """A model's size; None for a released one that has not been fetched yet."""
+    """Return the size of a model; None for a released model that has not been fetched yet."""
     entry = config["catalogue"]["models"][model]
     if "pretrained" in entry:
         folder = entry["pretrained"] if files.is_local(entry["pretrained"]) else f"resources/checkpoint/{model}"
@@ -69,14 +69,14 @@ def encoder(config: dict, model: str) -> Encoder | None:
     else:
         shape, kind = entry["shape"], entry["model_type"]
         fields = {**shape, "intermediate_size": families.feed_forward(shape), "vocab_size": _vocabulary(config, model)}
-    found = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
-    if None in found.values():
+    sizes = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
+    if None in sizes.values():
         return None
-    return Encoder(**found, products=3 if kind == "modernbert" else 2, relative=2 if kind == "deberta-v2" else 0)
+    return Encoder(**sizes, products=3 if kind == "modernbert" else 2, relative=2 if kind == "deberta-v2" else 0)
 
 
 def _vocabulary(config: dict, model: str) -> int:
-    """Entries of a from-scratch model's tokenizer: as packed, else as many as it may have."""
+    """Return the vocabulary size of a from-scratch model: of the packed corpus, else the configured one."""
     packed = io.find_json(f"{layout.pack_folder(config, model)}/manifest.json")
     if packed:
         return packed["vocabulary"]

@@ -56,7 +56,7 @@ def step_counts(rates: cost.Rates, steps: Collection[Step]) -> str:
 
 def bill(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict[str, str]:
     """The costs of some steps: texts by heading."""
-    return dict(_bill(rates, rates.of(steps), limits))
+    return dict(_bill(rates, rates.estimate(steps), limits))
 
 
 def predicted(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dict:
@@ -66,7 +66,7 @@ def predicted(rates: cost.Rates, steps: Collection[Step], limits: Limits) -> dic
         `trainings`; `measured`, the number of finished trainings behind the estimate; and low, middle and high of
         `rank_seconds`, `seconds` and `joules`.
     """
-    estimate = rates.of(steps)
+    estimate = rates.estimate(steps)
     return {
         "trainings": sum(step.rule in TRAININGS for step in steps),
         "measured": rates.measured,

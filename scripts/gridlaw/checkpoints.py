@@ -1,8 +1,8 @@
-"""Checkpoints that a run continues from bit for bit, whenever it was killed.
+"""Checkpoints from which a run resumes bit for bit, whenever it was killed.
 
-A checkpoint appears whole or not at all: it is written under another name, flushed to the disk, sealed with the digests
-of its files and renamed. Trainer itself would take any folder of the right name, and start afresh in silence where
-the optimizer's file is missing.
+A checkpoint appears complete or not at all: it is written under another name, flushed to the disk, sealed with the
+digests of its files, and renamed. Trainer alone would accept any folder of the right name, and would silently start
+with a new optimizer if the optimizer's file were missing.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from gridlaw import cli, devices, io, launch
 
 SEAL = "seal.json"
 PARTIAL = ".partial"
-# The newest may be damaged by what killed the run.
+# Number of checkpoints to keep. Whatever killed the run may have damaged the newest one.
 KEPT = 2
 
 
 class ResumableTrainer(Trainer):
-    """Trainer that saves by time and at SIGTERM, and continues from the newest whole checkpoint.
+    """Trainer that saves at regular times and at SIGTERM, and resumes from the newest complete checkpoint.
 
     Args:
-        folder: where checkpoints lie.
-        fingerprint: of the run; a checkpoint with another one is foreign.
-        minutes: between checkpoints.
-        schedule: factor of the peak learning rate at each update.
+        folder: folder of the checkpoints.
+        fingerprint: the run's fingerprint; checkpoints with another one belong to other runs.
+        minutes: time between checkpoints.
+        schedule: factor of the peak learning rate at each optimizer step.
     """
 
     def __init__(
@@ -51,29 +51,29 @@ class ResumableTrainer(Trainer):
         self.add_callback(self.times)
         self.add_callback(self.saving)
         if launch.rank() > 0:
-            # The first rank of each node would print the same.
+            # Trainer prints on the first rank of each node; one is enough.
             self.remove_callback(PrinterCallback)
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> LambdaLR:
-        """The learning rate of the run's schedule."""
-        # A plain function: the attributes of any other callable would come back from the checkpoint of another run.
+        """Return the learning-rate scheduler of the run."""
+        # A lambda has no state; the attributes of other callables would be restored from the checkpoint of another run.
         self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: self.schedule(step))
         self._created_lr_scheduler = True
         return self.lr_scheduler
 
     def run(self, start: Path | None = None) -> None:
-        """Train to the last update, from the newest checkpoint, else from `start`, else from the beginning.
+        """Train to the last optimizer step, from the newest checkpoint, else from `start`, else from the beginning.
 
         Args:
-            start: a checkpoint of another run that this one goes on from.
+            start: a checkpoint of another run, which this run continues.
 
         Raises:
             Failure: `start` is damaged.
-            SystemExit: SIGTERM came; a checkpoint was saved.
+            SystemExit: the process got SIGTERM; a checkpoint was saved.
         """
-        checkpoint = _agreed(lambda: newest(self.folder, self.fingerprint)) or start
-        if checkpoint == start and start and (wrong := problem(start)):
-            raise cli.Failure(f"{start}: {wrong}; right would be to delete it, so that it is made again")
+        checkpoint = _broadcast(lambda: newest(self.folder, self.fingerprint)) or start
+        if checkpoint == start and start and (fault := problem(start)):
+            raise cli.Failure(f"{start}: {fault}; delete it, and run the same command to make it again")
         if checkpoint:
             self.times.seconds = io.read_json(checkpoint / SEAL)["step_seconds"]
             self.state.global_step = step(checkpoint)
@@ -82,17 +82,17 @@ class ResumableTrainer(Trainer):
         if checkpoint and self.first_step == self.args.max_steps:
             self._load_from_checkpoint(str(checkpoint))
         else:
-            with self.saving.at_sigterm():
+            with self.saving.catch_sigterm():
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.seconds = time.perf_counter() - started
         done, steps = self.state.global_step, self.args.max_steps
         if done < steps:
             if launch.rank() == 0:
-                print(f"SIGTERM after update {done} of {steps}; the same command continues", file=sys.stderr)
+                print(f"SIGTERM after optimizer step {done} of {steps}; the same command resumes", file=sys.stderr)
             sys.exit(launch.TERMINATED)
 
     def last_checkpoint(self) -> Path:
-        """The checkpoint of the last update, saved now unless it is there; to be called by all ranks.
+        """Return the checkpoint of the last optimizer step, and save it if necessary; all ranks must call this.
 
         Raises:
             Failure: it could not be written.
@@ -108,7 +108,7 @@ class ResumableTrainer(Trainer):
         return str(self.folder / PARTIAL)
 
     def _save_checkpoint(self, model, trial) -> None:
-        """Write a checkpoint; a failure (a full disk) costs the checkpoint and not the run."""
+        """Write a checkpoint; if this fails (a full disk), the run goes on without it."""
         partial = self.folder / PARTIAL
         if launch.rank() == 0:
             shutil.rmtree(partial, ignore_errors=True)
@@ -118,7 +118,7 @@ class ResumableTrainer(Trainer):
             problem = None
         except (OSError, RuntimeError, SafetensorError) as error:
             problem = error
-            print(f"no checkpoint at update {self.state.global_step}: {error}", file=sys.stderr, flush=True)
+            print(f"no checkpoint at optimizer step {self.state.global_step}: {error}", file=sys.stderr, flush=True)
         failed = self.saving.agree(problem is not None)
         if launch.rank() == 0:
             if not failed:
@@ -130,7 +130,7 @@ class ResumableTrainer(Trainer):
         try:
             seal(written, self.fingerprint, self.times.seconds)
         except OSError as error:
-            print(f"no checkpoint at update {self.state.global_step}: {error}", file=sys.stderr, flush=True)
+            print(f"no checkpoint at optimizer step {self.state.global_step}: {error}", file=sys.stderr, flush=True)
             return
         final = self.folder / written.name
         shutil.rmtree(final, ignore_errors=True)
@@ -140,41 +140,41 @@ class ResumableTrainer(Trainer):
             shutil.rmtree(old)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights alone, tied ones once."""
+        """Save the weights only, tied ones once."""
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             save_model(self.model, str(Path(output_dir, "model.safetensors")))
 
     def _issue_warnings_after_load(self, load_result) -> None:
-        """Tied weights were saved once; nothing else is ever missing from a sealed checkpoint."""
+        """Do nothing: of a sealed checkpoint only the copies of tied weights are missing, which were saved once."""
 
 
 class SaveByTime(TrainerCallback):
-    """Asks for a checkpoint when it is time, and for a last one at SIGTERM; all ranks at the same update."""
+    """Requests checkpoints at regular times, and a last one at SIGTERM; all ranks at the same optimizer step."""
 
     def __init__(self, seconds: float):
         self.seconds, self.saved_at, self.sigterm = seconds, time.monotonic(), False
-        # Gloo keeps the question off the GPU, which would have to finish its work before answering.
+        # Gloo communicates between CPUs, so the GPU does not have to finish its work first.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
 
     @contextmanager
-    def at_sigterm(self) -> Iterator[None]:
-        """Within this block SIGTERM, or what srun has for it, asks for a checkpoint and the end of training."""
+    def catch_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM, or the signal that stands for it under srun, save and end the training within the block."""
         signals = (signal.SIGTERM, launch.SAVE)
-        before = [signal.signal(one, lambda *_: setattr(self, "sigterm", True)) for one in signals]
+        handlers = [signal.signal(number, lambda *_: setattr(self, "sigterm", True)) for number in signals]
         try:
             yield
         finally:
-            for one, handler in zip(signals, before, strict=True):
-                signal.signal(one, handler)
+            for number, handler in zip(signals, handlers, strict=True):
+                signal.signal(number, handler)
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        # A checkpoint brings the intervals of the run that wrote it, which may have been shorter.
+        # A checkpoint restores the intervals of the run that wrote it, which may have been a shorter one.
         state.logging_steps, state.eval_steps, state.save_steps = args.logging_steps, args.eval_steps, args.save_steps
         self.saved_at = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        # Rank 0's clock decides, and any rank's SIGTERM.
+        # The clock of rank 0 decides, or SIGTERM on any rank.
         due = launch.rank() == 0 and time.monotonic() - self.saved_at >= self.seconds
         due, stop = self.agree(due, self.sigterm)
         control.should_save |= due or stop
@@ -184,18 +184,18 @@ class SaveByTime(TrainerCallback):
         self.saved_at = time.monotonic()
 
     def agree(self, *flags: bool):
-        """What any rank says; one answer a flag."""
+        """Return for each flag whether it is set on any rank."""
         if self._group is not None:
-            asked = torch.tensor(flags, dtype=torch.int32)
-            dist.all_reduce(asked, dist.ReduceOp.MAX, group=self._group)
-            flags = tuple(bool(flag) for flag in asked.tolist())
+            values = torch.tensor(flags, dtype=torch.int32)
+            dist.all_reduce(values, dist.ReduceOp.MAX, group=self._group)
+            flags = tuple(map(bool, values.tolist()))
         return flags if len(flags) > 1 else flags[0]
 
 
 class StepTimes(TrainerCallback):
-    """Seconds of each update, from the end of the one before, without start-up, evaluations and checkpoints."""
+    """Seconds of each optimizer step, without start-up, evaluations and checkpoints."""
 
-    # More of them would not make a median better, and they are part of every checkpoint.
+    # Enough for a median; they are part of every checkpoint.
     KEPT = 1000
 
     def __init__(self) -> None:
@@ -215,7 +215,7 @@ class StepTimes(TrainerCallback):
 
 
 def seal(folder: Path, fingerprint: str, step_seconds: list[float]) -> None:
-    """Flush a checkpoint's files to the disk and note their digests."""
+    """Flush a checkpoint's files to the disk, and write their digests into it."""
     files = sorted(file for file in folder.iterdir() if file.name != SEAL)
     for file in files:
         _flush(file)
@@ -226,35 +226,35 @@ def seal(folder: Path, fingerprint: str, step_seconds: list[float]) -> None:
 
 
 def problem(folder: Path, fingerprint: str | None = None) -> str | None:
-    """What is wrong with a checkpoint, or None.
+    """Return what is wrong with a checkpoint; None if it is complete.
 
     Args:
-        fingerprint: that it must have; None takes any.
+        fingerprint: the expected fingerprint; None accepts any.
     """
     try:
-        sealed = io.read_json(folder / SEAL)
-        if fingerprint not in (None, sealed["fingerprint"]):
-            return "of another run"
-        damaged = [name for name, digest in sealed["files"].items() if io.sha256(folder / name) != digest]
+        content = io.read_json(folder / SEAL)
+        if fingerprint not in (None, content["fingerprint"]):
+            return "it belongs to another run"
+        damaged = [name for name, digest in content["files"].items() if io.sha256(folder / name) != digest]
     except (OSError, ValueError, KeyError) as error:
-        return f"not whole ({error})"
+        return f"incomplete ({error})"
     return f"damaged ({', '.join(damaged)})" if damaged else None
 
 
 def newest(folder: Path, fingerprint: str) -> Path | None:
-    """The newest checkpoint that is whole and of this run; others are passed over with a word."""
+    """Return the newest complete checkpoint of this run; delete newer ones that are not, with a message."""
     for checkpoint in reversed(_by_age(folder)):
-        wrong = problem(checkpoint, fingerprint)
-        if wrong is None:
-            print(f"continuing from update {step(checkpoint)}", file=sys.stderr, flush=True)
+        fault = problem(checkpoint, fingerprint)
+        if fault is None:
+            print(f"resuming from optimizer step {step(checkpoint)}", file=sys.stderr, flush=True)
             return checkpoint
-        print(f"{checkpoint}: passed over, {wrong}", file=sys.stderr, flush=True)
+        print(f"{checkpoint}: not used, {fault}", file=sys.stderr, flush=True)
         shutil.rmtree(checkpoint)
     return None
 
 
 def step(checkpoint: Path) -> int:
-    """Updates done at a checkpoint."""
+    """Return the number of optimizer steps done at a checkpoint."""
     return io.read_json(checkpoint / "trainer_state.json")["global_step"]
 
 
@@ -263,7 +263,7 @@ def _by_age(folder: Path) -> list[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold a file, or a folder's list of files, so that it outlives a power cut, too."""
+    """Flush a file, or a folder's list of files, to the disk, so that it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -271,8 +271,8 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _agreed(choose: Callable[[], Path | None]) -> Path | None:
-    """Rank 0's choice, on all ranks."""
+def _broadcast(choose: Callable[[], Path | None]) -> Path | None:
+    """Return rank 0's choice on all ranks."""
     if not dist.is_initialized():
         return choose()
     choice = [choose() if launch.rank() == 0 else None]

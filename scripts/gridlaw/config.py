@@ -1,4 +1,4 @@
-"""Validation of the configuration: a mistake is one line that names the key, what is wrong and what would be right."""
+"""Validation of the configuration: each mistake is one line with the key, what is wrong, and what was expected."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from jsonschema.exceptions import ValidationError
 
 from gridlaw import families, files, grid, recipes
 
-# The one written in C, where there is one, takes a tenth of the time.
+# The loader written in C is ten times as fast, where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "config.schema.yaml"
 
 
-class Absent(str):
-    """A mistake which is that a file of the user is not there."""
+class MissingFile(str):
+    """A mistake: a file of the user is missing."""
 
     __slots__ = ()
 
 
 def load(overlays: Iterable[str | Path], absent: bool = False) -> dict:
-    """The completed configuration as Snakemake would have it in the working directory.
+    """Return the completed configuration, as Snakemake would read it in the working directory.
 
     Args:
         overlays: files given with `--configfile`.
         absent: see `complete`.
 
     Raises:
-        ValueError: something is wrong; one line for each mistake.
+        ValueError: the configuration is wrong; one line for each mistake.
     """
     base = Path("config.yaml")
     files = [base if base.exists() else SCHEMA.parents[1] / base, *map(Path, overlays)]
@@ -48,7 +48,7 @@ def load(overlays: Iterable[str | Path], absent: bool = False) -> dict:
 
 
 def _merge(config: dict, overlay: dict) -> None:
-    """Put an overlay into a configuration: mappings merge, everything else is replaced."""
+    """Merge an overlay into a configuration, in place: mappings are merged, everything else is replaced."""
     for key, value in overlay.items():
         if isinstance(value, dict) and isinstance(config.get(key), dict):
             _merge(config[key], value)
@@ -57,38 +57,38 @@ def _merge(config: dict, overlay: dict) -> None:
 
 
 def complete(config: dict, files: Iterable[str | Path] = (), absent: bool = False) -> dict:
-    """The configuration with the schema's defaults filled in and numbers in their normal form.
+    """Return the configuration with the schema's defaults filled in and numbers in their normal form.
 
     Args:
         config: what Snakemake read from the files and `--config`.
-        files: the configuration files, searched for keys that stand in them twice (YAML keeps only the last).
-        absent: whether files of the user may be missing, as they are from an archive of results.
+        files: the configuration files, to find duplicate keys in (YAML silently keeps the last one).
+        absent: allow the user's files to be missing, as they are in an archive of results.
 
     Raises:
-        ValueError: something is wrong; one line for each mistake.
+        ValueError: the configuration is wrong; one line for each mistake.
     """
     schema = yaml.load(SCHEMA.read_text(), LOADER)
-    wrong = [line for file in files for line in repeated_keys(Path(file))]
-    wrong += mistakes(schema, config)
-    if not wrong:
+    lines = [line for file in files for line in repeated_keys(Path(file))]
+    lines += mistakes(schema, config)
+    if not lines:
         config = recipes.normal(config)
         fill(schema, schema, config)
-        wrong = [line for line in _contradictions(config) if not (absent and isinstance(line, Absent))]
-    if wrong:
-        raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(wrong)))
+        lines = [line for line in _contradictions(config) if not (absent and isinstance(line, MissingFile))]
+    if lines:
+        raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(lines)))
     return config
 
 
-# What the schema says ------------------------------------------------------------------------------------------------
+# Mistakes that the schema finds ---------------------------------------------------------------------------------------
 
 
 def mistakes(schema: dict, content: object) -> list[str]:
-    """What a schema finds wrong in what a file says; a line for each."""
+    """Return a line for each mistake that a schema finds in the content of a file."""
     return [line for error in _innermost(Draft202012Validator(schema).iter_errors(content)) for line in _lines(error)]
 
 
 def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
-    """Leaf errors: of the branches of a oneOf the one that got furthest."""
+    """Yield the leaf errors; within a oneOf, only those of the branch that fits best."""
     for error in errors:
         if error.validator in ("oneOf", "anyOf") and error.context:
             typed = [leaf for leaf in error.context if leaf.validator not in ("type", "const")]
@@ -107,52 +107,50 @@ def _lines(error: ValidationError) -> list[str]:
 def _line(error: ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
     value, rule = json.dumps(error.instance, default=str), error.validator_value
-    says = error.schema.get("description", "")
-    right = f"; right would be {says}" if says else ""
+    description = error.schema.get("description", "")
+    expected = f"; expected {description}" if description else ""
     match error.validator:
         case "required":
             missing = next(name for name in rule if name not in error.instance)
-            return f"{key}.{missing}: missing; it must be given".removeprefix("the configuration.")
+            return f"{key}.{missing}: missing; this key is required".removeprefix("the configuration.")
         case "type" if isinstance(error.instance, str) and _number(error.instance) and rule in ("number", "integer"):
             return f"{key}: {value} is text, not a number; {_as_number(error.instance)}"
         case "type" if error.instance is None:
-            return f"{key}: empty; it must be {_either(rule)}{right}"
+            return f"{key}: empty; it must be {_either(rule)}{expected}"
         case "type":
-            return f"{key}: {value} is not {_either(rule)}{right}"
+            return f"{key}: {value} is not {_either(rule)}{expected}"
         case "enum":
             known = ", ".join(map(str, rule))
-            return f"{key}: {value} is unknown; right would be one of {known}{_suggest(error.instance, rule)}"
+            return f"{key}: {value} is unknown; expected one of {known}{_suggest(error.instance, rule)}"
         case "minItems":
-            return f"{key}: empty; list at least {'one' if rule == 1 else rule}{right}"
+            return f"{key}: empty; list at least {'one' if rule == 1 else rule}{expected}"
         case "uniqueItems":
-            twice = next(item for item in error.instance if error.instance.count(item) > 1)
-            return f"{key}: {twice} stands there twice; each may be listed once"
+            duplicate = next(item for item in error.instance if error.instance.count(item) > 1)
+            return f"{key}: {duplicate} is listed twice; list it once"
         case "pattern" if "propertyNames" in error.absolute_schema_path:
-            return f"{key}.{error.instance}: not safe as a name; right would be {says}"
+            return f"{key}.{error.instance}: not safe as a name; expected {description}"
         case "minimum":
-            return f"{key}: {value} is too small; the least is {rule}{right}"
+            return f"{key}: {value} is too small; the minimum is {rule}{expected}"
         case "exclusiveMinimum":
-            return f"{key}: {value} is too small; it must be above {rule}{right}"
+            return f"{key}: {value} is too small; it must be above {rule}{expected}"
         case "maximum":
-            return f"{key}: {value} is too large; the most is {rule}{right}"
+            return f"{key}: {value} is too large; the maximum is {rule}{expected}"
         case "exclusiveMaximum":
-            return f"{key}: {value} is too large; it must be below {rule}{right}"
+            return f"{key}: {value} is too large; it must be below {rule}{expected}"
         case _:
-            return f"{key}: {value} will not do{right}"
+            return f"{key}: {value} is not allowed{expected}"
 
 
 def _unknown_keys(error: ValidationError) -> list[str]:
-    """A line for each key that the schema does not name; a known key that is wrong in itself has its own error."""
+    """Return a line for each key that the schema does not name; wrong values of known keys have their own errors."""
     known = _properties(error.schema)
     paths = {name: ".".join(map(str, [*error.absolute_path, name])) for name in error.instance if name not in known}
-    right = ", ".join(sorted(known))
-    return [
-        f"{path}: unknown key; right would be one of {right}{_suggest(name, known)}" for name, path in paths.items()
-    ]
+    names = ", ".join(sorted(known))
+    return [f"{path}: unknown key; expected one of {names}{_suggest(name, known)}" for name, path in paths.items()]
 
 
 def _properties(schema: dict) -> list[str]:
-    """Names that a schema's properties, and those of the schemas it is composed of, allow."""
+    """Return the keys that a schema allows, including those of the schemas it is composed of."""
     schema = _resolve(schema)
     names = list(schema.get("properties", {}))
     for part in schema.get("allOf", []):
@@ -167,7 +165,7 @@ def _resolve(schema: dict) -> dict:
 
 
 def _number(text: str) -> str | None:
-    """How YAML 1.1 wants a number written that it reads as text (`1e-4`), if it is one."""
+    """Return a number as YAML 1.1 needs it written, for text that looks like one (`1e-4`); None for other text."""
     match = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", text)
     if match:
         whole, decimals, sign, exponent = match.groups()
@@ -176,9 +174,9 @@ def _number(text: str) -> str | None:
 
 
 def _as_number(text: str) -> str:
-    """How to give a number that was read as text."""
+    """Return the advice for a number that was read as text."""
     if _number(text) == text:
-        return "write it without quotes, and in a file for --configfile: within brackets of --config all is text"
+        return "write it without quotes, in a file for --configfile; inside brackets, --config reads everything as text"
     return f"YAML reads a number as {_number(text)}"
 
 
@@ -196,12 +194,12 @@ def _either(types: str | list[str]) -> str:
 
 
 def _suggest(name: object, known: Iterable[object]) -> str:
-    close = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def fill(root: dict, schema: dict, value: object) -> None:
-    """Put the defaults of `schema` into `value`, in place, following only the branches that `value` takes."""
+    """Fill the defaults of `schema` into `value`, in place, along the branches that `value` takes."""
     if "$ref" in schema:
         fill(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], value)
     for part in schema.get("allOf", []):
@@ -222,7 +220,7 @@ def fill(root: dict, schema: dict, value: object) -> None:
 
 
 def repeated_keys(file: Path) -> list[str]:
-    """Keys that stand twice in one mapping of a YAML file; a line for each."""
+    """Return a line for each key that appears twice in one mapping of a YAML file."""
     repeated = []
 
     def mapping(loader: LOADER, node: yaml.MappingNode) -> dict:
@@ -230,7 +228,7 @@ def repeated_keys(file: Path) -> list[str]:
         for key, _ in node.value:
             if key.tag == "tag:yaml.org,2002:str" and key.value in seen:
                 repeated.append(
-                    f"{key.value}: stands twice in one mapping of {file} (line {key.start_mark.line + 1}); keep one"
+                    f"{key.value}: appears twice in one mapping of {file} (line {key.start_mark.line + 1}); keep one"
                 )
             seen.add(key.value)
         return LOADER.construct_mapping(loader, node, deep=True)
@@ -241,7 +239,7 @@ def repeated_keys(file: Path) -> list[str]:
     return repeated
 
 
-# What no schema can say ----------------------------------------------------------------------------------------------
+# Mistakes that no schema can find -------------------------------------------------------------------------------------
 
 
 def _contradictions(config: dict) -> Iterator[str]:
@@ -278,8 +276,8 @@ def _contradictions(config: dict) -> Iterator[str]:
 def _unknown_names(key: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     for name in names:
         if name not in known:
-            right = f"right would be one of {', '.join(known)}{_suggest(name, known)}"
-            yield f"{key}: {name} is not in the catalogue; {right}"
+            expected = f"expected one of {', '.join(known)}{_suggest(name, known)}"
+            yield f"{key}: {name} is not in the catalogue; {expected}"
 
 
 def _sizes(config: dict) -> Iterator[str]:
@@ -305,7 +303,7 @@ def _sizes(config: dict) -> Iterator[str]:
             "exclude.model", listed if isinstance(listed, list) else [listed], config["catalogue"]["models"]
         )
     warmups = {"pretrain": config["pretrain"]}
-    warmups |= {f"pretrain.per_model.{model}": own for model, own in config["pretrain"]["per_model"].items()}
+    warmups |= {f"pretrain.per_model.{model}": section for model, section in config["pretrain"]["per_model"].items()}
     for key, section in warmups.items():
         try:
             grid.parse_size(section.get("warmup_tokens", 0))
@@ -315,29 +313,29 @@ def _sizes(config: dict) -> Iterator[str]:
 
 
 def _larger_than_corpus(config: dict, names: dict[str, str | int]) -> Iterator[str]:
-    """Sizes that the corpus cannot fill, as far as that is plain before it is fetched and tokenised."""
+    """Find sizes that the corpus cannot fill, as far as this is known before the corpus is fetched and tokenized."""
     name = config["corpus"]
     corpus = config["catalogue"]["corpora"].get(name)
     if corpus is None:
         return
     try:
-        most, more = _capacity(config, corpus)
+        capacity, remedy = _capacity(config, corpus)
     except ValueError as error:
         yield f"catalogue.corpora.{name}.words: {error}"
         return
-    for size, written in names.items():
-        if (grid.parse_size(size) or 0) > most:
+    for size, spelling in names.items():
+        if (grid.parse_size(size) or 0) > capacity:
             yield (
-                f"sizes: {written} is more than the corpus {name} holds, at most {most} tokens after the held-out text;"
-                f" right would be all, a smaller size, or more {more}"
+                f"sizes: {spelling} is more than the corpus {name} holds, at most {capacity} tokens after the held-out"
+                f" text; use all, a smaller size, or more {remedy}"
             )
 
 
 def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
-    """No more tokens than these can be in a corpus, and where more could be asked for.
+    """Return an upper bound on the tokens of a corpus, and what the user could add to raise it.
 
-    A corpus that was packed already is known. Else a word or mark of the embedded language is one token where the
-    vocabulary holds it, and a token of any text has at least one byte.
+    The bound is exact if the corpus has been packed. Otherwise each word or punctuation mark of the embedded language
+    counts as one token, and each byte of other text.
     """
     packed = _packed(config)
     if packed is not None:
@@ -346,32 +344,28 @@ def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
         words = grid.parse_size(corpus["words"])
         held_out = config["data"]["held_out_words"]
         if not words or words <= held_out:
-            raise ValueError(
-                f"{corpus['words']} leaves nothing after data.held_out_words: {held_out}; right would be more"
-            )
-        # The last document may run over.
+            raise ValueError(f"{corpus['words']} leaves nothing after data.held_out_words: {held_out}; use more words")
+        # The last document may exceed the number of words.
         return words + 200 - held_out, "words of it"
-    texts = [Path(file) for file in files.of_corpus(config, config["corpus"], "files")]
+    texts = [Path(file) for file in files.find_corpus_files(config, config["corpus"], "files")]
     if not texts or any(file.suffix in (".gz", ".parquet") for file in texts):
         return float("inf"), ""
     return sum(file.stat().st_size for file in texts), "files"
 
 
 def _packed(config: dict) -> int | None:
-    """Training tokens of the corpus as it was packed in this folder, if by the recipes of this configuration."""
+    """Return the training tokens of the packed corpus; None unless the recipes of this configuration packed it."""
     corpus, tokenizer = config["corpus"], config["data"]["tokenizer"]
     steps = {f"corpus/{corpus}": recipes.corpus(config, corpus), f"segments/{corpus}": recipes.segments(config)}
     if tokenizer in config["catalogue"]["tokenizers"]:
         steps[f"tokenizer/{corpus}/{tokenizer}"] = recipes.tokenizer(config, tokenizer)
     try:
-        made = [json.loads(Path("resources", step, "record.json").read_text())["recipe"] for step in steps]
+        packed = [json.loads(Path("resources", step, "record.json").read_text())["recipe"] for step in steps]
         manifest = json.loads(Path("resources/pack", corpus, tokenizer, "manifest.json").read_text())
     except (OSError, ValueError, KeyError):
         return None
-    same = all(
-        recipes.canonical(one) == recipes.canonical(other) for one, other in zip(made, steps.values(), strict=True)
-    )
-    return manifest["train"]["tokens"] if same else None
+    is_same = list(map(recipes.canonical, packed)) == list(map(recipes.canonical, steps.values()))
+    return manifest["train"]["tokens"] if is_same else None
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
@@ -380,11 +374,11 @@ def _model(config: dict, name: str) -> Iterator[str]:
         name = model["pretrained"]
         if files.is_local(name):
             if not Path(name, "config.json").is_file():
-                yield Absent(
-                    f"{key}.pretrained: {name} is no folder with a config.json; right would be one of save_pretrained"
+                yield MissingFile(
+                    f"{key}.pretrained: {name} has no config.json; expected a folder written by save_pretrained"
                 )
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-            yield f"{key}.pretrained: {name} is no hub repository; right would be owner/name, or ./ and a folder"
+            yield f"{key}.pretrained: {name} is not a hub repository; expected owner/name, or ./FOLDER for a local one"
         return
     yield from (f"{key}.{line}" for line in families.problems(model))
     tokenizers = config["catalogue"]["tokenizers"]
@@ -392,8 +386,8 @@ def _model(config: dict, name: str) -> Iterator[str]:
         yield from _unknown_names(f"{key}.tokenizer", [model["tokenizer"]], tokenizers)
     elif recipes.tokenizer_of(config, name) is None:
         yield (
-            f"{key}: {model['model_type']} wants a {families.tokenizer(model['model_type'])} tokenizer and"
-            " catalogue.tokenizers has none; add one, or name another with tokenizer:"
+            f"{key}: {model['model_type']} needs a {families.tokenizer(model['model_type'])} tokenizer, and"
+            " catalogue.tokenizers has none; add one, or choose another with tokenizer:"
         )
     if config["corpus"] is None:
         yield f"corpus: null, but {name} is trained from scratch and needs a corpus for its vocabulary"
@@ -407,40 +401,40 @@ def _model(config: dict, name: str) -> Iterator[str]:
         if length > positions:
             yield (
                 f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length};"
-                f" right would be {length} or more"
+                f" use {length} or more"
             )
             break
 
 
 def _attention(config: dict, name: str) -> Iterator[str]:
-    """An implementation of attention must be there for the family, and for the precision."""
+    """Check that the implementation of attention exists for the family and for the precision."""
     family = config["catalogue"]["models"][name].get("model_type")
     uses = [("pretrain", recipes.pretrain_parameters(config, name))]
     uses += [("finetune", recipes.finetune_parameters(config, name, task)) for task in config["tasks"]]
     for section, parameters in uses:
         key, attention, precision = f"{section}.attention ({name})", parameters["attention"], parameters["precision"]
         if family in families.EAGER and attention in ("sdpa", "flash_attention_2"):
-            yield f"{key}: transformers has no {attention} for {family}; right would be auto or eager"
+            yield f"{key}: transformers has no {attention} for {family}; use auto or eager"
         elif attention == "flash_attention_2" and precision not in ("auto", "bf16"):
-            yield f"{key}: flash_attention_2 computes in bf16, not {precision}; right would be precision: bf16 or auto"
+            yield f"{key}: flash_attention_2 computes in bf16, not {precision}; use precision: bf16 or auto"
 
 
 def _task(config: dict, name: str) -> Iterator[str]:
     task, key = config["catalogue"]["tasks"][name], f"catalogue.tasks.{name}"
     if task["source"] == "generator":
-        wanted = [size for model in config["models"] for size in _train_examples(config, model, name)]
-        if max(wanted, default=0) > task["train_size"]:
-            yield f"{key}.train_size: {task['train_size']} is less than finetune.train_examples: {max(wanted)}"
-    suited = {"pearson", "spearman"}
+        sizes = [size for model in config["models"] for size in _train_examples(config, model, name)]
+        if max(sizes, default=0) > task["train_size"]:
+            yield f"{key}.train_size: {task['train_size']} is less than finetune.train_examples: {max(sizes)}"
+    for_regression = {"pearson", "spearman"}
     for metric in task["metrics"]:
-        if (metric in suited) != (task["kind"] == "regression"):
+        if (metric in for_regression) != (task["kind"] == "regression"):
             yield f"{key}.metrics: {metric} does not fit kind: {task['kind']}"
     if task["source"] == "files":
         for split in [task["train"], *task["validation"]]:
             if split not in task["files"]:
-                yield f"{key}.files: no file for the split {split}; right would be {split}: PATH"
+                yield f"{key}.files: no file for the split {split}; expected {split}: PATH"
             elif not Path(task["files"][split]).is_file():
-                yield Absent(f"{key}.files.{split}: {task['files'][split]} does not exist")
+                yield MissingFile(f"{key}.files.{split}: {task['files'][split]} does not exist")
 
 
 def _train_examples(config: dict, model: str, task: str) -> list[int]:
@@ -451,55 +445,56 @@ def _train_examples(config: dict, model: str, task: str) -> list[int]:
 def _cells(config: dict) -> Iterator[str]:
     cells = list(grid.cells(config))
     if not cells:
-        yield "exclude: leaves no cell of the grid; exclude less"
+        yield "exclude: removes every cell of the grid; exclude fewer"
     node = config["gpus_per_node"]
     for gpus in sorted({cell.gpus for cell in cells if node and cell.gpus > node and cell.gpus % node}):
-        yield f"gpus: {gpus} ranks cannot be spread equally over nodes of {node} (gpus_per_node); right is a multiple"
+        yield f"gpus: {gpus} ranks do not fill nodes of {node} GPUs (gpus_per_node); use a multiple of {node}"
     trained = [cell for cell in cells if grid.parse_size(cell.size) != 0]
     if trained and config["corpus"] is None:
         yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"
     if config["corpus"] is not None:
         corpus = config["catalogue"]["corpora"][config["corpus"]]
         for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
-            if not files.matching([pattern]):
-                yield Absent(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
+            if not files.find_matching([pattern]):
+                yield MissingFile(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
             batch = recipes.pretrain_parameters(config, model)["batch_size"]
             if batch % gpus:
-                own = "batch_size" in config["pretrain"]["per_model"].get(model, {})
-                key = f"pretrain.per_model.{model}.batch_size" if own else "pretrain.batch_size"
-                yield (
-                    f"{key}: {batch} rows cannot be shared equally by {gpus} ranks; right would be a multiple of {gpus}"
-                )
+                per_model = "batch_size" in config["pretrain"]["per_model"].get(model, {})
+                key = f"pretrain.per_model.{model}.batch_size" if per_model else "pretrain.batch_size"
+                yield f"{key}: {gpus} ranks cannot share {batch} sequences equally; use a multiple of {gpus}"
     yield from _schedules(config, trained)
     yield from _scores(config, cells)
 
 
 def _schedules(config: dict, trained: list[grid.Cell]) -> Iterator[str]:
-    """A trunk reads a slice once, and a warm-up must leave something of the smallest size."""
+    """Check that a trunk reads its slice once, and that the warm-up is shorter than the smallest training."""
     for model in dict.fromkeys(cell.model for cell in trained):
         parameters = recipes.pretrain_parameters(config, model)
         trunk = parameters["schedule"] == "trunk"
-        own = config["pretrain"]["per_model"].get(model, {})
-        key = {name: f"pretrain.per_model.{model}.{name}" if name in own else f"pretrain.{name}" for name in parameters}
+        overrides = config["pretrain"]["per_model"].get(model, {})
+        key = {
+            name: f"pretrain.per_model.{model}.{name}" if name in overrides else f"pretrain.{name}"
+            for name in parameters
+        }
         if trunk and parameters["passes"] > 1:
             yield (
-                f"{key['passes']}: {parameters['passes']} passes over a slice share no trunk with other sizes;"
-                " right would be 1, or schedule: independent"
+                f"{key['passes']}: sizes can share a trunk only with 1 pass over the slice, not {parameters['passes']};"
+                " use 1, or schedule: independent"
             )
         warmup = parameters["warmup_tokens"]
         if warmup is None:
-            yield f"{key['warmup_tokens']}: all is no number of tokens; right would be such as 64k"
+            yield f"{key['warmup_tokens']}: all is not a number of tokens; expected a number such as 64k"
             continue
         sizes = [grid.parse_size(cell.size) for cell in trained if cell.model == model and cell.size != grid.ALL]
         smallest = min(sizes, default=float("inf"))
         before_decay = smallest * (1 - parameters["decay_ratio"] if trunk else parameters["passes"])
         if warmup >= before_decay:
             yield (
-                f"{key['warmup_tokens']}: {grid.size_name(warmup)} leaves nothing of the"
+                f"{key['warmup_tokens']}: {grid.size_name(warmup)} is not less than the"
                 f" {grid.size_name(int(before_decay))} tokens that size {grid.size_name(smallest)} is trained on"
-                f"{' before its decay' if trunk else ''}; right would be fewer, or larger sizes"
+                f"{' before its decay' if trunk else ''}; use fewer, or larger sizes"
             )
 
 
@@ -510,11 +505,11 @@ def _scores(config: dict, cells: list[grid.Cell]) -> Iterator[str]:
     scored = {cell[:2] for cell in cells if cell.gpus in chosen}
     for cell in cells:
         if cell[:2] not in scored:
-            have = sorted({other.gpus for other in cells if other[:2] == cell[:2]})
+            available = sorted({other.gpus for other in cells if other[:2] == cell[:2]})
             yield (
-                f"finetune.gpus: {chosen} leaves {cell.model} at size {cell.size} without a fine-tuning,"
-                f" its cells have gpus {have}; add one of them, or write all"
+                f"finetune.gpus: {chosen} includes no cell of {cell.model} at size {cell.size}, which is trained with"
+                f" gpus {available}; add one of these, or use all"
             )
             return
     if config["pretrain"]["scaling"] == "weak" and set(chosen) != {cell.gpus for cell in cells}:
-        yield "finetune.gpus: in weak scaling every gpus value trains another model; right would be all"
+        yield "finetune.gpus: with weak scaling, each gpus value trains a different model; use all"

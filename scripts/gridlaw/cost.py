@@ -1,7 +1,7 @@
-"""What it would cost to run some steps: rank-hours, time, disk, energy.
+"""Estimated cost of running some steps: rank-hours, time, disk, energy.
 
-A training takes its FLOPs (see `gridlaw.arithmetic`) at the pace of those trainings of the grid that are done and most
-like it, and starts as long as they did. Before any is done it is a rough estimate at an assumed pace.
+The time of a training is its FLOPs (see `gridlaw.arithmetic`) at the speed of the most similar finished trainings of
+the grid, plus their start-up time. Until a training has finished, the speed is a rough assumption.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gridlaw import arithmetic, gpus, grid, layout, legacy, record, schedule, wo
 from gridlaw.steps import OF_A_CELL, TRAININGS, Step
 from gridlaw.verdicts import INTERRUPTED, Verdicts
 
-# In the place of what was measured: FLOP/s of a rank, and seconds that a program takes to start.
+# Used until there are measurements: FLOP/s of a rank, and seconds that a program takes to start.
 ASSUMED_FLOPS = {"gpu": 50e12, "cpu": 15e9}
 ASSUMED_START = 5.0
-# Bytes of a weight in a model's file, and in a trunk's state with AdamW's two moments.
+# Bytes per weight in a model's file, and in a trunk's state, which includes AdamW's two moments.
 MODEL_BYTES, STATE_BYTES = 4, 12
-# Lists of a fine-tuning's recipe that may grow without making its finished runs void.
+# Lists in the recipe of fine-tuning that may grow while finished runs remain valid.
 EXTENDABLE = {"seeds", "train_examples"}
-# Training examples of the tasks of GLUE, as they are on the hub, by the name of the configuration there.
+# Numbers of training examples of the GLUE tasks, by the name of the configuration on the hub.
 GLUE = {
     "cola": 8551, "sst2": 67349, "mrpc": 3668, "stsb": 5749, "qqp": 363846, "mnli": 392702, "qnli": 104743,
     "rte": 2490, "wnli": 635,
@@ -35,7 +35,7 @@ GLUE = {
 
 
 class Span(NamedTuple):
-    """An estimate with its interval."""
+    """An estimate with an interval."""
 
     low: float
     middle: float
@@ -53,14 +53,14 @@ NOTHING = Span(0.0, 0.0, 0.0)
 
 @dataclass
 class Cost:
-    """What running some steps costs.
+    """The estimated cost of running some steps.
 
     Args:
-        seconds: that each step takes.
-        rank_seconds: that the trainings hold ranks: GPUs, or CPU threads.
+        seconds: time of each step.
+        rank_seconds: time of the trainings multiplied by their ranks (GPUs, or CPU threads).
         disk: bytes of models and of trunks' states.
-        joules: that the ranks use; None if it is not known.
-        unknown: trainings that are left out, by why.
+        joules: energy of the ranks; None if it is not known.
+        unknown: numbers of trainings that are not included, by reason.
     """
 
     seconds: dict[Step, Span] = field(default_factory=dict)
@@ -71,14 +71,14 @@ class Cost:
 
 
 class Unknown(Exception):
-    """What an estimate would need, and when it will be known."""
+    """An estimate is not possible yet; the message says for which trainings, and when it will be."""
 
 
 class Rates:
-    """How fast the grid's finished trainings went, from their records, and what others would take by that.
+    """The measured speed of the grid's finished trainings, and estimates for others.
 
     Args:
-        verdicts: give the grid's records.
+        verdicts: states and records of the grid's results.
         remote: whether jobs run on other machines than this one.
     """
 
@@ -86,7 +86,7 @@ class Rates:
         self._config, self._verdicts = verdicts.config, verdicts
         self.prices = self._config["cost"]
         self._encoder = cache(self._find_encoder)
-        # Rank-seconds of a FLOP by what they are of, seconds of start-up by rule, watts of a rank.
+        # Rank-seconds per FLOP by kind of training, seconds of start-up by rule, watts of each rank.
         self._paces: dict[tuple, list[float]] = defaultdict(list)
         self._starts: dict[str, list[float]] = defaultdict(list)
         self._watts: list[float] = []
@@ -94,8 +94,8 @@ class Rates:
         devices = {self.learn(step) for step in verdicts.steps} - {None}
         self.device = "gpu" if (devices - {"cpu"} if devices else remote or gpus.uuids()) else "cpu"
 
-    def of(self, steps: Collection[Step]) -> Cost:
-        """What running some steps costs."""
+    def estimate(self, steps: Collection[Step]) -> Cost:
+        """Return the cost of running some steps."""
         cost = Cost()
         for step in steps:
             cost.seconds[step] = _span(self._starts.get(step.rule, [ASSUMED_START]))
@@ -104,24 +104,24 @@ class Rates:
                     flops = self._flops(step, steps)
                     cost.seconds[step] += self._pace(step) * (flops / ranks(step))
                     cost.disk += self._bytes(step)
-                except Unknown as what:
-                    cost.unknown[str(what)] += 1
+                except Unknown as reason:
+                    cost.unknown[str(reason)] += 1
                 cost.rank_seconds += cost.seconds[step] * ranks(step)
         watts = self.prices.get("watts_per_gpu") or (statistics.median(self._watts) if self._watts else None)
         cost.joules = cost.rank_seconds * watts if watts else None
         return cost
 
     def runs(self, steps: Collection[Step]) -> int:
-        """Fine-tunings that some steps have left, of all seeds and training sets."""
+        """Count the fine-tuning runs that some steps still have to do, over all seeds and training sets."""
         return sum(len(self._runs(step, steps)) for step in steps if step.rule == "finetune")
 
     def assumed(self) -> float:
-        """FLOP/s that a rank is taken to do where none was measured."""
+        """Return the assumed FLOP/s of a rank, used until there are measurements."""
         tera = self.prices.get("teraflops_per_gpu")
         return tera * 1e12 if tera else ASSUMED_FLOPS[self.device]
 
     def learn(self, step: Step) -> str | None:
-        """Take in how a step went, if it is done; gives a training's device."""
+        """Add the measurements of a step, if it is done; return the device if it is a training."""
         made = self._verdicts.record(step.record)
         if made is None or "wall_seconds" not in made:
             return None
@@ -135,7 +135,7 @@ class Rates:
                 trained, flops = made["train_seconds"], made["flops"] * made["steps_here"] / made["steps"]
         except (Unknown, KeyError):
             pass
-        # Runs of an earlier attempt took no part of the last one's time.
+        # Runs of earlier attempts do not count in the wall time of the last attempt.
         self._starts[step.rule].append(max(0.0, made["wall_seconds"] - trained))
         if not trained or not flops:
             return None
@@ -148,63 +148,65 @@ class Rates:
         return made["device"]
 
     def _pace(self, step: Step) -> Span:
-        """Rank-seconds of a FLOP: those of the finished trainings most like a step, their spread its interval.
+        """Return the rank-seconds per FLOP of the finished trainings most similar to a step, and their range.
 
-        Of a single one there is no spread; it takes that of the next kind which has several.
+        If there is only one such training, the relative range is that of the next kind with several trainings.
         """
-        found = [self._paces[kind] for kind in (*_kinds(step), ()) if kind in self._paces]
-        if not found:
+        paces = [self._paces[kind] for kind in (*_kinds(step), ()) if kind in self._paces]
+        if not paces:
             return _span([1 / self.assumed()])
-        middle = statistics.median(found[0])
-        several = _span(next((paces for paces in found[:-1] if len(paces) > 1), found[0]))
-        return Span(*(middle * value / several.middle for value in several))
+        middle = statistics.median(paces[0])
+        spread = _span(next((values for values in paces[:-1] if len(values) > 1), paces[0]))
+        return Span(*(middle * value / spread.middle for value in spread))
 
     def _flops(self, step: Step, steps: Collection[Step]) -> float:
-        """FLOPs that are left of a training.
+        """Return the FLOPs that a training still has to do.
 
         Args:
-            steps: that are made with it. If what it is made from is, nothing that it has begun is of use.
+            steps: all steps that will run. If an input of the training is among them, its checkpoints are of no use.
 
         Raises:
-            Unknown: something that they depend on is not there yet.
+            Unknown: the FLOPs depend on something that does not exist yet.
         """
         if step.rule == "finetune":
             sizes = [size for size, _ in self._runs(step, steps)]
             examples = sum(self._examples(step.wildcards["task"]) if size == "all" else size for size in sizes)
             return self._finetuning(step.wildcards["model"], step.recipe, examples)
         model, size = step.wildcards["model"], step.wildcards["size"]
-        if size == "0":
+        if not grid.is_trained(size):
             return 0.0
-        first, last = self._updates(step)
-        if self._verdicts.of(step).state == INTERRUPTED and not _anew(step, steps):
+        first, last = self._step_range(step)
+        if self._verdicts.of(step).state == INTERRUPTED and not _has_new_input(step, steps):
             first = max(first, work.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
-        tokens, whole = self._text(model, size)
-        predicted = step.recipe["mask_rate"] * tokens / whole * rows
+        tokens, slice_rows = self._text(model, size)
+        predicted = step.recipe["mask_rate"] * tokens / slice_rows * rows
         return self._encoder(model).flops(self._config["data"]["row_length"], rows, predicted)
 
     def _runs(self, step: Step, steps: Collection[Step]) -> list[tuple[int | str, int]]:
-        """Training sets and seeds that a fine-tuning has left."""
-        kept = () if _anew(step, steps) else self._kept(step)
+        """Return the training sets and seeds of the fine-tuning runs that a step still has to do."""
+        kept = () if _has_new_input(step, steps) else self._kept(step)
         runs = product(step.recipe["train_examples"], step.recipe["seeds"])
-        return [(size, seed) for size, seed in runs if f"{size}-{seed}" not in kept]
+        return [(size, seed) for size, seed in runs if work.run_name(size, seed) not in kept]
 
     def _finetuning(self, model: str, recipe: dict, examples: int) -> float:
-        """FLOPs of fine-tuning on some examples, as if each filled its row."""
+        """Return the FLOPs of fine-tuning on some examples, if each has the maximum length."""
         return self._encoder(model).flops(recipe["max_length"], examples * recipe["epochs"], 0)
 
     def _kept(self, step: Step) -> Collection[str]:
-        """Names of the finished runs of a fine-tuning that are not repeated, because nothing but runs was added."""
+        """Return the names of the finished fine-tuning runs that stay valid, because only runs were added."""
         made = self._verdicts.record(step.record)
         if made is not None:
             basis = record.basis(made)
-            before, now = ({key: of[key] for key in of.keys() - EXTENDABLE} for of in (basis["recipe"], step.recipe))
+            before, now = (
+                {key: recipe[key] for key in recipe.keys() - EXTENDABLE} for recipe in (basis["recipe"], step.recipe)
+            )
             if before != now or basis["code"] != step.code or self._verdicts.of(step).replaced:
                 return ()
         return work.progress(step.work)[1]
 
-    def _updates(self, step: Step) -> tuple[int, int]:
-        """The updates that a pre-training begins and ends at; see `pretraining.Plan`."""
+    def _step_range(self, step: Step) -> tuple[int, int]:
+        """Return the optimizer steps at which a pre-training begins and ends; see `pretraining.Plan`."""
         trunks = [earlier.wildcards["size"] for earlier in step.after if earlier.rule == "trunk"]
         branch, end = self._course(step, step.wildcards["size"])
         if step.rule == "trunk":
@@ -212,7 +214,7 @@ class Rates:
         return (branch if trunks else 0), end
 
     def _course(self, step: Step, size: str) -> tuple[int, int]:
-        """The updates at which a run at a size begins to decay, and ends."""
+        """Return the optimizer steps at which a run at a size begins its decay, and ends."""
         recipe = step.recipe
         _, rows = self._text(step.wildcards["model"], size)
         end = int(recipe["passes"] * rows) // recipe["batch_size"]
@@ -220,69 +222,69 @@ class Rates:
         return schedule.branch_point(end, recipe["decay_ratio"], warmup), end
 
     def _text(self, model: str, size: str) -> tuple[float, float]:
-        """Tokens and rows of a slice: its own, else about what its size says."""
-        found = self._verdicts.record(layout.slice_manifest(self._config, model, size))
-        if found:
-            return legacy.slice(found)["corpus_tokens"], found["rows"]
+        """Return the tokens and rows of a slice: the real ones, else an estimate from its size."""
+        manifest = self._verdicts.record(layout.slice_manifest(self._config, model, size))
+        if manifest:
+            return legacy.slice(manifest)["corpus_tokens"], manifest["rows"]
         tokens = self._corpus(model) if size == grid.ALL else grid.parse_size(size)
         return tokens, tokens / (self._config["data"]["row_length"] - 1)
 
     def _corpus(self, model: str) -> float:
-        """Tokens of the whole corpus."""
+        """Return the tokens of the whole corpus."""
         packed = self._verdicts.record(f"{layout.pack_folder(self._config, model)}/manifest.json")
         if packed:
             return packed["train"]["tokens"]
         corpus = self._config["catalogue"]["corpora"][self._config["corpus"]]
         if "words" in corpus:
             return grid.parse_size(corpus["words"]) - self._config["data"]["held_out_words"]
-        raise Unknown("at size all, whose tokens are counted when the corpus is packed")
+        raise Unknown("at size all, until the corpus is packed and its tokens are counted")
 
     def _examples(self, task: str) -> int:
-        """Training examples of a task."""
+        """Return the number of training examples of a task."""
         entry = self._config["catalogue"]["tasks"][task]
         fetched = self._verdicts.record(f"resources/task/{task}/manifest.json")
         if fetched:
             return fetched["splits"][entry["train"]]
         known = entry.get("train_size") or GLUE.get(entry.get("config"))
         if known is None:
-            raise Unknown(f"on {task}, whose examples are counted when it is fetched")
+            raise Unknown(f"on {task}, until the task is fetched and its examples are counted")
         return known
 
     def _bytes(self, step: Step) -> float:
-        """Disk that a training's result takes, predictions left out."""
+        """Return the bytes of a training's result, without predictions."""
         each = {"trunk": STATE_BYTES, "pretrain": MODEL_BYTES}.get(step.rule, 0)
         return each * self._encoder(step.wildcards["model"]).parameters
 
     def _find_encoder(self, model: str) -> arithmetic.Encoder:
-        found = arithmetic.encoder(self._config, model)
-        if found is None:
-            raise Unknown(f"of {model}, whose size is known when it is fetched")
-        return found
+        encoder = arithmetic.encoder(self._config, model)
+        if encoder is None:
+            raise Unknown(f"of {model}, until the checkpoint is fetched and its size is known")
+        return encoder
 
 
-def _anew(step: Step, steps: Collection[Step]) -> bool:
+def _has_new_input(step: Step, steps: Collection[Step]) -> bool:
     return any(earlier in steps for earlier in step.after)
 
 
 def ranks(step: Step) -> int:
-    """Ranks that a step runs on; without text there is nothing to share."""
-    shared = step.rule in ("trunk", "pretrain") and step.wildcards["size"] != "0"
-    return int(step.wildcards["gpus"]) if shared else 1
+    """Return the number of ranks of a step; a step that trains nothing needs only one."""
+    is_shared = step.rule in ("trunk", "pretrain") and grid.is_trained(step.wildcards["size"])
+    return int(step.wildcards["gpus"]) if is_shared else 1
 
 
 def makespan(seconds: dict[Step, Span], cores: int | None, gpus: int | None, jobs: int | None) -> float:
-    """Seconds that some steps take together, each begun as soon as what it needs is there and free.
+    """Return the seconds that some steps take together, if each begins as soon as its inputs and resources allow.
 
     Args:
-        seconds: of each step.
-        cores, gpus, jobs: how many there are to share; None is no limit.
+        seconds: time of each step.
+        cores, gpus, jobs: available numbers; None is no limit.
     """
     waiting = {step: sum(earlier in seconds for earlier in step.after) for step in seconds}
     after: dict[Step, list[Step]] = defaultdict(list)
     for step in seconds:
         for earlier in step.after:
             after[earlier].append(step)
-    # Ready steps by what they hold; what trains is begun before what does not, and many ranks before few.
+    # Ready steps by the resources they need. Trainings begin before other steps, and many ranks before few.
     ready: dict[tuple[bool, int], deque[Step]] = defaultdict(deque)
     running: list[tuple[float, int, Step]] = []
     free, now, count = [math.inf if limit is None else limit for limit in (cores, gpus, jobs)], 0.0, 0
@@ -295,14 +297,14 @@ def makespan(seconds: dict[Step, Span], cores: int | None, gpus: int | None, job
     while ready or running:
         for kind in sorted(ready, reverse=True):
             held = [min(kind[2], cores or kind[2]), min(kind[2], gpus or 0) if kind[1] else 0, 1]
-            while ready[kind] and all(need <= there for need, there in zip(held, free, strict=True)):
+            while ready[kind] and all(need <= limit for need, limit in zip(held, free, strict=True)):
                 step = ready[kind].popleft()
-                free = [there - need for need, there in zip(held, free, strict=True)]
+                free = [limit - need for need, limit in zip(held, free, strict=True)]
                 heapq.heappush(running, (now + seconds[step].middle, count := count + 1, step, held))
             if not ready[kind]:
                 del ready[kind]
         now, _, step, held = heapq.heappop(running)
-        free = [there + need for need, there in zip(held, free, strict=True)]
+        free = [limit + need for need, limit in zip(held, free, strict=True)]
         for later in after[step]:
             if later in waiting:
                 waiting[later] -= 1
@@ -312,7 +314,7 @@ def makespan(seconds: dict[Step, Span], cores: int | None, gpus: int | None, job
 
 
 def _kinds(step: Step) -> list[tuple]:
-    """Kinds of trainings that a step belongs to, the narrowest first."""
+    """Return the kinds of trainings that a step belongs to, the most specific first."""
     model = step.wildcards["model"]
     if step.rule == "finetune":
         return [("finetune", model, step.wildcards["task"]), ("finetune", model), ("finetune",)]
@@ -320,6 +322,6 @@ def _kinds(step: Step) -> list[tuple]:
 
 
 def _span(values: Collection[float]) -> Span:
-    """The median of some values and their range; of ten or more, that of the middle eight tenths."""
+    """Return the median and range of some values; of ten or more, the range of the middle 80 %."""
     ordered, cut = sorted(values), len(values) // 10
     return Span(ordered[cut], statistics.median(ordered), ordered[-1 - cut])

@@ -1,6 +1,6 @@
-"""What a job asks of the cluster: GPUs, CPUs, nodes, memory, run time, partition.
+"""Resources that a job requests from the cluster: GPUs, CPUs, nodes, memory, run time, partition.
 
-Run time and memory are estimates, and what an attempt did not have enough of, the next one asks for more of.
+Run time and memory are estimates; each further attempt requests more.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from gridlaw import arithmetic, grid, recipes
 if TYPE_CHECKING:
     from snakemake.io import Wildcards
 
-# Memory of a process that has loaded PyTorch: on a CPU, and with a GPU's driver; that of Snakemake in a job.
+# Memory of a process with PyTorch on a CPU, of one with PyTorch on a GPU, and of Snakemake inside a job, in MB.
 RANK_MB, GPU_RANK_MB, SNAKEMAKE_MB = 800, 6000, 400
-# Bytes of a weight in training: itself, its gradient, AdamW's two moments; and once more while a checkpoint is written.
+# Bytes per weight in training: weight, gradient, AdamW's two moments, and a copy while a checkpoint is written.
 TRAINED_BYTES = 20
-# Activations that a layer keeps for the backward pass, in bytes for each position and each unit of its width, about
-# (Korthikanti et al. 2022, in fp32, with the feed-forward layer's).
+# Bytes of activations that a layer keeps for the backward pass, per position and unit of its width, approximately
+# (Korthikanti et al. 2022; in fp32, with the feed-forward layer).
 ACTIVATION_BYTES = 68
-# How far a job may take longer than estimated, by measured pace and before any was measured; minutes in any case.
+# Factors between requested and estimated time, with and without measurements; and the minimum request in minutes.
 MARGIN, MARGIN_UNMEASURED, LEAST_MINUTES = 1.5, 3.0, 10
-# Estimates take in what has finished meanwhile, so often.
+# Seconds after which estimates are renewed from the results that have finished meanwhile.
 FRESH_SECONDS = 60
 
 
 class Demands:
-    """What jobs ask for.
+    """The resources of each rule's jobs.
 
     Args:
         config: a completed configuration.
-        site: a completed site file; None on one machine, where a job asks for its GPUs and nothing else.
-        plans: whether jobs are planned and submitted here. In a job it is too late to ask for time and memory.
+        site: a completed site file; None on one machine, where a job only requests its GPUs.
+        plans: whether jobs are planned and submitted here. Inside a job, time and memory are already granted.
     """
 
     def __init__(self, config: dict, site: dict | None, plans: bool):
@@ -42,8 +42,8 @@ class Demands:
         self._gpu = site["gpu"] if site else None
         self._rates, self._learnt = None, -math.inf
 
-    def of(self, rule: str) -> dict[str, object]:
-        """Resources of a rule: values, or functions of a job's wildcards, None for what it does not ask for."""
+    def request(self, rule: str) -> dict[str, object]:
+        """Return the resources of a rule, by name: values, or functions of a job's wildcards; None is no request."""
         if self._site is None:
             ranks = {"trunk": _gpus, "pretrain": _gpus, "finetune": 1}.get(rule)
             return {"gpu": ranks} if ranks else {}
@@ -63,9 +63,9 @@ class Demands:
             demands["gpu_model"] = lambda job: None if self._as_gres(ranks(job)) else gpu["model"]
             demands["gres"] = lambda job: self._gres(ranks(job)) if self._as_gres(ranks(job)) else None
         if ranks is _ranks:
-            # Where each node has a GPU free, --gpus=2 alone may take one of each.
+            # With --gpus=2 alone, Slurm may take one GPU on each of two nodes.
             demands["nodes"] = lambda job: self._nodes(ranks(job))
-            # With `mpi` a job's program starts its processes on the nodes itself; its tasks are what they have room in.
+            # With `mpi`, a job's program starts the processes on the nodes itself, within the job's tasks.
             demands["mpi"] = lambda job: self._if_several(ranks(job), lambda _: "srun")
             demands["tasks_per_node"] = lambda job: self._if_several(ranks(job), self._tasks)
         if self._plans:
@@ -74,31 +74,31 @@ class Demands:
         return demands
 
     def _everywhere(self, place: dict) -> dict[str, str]:
-        named = {
+        options = {
             "slurm_partition": place["partition"],
             "slurm_account": self._site["account"],
             "qos": self._site["qos"],
         }
-        return {name: value for name, value in named.items() if value is not None}
+        return {name: value for name, value in options.items() if value is not None}
 
     def _nodes(self, ranks: int) -> int:
         return math.ceil(ranks / (self._config["gpus_per_node"] or ranks))
 
-    def _if_several(self, ranks: int, of: Callable[[int], object]) -> object:
-        """Something of the ranks if they need several nodes."""
-        return of(ranks) if self._nodes(ranks) > 1 else None
+    def _if_several(self, ranks: int, request: Callable[[int], object]) -> object:
+        """Return a request for the ranks if they need several nodes; else None."""
+        return request(ranks) if self._nodes(ranks) > 1 else None
 
     def _tasks(self, ranks: int) -> int:
-        # The plugin wants more than one.
+        # The plugin needs at least two.
         return max(2, ranks // self._nodes(ranks))
 
     def _cpus(self, ranks: int) -> int:
-        """CPUs of a task: all of a node's where there is one."""
+        """Return the CPUs of a task; on a single node there is one task for all ranks."""
         each = self._gpu["cpus_per_gpu"] if self._gpu else 1
         return each * ranks if self._nodes(ranks) == 1 else each
 
     def _as_gres(self, ranks: int) -> bool:
-        # --gpus=16 may be spread unequally over two nodes; --gres counts on each.
+        # Slurm may spread --gpus=16 unequally over two nodes; --gres is a number per node.
         return self._gpu["request"] == "gres" or self._nodes(ranks) > 1
 
     def _gres(self, ranks: int) -> str:
@@ -106,16 +106,16 @@ class Demands:
         return ":".join(filter(None, words))
 
     def _minutes(self, rule: str, job: Wildcards, attempt: int, most: int) -> int:
-        """Minutes of an attempt; one that is not enough is gone on with from its checkpoint by the next."""
+        """Return the minutes to request for an attempt; after a time limit, the next one resumes from a checkpoint."""
         if self._rates is None or time.monotonic() - self._learnt > FRESH_SECONDS:
-            # Late: jobs and other machines' runs need not wait for it.
+            # Imported lazily: jobs, and runs on one machine, do not need it.
             from gridlaw.cost import Rates
             from gridlaw.verdicts import Verdicts
 
             self._verdicts, self._learnt = Verdicts(self._config), time.monotonic()
             self._rates = Rates(self._verdicts, remote=bool(self._gpu))
         step = self._verdicts.steps.of("/".join(["results", rule, *job, "record.json"]))
-        cost = self._rates.of([step])
+        cost = self._rates.estimate([step])
         if cost.unknown:
             return most
         margin = MARGIN if self._rates.measured else MARGIN_UNMEASURED
@@ -123,21 +123,21 @@ class Demands:
         return min(most, attempt * max(LEAST_MINUTES, minutes))
 
     def _memory(self, rule: str, job: Wildcards, ranks: int, attempt: int) -> int:
-        """Memory of an attempt on each node."""
+        """Return the memory to request for an attempt on each node, in MB."""
         share = ranks // self._nodes(ranks)
         each = GPU_RANK_MB if self._gpu else RANK_MB
         encoder = arithmetic.encoder(self._config, job.model)
-        # A released model's size is known when it is fetched, before any training of it is submitted.
+        # The size of a released model is known once it is fetched, which is before its trainings are submitted.
         if encoder:
             rows, length = self._rows(rule, job)
             on_cpu = encoder.parameters * TRAINED_BYTES
             on_cpu += rows * length * encoder.layers * encoder.hidden * ACTIVATION_BYTES
-            # A GPU's own memory is not asked for; a checkpoint passes through the host's.
+            # GPU memory is not requested, but checkpoints pass through host memory.
             each += (encoder.parameters * TRAINED_BYTES if self._gpu else on_cpu) / 1e6
         return min(self._site["max_mem_mb"], attempt * math.ceil(SNAKEMAKE_MB + share * each))
 
     def _rows(self, rule: str, job: Wildcards) -> tuple[int, int]:
-        """Rows that a rank holds at once, and their length."""
+        """Return the number of sequences that a rank processes at once, and their length."""
         if rule == "finetune":
             parameters = recipes.finetune_parameters(self._config, job.model, job.task)
             return min(parameters["batch_size"], parameters["device_batch_size"]), parameters["max_length"]
@@ -150,8 +150,8 @@ def _gpus(job: Wildcards) -> int:
 
 
 def _ranks(job: Wildcards) -> int:
-    """Without text there is nothing to share."""
-    return int(job.gpus) if grid.parse_size(job.size) != 0 else 1
+    """Return the ranks of a pre-training; a job that trains nothing needs only one."""
+    return int(job.gpus) if grid.is_trained(job.size) else 1
 
 
 def _one(job: Wildcards) -> int:

@@ -1,4 +1,4 @@
-"""Energy of a run by the machine's own counters: its GPUs', or on a machine without a GPU its processors'."""
+"""Energy of a run, measured by the counters of the machine's GPUs, or of its processors on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import torch
 
 from gridlaw import gpus
 
-# A processor's counter is 32 bits wide: at a server's full load it starts again after a few minutes.
+# A processor's counter has 32 bits: on a fully loaded server it overflows within minutes.
 PERIOD_SECONDS = 30.0
 
 
 class Counter(NamedTuple):
-    """A counter that has run since before the program: reads joules, and starts again after `range` joules."""
+    """A counter of the machine: `read` returns joules, and the counter restarts at 0 after `range` joules."""
 
     read: Callable[[], float]
     range: float
 
 
 class Energy:
-    """Joules used inside a `with` block, or that they were not measured: a counter's failure never ends a training.
+    """Measures the joules used inside a `with` block; if a counter fails, they count as not measured.
 
     Args:
-        powercap: Linux's folder of the processors' counters.
+        powercap: Linux's folder of processor counters.
     """
 
     def __init__(self, powercap: str | Path = "/sys/class/powercap"):
@@ -66,15 +66,15 @@ class Energy:
             self._used = []
 
     def record(self) -> dict[str, float | str | None]:
-        """What the finished block used, for a record: `joules`, None where not measured, and their `source`."""
-        # A counter that stands still is none (virtual machines have such); infinite is one that was set back.
+        """Return the `joules` that the block used, None if not measured, and their `source`, for a record."""
+        # The counters of some virtual machines stand still; a GPU's counter that was reset gives infinity.
         if self._used and all(0 < joules < math.inf for joules in self._used):
             return {"joules": round(sum(self._used), 3), "source": self._source}
         return {"joules": None, "source": "not measured"}
 
 
-def together(records: list[dict]) -> dict[str, float | str | None]:
-    """What several nodes used, from the record of each; not measured unless all of them are."""
+def add_nodes(records: list[dict]) -> dict[str, float | str | None]:
+    """Return the energy of several nodes, given each node's; not measured if one of them is not."""
     if len(records) == 1:
         return records[0]
     if any(record["joules"] is None for record in records):
@@ -87,9 +87,9 @@ def together(records: list[dict]) -> dict[str, float | str | None]:
 
 
 def gpu_counters() -> tuple[str, list[Counter]]:
-    """NVML's counters of the GPUs that this program may use; needs the package nvidia-ml-py.
+    """Return NVML's counters of the GPUs that this program may use.
 
-    CUDA tells which they are: it has applied CUDA_VISIBLE_DEVICES, and its order of GPUs is not NVML's.
+    The UUIDs come from CUDA, which applies CUDA_VISIBLE_DEVICES and numbers GPUs in another order than NVML.
     """
     nvml = gpus.load_nvml()
     if nvml is None:
@@ -97,10 +97,10 @@ def gpu_counters() -> tuple[str, list[Counter]]:
 
     def counter(gpu: int) -> Counter:
         handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(gpu).uuid}")
-        # GPUs that cannot be partitioned answer with an error.
+        # NVML raises an error for GPUs that cannot be partitioned.
         with suppress(nvml.NVMLError):
             if nvml.nvmlDeviceGetMigMode(handle)[0]:
-                raise ValueError("the GPU's counter is of all its partitions")
+                raise ValueError("the GPU's counter covers all its partitions")
         return Counter(lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, math.inf)
 
     counters = [counter(gpu) for gpu in range(torch.cuda.device_count())]
@@ -108,12 +108,12 @@ def gpu_counters() -> tuple[str, list[Counter]]:
 
 
 def processor_counters(powercap: Path) -> tuple[str, list[Counter]]:
-    """RAPL's counters of the machine's processor packages, in which those of their cores are included."""
+    """Return RAPL's counters of the machine's processor packages, which include their cores."""
 
     def joules(file: Path) -> float:
         return int(file.read_text()) / 1e6
 
-    # `psys`, the whole platform, holds the packages once more.
+    # `psys` is the whole platform and would count the packages twice.
     domains = [name.parent for name in powercap.glob("intel-rapl:*/name") if name.read_text().startswith("package")]
     counters = [Counter(partial(joules, at / "energy_uj"), joules(at / "max_energy_range_uj")) for at in domains]
     number = f"{len(counters)} processor package{'s' * (len(counters) > 1)}"

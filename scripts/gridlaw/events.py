@@ -1,4 +1,4 @@
-"""TensorBoard's event files: numbers that programs leave for people to look at. No result depends on them."""
+"""TensorBoard's event files. No result depends on them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VERSION = "brain.Event:2"
 
 
 class Events:
-    """An event file of a run, which is a folder to TensorBoard; each number is on the disk when it is written.
+    """An event file of a run, which TensorBoard sees as a folder; each number is on the disk as soon as it is written.
 
-    A disk that is full costs what would have been written, and not the program.
+    If the disk is full, the numbers are lost, and the program goes on.
 
     Args:
-        folder: the run's.
-        name: what kind of file it is, without a dot; a run may have several of each.
-        since: numbers of earlier files count up to this step; those behind it are to come again. None lets all count.
+        folder: the run's folder.
+        name: kind of the file, without a dot; a run may have several files of each kind.
+        since: numbers of earlier files are valid up to this step, and later ones will be written again; None: all are.
     """
 
     def __init__(self, folder: str | Path, name: str, since: int | None = None):
@@ -34,18 +34,18 @@ class Events:
             file = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}.{name}"
             self._writer = RecordWriter(open(Path(folder, file), "wb", buffering=0))  # noqa: SIM115
         except OSError as error:
-            _lost(error)
+            _warn(error)
         self._write(Event(file_version=VERSION))
         if since is not None:
             self._write(Event(step=since + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def add(self, step: int, numbers: dict[str, float]) -> None:
-        """Write numbers, by tag, at a place on the horizontal axis."""
+        """Write numbers, by tag, at a position of the horizontal axis."""
         values = [Summary.Value(tag=tag, simple_value=number) for tag, number in numbers.items()]
         self._write(Event(step=step, summary=Summary(value=values)))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._writer:
             self._writer.close()
 
@@ -56,16 +56,16 @@ class Events:
         try:
             self._writer.write(event.SerializeToString())
         except OSError as error:
-            # What is cut off would hide all behind it.
+            # TensorBoard would not read past an incomplete event.
             self._writer = None
-            _lost(error)
+            _warn(error)
 
 
 def remove(folder: str | Path, name: str = "*") -> None:
-    """Remove a run's event files, all or those of a name."""
+    """Remove a run's event files, all or those of one kind."""
     for file in Path(folder).glob(f"events.out.tfevents.*.{name}"):
         file.unlink(missing_ok=True)
 
 
-def _lost(error: OSError) -> None:
-    print(f"TensorBoard's files are not complete: {error}", file=sys.stderr, flush=True)
+def _warn(error: OSError) -> None:
+    print(f"TensorBoard's files are incomplete: {error}", file=sys.stderr, flush=True)

@@ -1,19 +1,19 @@
-"""Model families: what transformers' encoders need to be told beyond their shape."""
+"""Model families: the settings of transformers' encoders beyond their shape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# The tokenizer a family was published with; families that are not listed take byte-level BPE.
+# Families published with a WordPiece tokenizer; all others take byte-level BPE.
 WORDPIECE = {"bert", "distilbert", "electra", "mpnet", "convbert", "mobilebert", "squeezebert", "megatron-bert"}
 
-# Encoders that validation knows without importing transformers, which takes seconds.
+# Families that validation knows without importing transformers, which takes seconds.
 FAMILIAR = {"bert", "roberta", "distilbert", "electra", "deberta-v2", "modernbert"}
 
-# Encoders that transformers has no fused attention for.
+# Families for which transformers has no fused attention.
 EAGER = {"deberta-v2"}
 
-# All fields of each family's configuration class in transformers that are dropout probabilities, or LayerDrop's.
+# All fields of each family's configuration class in transformers that are probabilities of dropout or LayerDrop.
 _LAYERS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _LAYERS_AND_HEAD = (*_LAYERS, "classifier_dropout")
 _SEQ2SEQ = (
@@ -86,14 +86,14 @@ DROPOUTS: dict[str, tuple[str, ...]] = {
 
 
 def dropouts(model_type: str, dropout: float) -> dict[str, float]:
-    """Values of a family's dropout fields; LayerDrop (Fan et al. 2020), which skips whole layers, stays off."""
+    """Return the values of a family's dropout fields; LayerDrop (Fan et al. 2020), which skips layers, stays off."""
     return {name: 0.0 if "layerdrop" in name else dropout for name in DROPOUTS.get(model_type, ())}
 
 
 def unnamed_dropouts(model_type: str, fields: dict[str, object]) -> dict[str, float]:
-    """Fields of a configuration that drop something out and that the family does not name, with their values."""
+    """Return the dropout fields of a configuration, with their values, that `DROPOUTS` does not list for its family."""
     named = DROPOUTS.get(model_type, ())
-    # A switch, such as the token_dropout of esm, is no probability.
+    # A boolean, such as esm's token_dropout, is not a probability.
     return {
         name: value
         for name, value in fields.items()
@@ -102,19 +102,19 @@ def unnamed_dropouts(model_type: str, fields: dict[str, object]) -> dict[str, fl
 
 
 def tokenizer(model_type: str) -> str:
-    """The tokenizer algorithm of a model family: `wordpiece` or `bpe`."""
+    """Return the tokenizer algorithm of a model family: `wordpiece` or `bpe`."""
     return "wordpiece" if model_type in WORDPIECE else "bpe"
 
 
 def problems(model: dict) -> Iterator[str]:
-    """What is wrong with a from-scratch model of the catalogue, one line for each mistake, relative to its key."""
+    """Yield a line for each mistake in a from-scratch model of the catalogue, with keys relative to the model's."""
     shape = model["shape"]
     hidden, heads = shape["hidden_size"], shape["num_attention_heads"]
     if hidden % heads:
         nearest = [size for size in (hidden - hidden % heads, hidden + heads - hidden % heads) if size]
         yield (
             f"shape.hidden_size: {hidden} is not divisible by num_attention_heads: {heads};"
-            f" right would be {' or '.join(map(str, nearest))}"
+            f" use {' or '.join(map(str, nearest))}"
         )
     if model["model_type"] not in FAMILIAR or model["config"]:
         yield from _unknown_to_transformers(model)
@@ -126,8 +126,8 @@ def _unknown_to_transformers(model: dict) -> Iterator[str]:
 
     if model["model_type"] not in KNOWN:
         yield (
-            f"model_type: {model['model_type']} is no encoder with a masked-LM head in transformers;"
-            f" right would be one of {', '.join(sorted(KNOWN))}"
+            f"model_type: transformers has no encoder with a masked-LM head called {model['model_type']};"
+            f" expected one of {', '.join(sorted(KNOWN))}"
         )
         return
     fields = vars(CONFIG_MAPPING[model["model_type"]]())
@@ -135,22 +135,22 @@ def _unknown_to_transformers(model: dict) -> Iterator[str]:
         if name not in fields:
             yield f"config.{name}: {CONFIG_MAPPING[model['model_type']].__name__} has no such field"
         elif name in DROPOUTS.get(model["model_type"], ()):
-            yield f"config.{name}: set by pretrain.dropout and finetune.dropout; expected there, not here"
+            yield f"config.{name}: expected pretrain.dropout and finetune.dropout instead"
     for name, value in unnamed_dropouts(model["model_type"], fields | model["config"]).items():
-        yield f"config.{name}: {value}, which dropout does not set for {model['model_type']}; expected 0"
+        yield f"config.{name}: {value}, but the key dropout does not control it in {model['model_type']}; expected 0"
 
 
 def feed_forward(shape: dict) -> int:
-    """Width of the feed-forward layers, by default that of the published encoders."""
+    """Return the width of the feed-forward layers; four times the hidden size by default, as in published encoders."""
     return shape.get("intermediate_size", 4 * shape["hidden_size"])
 
 
 def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict:
-    """Keyword arguments of the family's configuration class in transformers.
+    """Return the keyword arguments of the family's configuration class in transformers.
 
     Args:
         model: a from-scratch model of the catalogue.
-        vocabulary: entries of its tokenizer.
+        vocabulary: number of entries of its tokenizer.
         special: token ids, by transformers' names (`pad_token_id`, ...).
     """
     shape, kind = model["shape"], model["model_type"]
@@ -165,12 +165,12 @@ def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict
         "initializer_range": model["initializer_range"],
         **special,
     }
-    own = {
-        # Positions of RoBERTa's kind start behind the id of the padding.
+    by_family = {
+        # RoBERTa numbers positions from the id of the padding token plus one.
         "roberta": {"max_position_embeddings": positions + special["pad_token_id"] + 1},
         "distilbert": {"hidden_dim": feed_forward(shape)},
         "electra": {"embedding_size": hidden},
-        # What DeBERTa is named for; transformers leaves it off unless told.
+        # DeBERTa's disentangled attention, which transformers leaves off by default.
         "deberta-v2": {
             "relative_attention": True,
             "position_buckets": positions // 2,
@@ -179,4 +179,4 @@ def configuration(model: dict, vocabulary: int, special: dict[str, int]) -> dict
             "norm_rel_ebd": "layer_norm",
         },
     }
-    return fields | own.get(kind, {}) | model["config"]
+    return fields | by_family.get(kind, {}) | model["config"]

@@ -1,9 +1,8 @@
-"""Files of the user: which ones a corpus, a task or a checkpoint in a local folder consists of, and what is in them."""
+"""The user's own files: those of a corpus, a task or a local checkpoint, and a digest of their content."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,75 +11,68 @@ from pathlib import Path
 
 from gridlaw import io
 
-# What a released checkpoint is made of: weights in safetensors, configuration, tokenizer.
+# Files of a released checkpoint: weights in safetensors, configuration, tokenizer.
 CHECKPOINT = [
     "config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
     "added_tokens.json", "vocab.*", "merges.txt", "spiece.model", "sentencepiece*",
 ]  # fmt: skip
-# Digests of files as they were seen last, in the working directory; it may be lost.
-SEEN = Path(".snakemake/gridlaw/files.json")
+# Cache of digests, by path; it may be deleted.
+CACHE = Path(".snakemake/gridlaw/files.json")
 
 
-def of_corpus(config: dict, corpus: str, key: str) -> list[str]:
-    """Local files of a corpus, in the order of their names; none for other sources.
+def find_corpus_files(config: dict, corpus: str, key: str) -> list[str]:
+    """Return the local files of a corpus, sorted by name; an empty list if its source is not files.
 
     Args:
         key: `files` or `held_out_files`.
     """
-    return matching(config["catalogue"]["corpora"][corpus].get(key, []))
+    return find_matching(config["catalogue"]["corpora"][corpus].get(key, []))
 
 
-def of_task(config: dict, task: str) -> dict[str, str]:
-    """Local files of a task by split, as far as it uses them, the training split first; none for other sources."""
+def find_task_files(config: dict, task: str) -> dict[str, str]:
+    """Return the local file of each split that a task uses, the training split first; empty for other sources."""
     entry = config["catalogue"]["tasks"][task]
     splits = [entry["train"], *sorted(entry["validation"])] if "files" in entry else []
     return {split: entry["files"][split] for split in splits}
 
 
-def of_checkpoint(folder: str | Path) -> list[str]:
-    """Files of a checkpoint in a local folder, in the order of their names; none for a repository on the hub."""
-    return matching(f"{folder}/{pattern}" for pattern in CHECKPOINT) if is_local(folder) else []
+def find_checkpoint_files(folder: str | Path) -> list[str]:
+    """Return the files of a local checkpoint, sorted by name; an empty list for a repository on the hub."""
+    return find_matching(f"{folder}/{pattern}" for pattern in CHECKPOINT) if is_local(folder) else []
 
 
 def is_local(checkpoint: str | Path) -> bool:
-    """Whether a checkpoint is a local folder, not a repository on the hub."""
+    """Return whether a checkpoint is a local folder, not a repository on the hub."""
     return str(checkpoint).startswith((".", "/"))
 
 
-def matching(patterns: Iterable[str]) -> list[str]:
-    """Files that match any of some patterns, in the order of their names."""
+def find_matching(patterns: Iterable[str]) -> list[str]:
+    """Return the files that match any of some patterns, sorted by name."""
     return sorted({file for pattern in patterns for file in glob(pattern, recursive=True)})
 
 
 def digest(files: Iterable[str]) -> str:
-    """Digest (12 hex digits) of what some files hold, in their order; of nothing where one is missing.
+    """Return a digest (12 hex digits) of the content of some files, in order; the empty string if one is missing.
 
-    Time stamps alone would not do: a copy has new ones, and a file put in the place of another may have older ones. A
-    large file is not read each time, though, only when its size or one of its time stamps is another than before.
+    Time stamps are not enough: a copy has new ones, and a replacement may have older ones. Yet large files are not read
+    every time: a digest is cached until the file's size or one of its time stamps changes.
     """
-    seen = _seen()
-    before, whole = dict(seen), hashlib.sha256()
+    cache = io.find_json(CACHE) or {}
+    before, total = dict(cache), hashlib.sha256()
     for file in files:
         try:
-            about = Path(file).stat()
+            status = Path(file).stat()
         except FileNotFoundError:
             return ""
-        stamp = [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
-        if seen.get(file, {}).get("stamp") != stamp:
-            seen[file] = {"stamp": stamp, "sha256": io.sha256(file)}
-        whole.update(seen[file]["sha256"].encode())
-        # It could be written to once more before its time stamps tell.
-        if time.time() - max(about.st_mtime, about.st_ctime) < 1:
-            del seen[file]
-    if seen != before:
-        # It can be worked out again.
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        if cache.get(file, {}).get("stamp") != stamp:
+            cache[file] = {"stamp": stamp, "sha256": io.sha256(file)}
+        total.update(cache[file]["sha256"].encode())
+        # A second write within the resolution of time stamps would go unnoticed.
+        if time.time() - max(status.st_mtime, status.st_ctime) < 1:
+            del cache[file]
+    if cache != before:
+        # Without a cache the digest is computed again.
         with suppress(OSError):
-            io.write_json(SEEN, seen)
-    return whole.hexdigest()[:12]
-
-
-def _seen() -> dict[str, dict]:
-    try:
-        return json.loads(SEEN.read_text())
-    except (OSError, ValueError):
-        return {}
+            io.write_json(CACHE, cache)
+    return total.hexdigest()[:12]

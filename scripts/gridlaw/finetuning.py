@@ -1,4 +1,4 @@
-"""Fine-tuning: from a pre-trained model and a task's examples to predictions of the validation examples."""
+"""Fine-tuning: from a pre-trained model and a task's examples to predictions for the validation examples."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,12 +22,12 @@ from gridlaw import io, modeling, objective, schedule, training, work
 from gridlaw.checkpoints import ResumableTrainer
 from gridlaw.heartbeat import Unit
 
-# Of a finished run; its facts are written after it.
+# File of a finished run's predictions; the run's facts are written after it.
 PREDICTIONS = "predictions.parquet"
 
 
 class Examples(Dataset):
-    """Tokenised examples of a split; padding is left to the batch."""
+    """Tokenized examples of a split, not yet padded."""
 
     def __init__(self, rows: pd.DataFrame, recipe: dict, tokenizer):
         texts = [rows[column].tolist() for column in recipe["text"]]
@@ -44,11 +45,36 @@ class Examples(Dataset):
         return self.rows[index]
 
 
-class Epochs(Dataset):
-    """All epochs of a training set, one after the other, each in its own order: a pure function of (seed, epoch).
+@dataclass(frozen=True)
+class Run:
+    """One of a task's fine-tuning runs.
 
-    Examples of like length come together, so that batches need little padding. Trainer's own sampler of this kind draws
-    from the global random state, which is another one after a resume.
+    Args:
+        train_set: entry of `train_examples` in the recipe: a number, or `all`.
+        examples: number of training examples.
+        seed: of the head's initial weights, dropout and the order of examples.
+    """
+
+    train_set: int | str
+    examples: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of the run's work folder."""
+        return work.run_name(self.train_set, self.seed)
+
+    @property
+    def columns(self) -> dict[str, int | str]:
+        """The columns that identify the run in tables."""
+        return {"train_set": str(self.train_set), "train_examples": self.examples, "seed": self.seed}
+
+
+class Epochs(Dataset):
+    """All epochs of a training set, one after the other; the order of each is a pure function of (seed, epoch).
+
+    Batches hold examples of similar length, so they need little padding. Trainer's own sampler of this kind uses the
+    global random state, which differs after a run is resumed.
     """
 
     def __init__(self, rows: list[dict], epochs: int, batch: int, seed: int):
@@ -62,7 +88,7 @@ class Epochs(Dataset):
         epoch, place = divmod(position, len(self.rows))
         return self.rows[self._order(epoch)[place]]
 
-    # A batch at the end of an epoch needs two.
+    # A batch at the end of an epoch needs two orders.
     @lru_cache(maxsize=2)  # noqa: B019
     def _order(self, epoch: int) -> list[int]:
         seed = int(np.random.default_rng([self.seed, epoch]).integers(2**63))
@@ -71,26 +97,31 @@ class Epochs(Dataset):
 
 def finetune(
     args: Namespace,
-    folder: Path,
+    run: Run,
     fingerprint: str,
-    train: list[dict],
     splits: dict[str, Examples],
     tokenizer,
     classes: list | None,
-    seed: int,
-    tell: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> None:
-    """One fine-tuning; leaves its predictions and facts in the folder.
+    """Fine-tune once, and write the predictions and facts into the run's folder.
 
     Args:
-        tell: takes the updates that are done, of this one.
+        args: the program's arguments.
+        run: the run.
+        fingerprint: of the program's work folder.
+        splits: examples of each split.
+        tokenizer: pads the batches.
+        classes: the task's classes; None for a regression.
+        report: called with the number of finished optimizer steps of this run.
     """
     recipe, started = args.recipe, time.perf_counter()
+    folder, train = Path(args.work, run.name), splits[recipe["train"]].rows[: run.examples]
     folder.mkdir(exist_ok=True)
-    # The head is drawn from the global random state, so the seed comes before the model.
-    set_seed(seed)
+    # The head's initial weights come from the global random state, so set the seed before making the model.
+    set_seed(run.seed)
     model = modeling.classifier(args.model, len(classes) if classes else 1, recipe["dropout"], recipe["attention"])
-    steps = updates(recipe, len(train))
+    steps = count_steps(recipe, len(train))
     trainer = ResumableTrainer(
         model=objective.Classify(model),
         args=training.arguments(
@@ -98,20 +129,20 @@ def finetune(
             steps,
             1,
             folder,
-            seed=seed,
+            seed=run.seed,
             per_device_eval_batch_size=recipe["eval_batch_size"],
         ),
-        train_dataset=Epochs(train, recipe["epochs"], recipe["batch_size"], seed),
-        # Few shapes: a CPU's kernels are made for each new one, and a GPU's are fastest at such lengths.
+        train_dataset=Epochs(train, recipe["epochs"], recipe["batch_size"], run.seed),
+        # Few different lengths: CPU kernels are built for each new shape, and GPU kernels prefer multiples of 8.
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=math.gcd(recipe["max_length"], 8)),
         compute_loss_func=objective.classification_loss,
         folder=folder,
-        fingerprint=hashlib.sha256(f"{fingerprint} {folder.name}".encode()).hexdigest(),
+        fingerprint=hashlib.sha256(f"{fingerprint} {run.name}".encode()).hexdigest(),
         minutes=args.checkpoint_minutes,
-        schedule=schedule.named(recipe["schedule"], recipe["warmup_ratio"], steps),
+        schedule=schedule.make_schedule(recipe["schedule"], recipe["warmup_ratio"], steps),
     )
-    curves = args.tensorboard and Path(args.tensorboard, *folder.name.split("-"))
-    training.follow(trainer, unit(recipe), tell, curves)
+    curves = args.tensorboard and Path(args.tensorboard, str(run.train_set), str(run.seed))
+    training.report_progress(trainer, unit(recipe), report, curves)
     trainer.run()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     predictions = [
@@ -129,13 +160,13 @@ def finetune(
     )
 
 
-def updates(recipe: dict, examples: int) -> int:
-    """Updates of a fine-tuning on so many examples."""
+def count_steps(recipe: dict, examples: int) -> int:
+    """Return the number of optimizer steps of fine-tuning on some examples."""
     return math.ceil(recipe["epochs"] * examples / recipe["batch_size"])
 
 
 def unit(recipe: dict) -> Unit:
-    """What the speed of a fine-tuning is counted in."""
+    """Return the unit of the speed of fine-tuning."""
     return Unit("examples", recipe["batch_size"])
 
 
@@ -144,8 +175,8 @@ def _rate(seconds: list[float], examples: int) -> float | None:
 
 
 def predict(trainer: ResumableTrainer, examples: Examples, kind: str) -> pd.DataFrame:
-    """A split's examples with label, prediction (a class number or a score) and the head's outputs."""
-    # Rows of like length together need little padding.
+    """Return a split's examples with label, prediction (a class number or a score) and the head's outputs."""
+    # Batches of similar length need little padding.
     order = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
     predicted = torch.as_tensor(trainer.predict(Subset(examples, order)).predictions).float()
     outputs = torch.empty(len(examples), predicted[0].numel())

@@ -1,7 +1,6 @@
-"""Model FLOPs of training: the arithmetic that a model's matrix products ask for, whatever a machine makes of it.
+"""Model FLOPs of training: the arithmetic of the model's matrix products, whatever a program really computes.
 
-Activations computed again and a head run where nothing is predicted are no arithmetic of the model, and positions that
-a program manages to skip still are.
+Recomputed activations, and a head at positions that predict nothing, do not count. Positions that a program skips do.
 """
 
 from __future__ import annotations
@@ -11,25 +10,25 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 
 def training_flops(model: PreTrainedModel, row_length: int, rows: int, predicted: int) -> dict[str, int]:
-    """Floating-point operations of the forward and backward pass of a masked LM (Kaplan et al. 2020, section 2.1).
+    """Count the floating-point operations of forward and backward passes (Kaplan et al. 2020, section 2.1).
 
-    A weight costs a multiplication and an addition for each position, and twice that again in the backward pass: one
-    product for the gradient of the weight, one for that of its input. The first layer's input has a gradient too, for
-    the embeddings are trained; looking those up costs no multiplication. Left out, as usual: biases, normalisation,
-    activations, softmax, optimiser.
+    Each weight costs one multiplication and one addition per position in the forward pass, and twice as much in the
+    backward pass: for the gradient of the weight and for that of its input. The input of the first layer needs a
+    gradient because the embeddings are trained. As usual, embedding look-ups, biases, normalization, activations,
+    softmax and the optimizer are left out.
 
-    Each `nn.Linear` is taken to see every position once, which holds for the familiar families: layers that share
-    their weights (ALBERT) and convolutions (ConvBERT, SqueezeBERT) are not counted as often as they run.
+    The count assumes that each `nn.Linear` sees each position once. This is true for the common families, but too low
+    for layers with shared weights (ALBERT) and for convolutions (ConvBERT, SqueezeBERT).
 
     Args:
         model: a masked LM.
-        row_length: positions of a row.
-        rows: rows of the whole training, a row that is seen again counted again.
-        predicted: predicted positions over all these rows.
+        row_length: positions of a sequence.
+        rows: sequences of the whole training, over all epochs.
+        predicted: predicted positions in all these sequences.
 
     Returns:
-        `flops` of body and head; `flops_without_embeddings` of the body alone, without the head, whose decoder is the
-        embedding table once more.
+        `flops` of body and head; `flops_without_embeddings` of the body only, because the decoder of the head has the
+        same weights as the embedding table.
     """
     body = {module for module in model.base_model.modules() if isinstance(module, nn.Linear)}
     head = {module for module in model.modules() if isinstance(module, nn.Linear)} - body
@@ -37,18 +36,18 @@ def training_flops(model: PreTrainedModel, row_length: int, rows: int, predicted
     inside = (6 * _weights(body) + _attention(model.config, row_length)) * positions
     outside = _weights(head)
     table = model.get_input_embeddings().weight
-    # Some heads have no decoder of their own, they multiply by the embedding table.
+    # Some heads have no decoder module; they multiply by the embedding table.
     if all(len(module.weight) != len(table) for module in head):
         outside += table.numel()
     return {"flops": inside + 6 * outside * predicted, "flops_without_embeddings": inside}
 
 
 def _attention(config: PretrainedConfig, row_length: int) -> int:
-    """FLOPs of attention's own products for a position, over all layers (Chowdhery et al. 2022, appendix B).
+    """Return the FLOPs of the attention products for one position, over all layers (Chowdhery et al. 2022, appendix B).
 
-    Every position meets the whole row in the scores and in the weighted sum, and in DeBERTa once more for each of its
-    relative terms (transformers multiplies by the whole table of relative positions, once projected for a batch, and
-    picks the row's). The local layers of ModernBERT are counted as if they were global.
+    Each position is multiplied with the whole sequence in the scores and in the weighted sum, and in DeBERTa once more
+    for each relative term (transformers multiplies with the whole table of relative positions, which is projected once
+    per batch, and then selects). The local layers of ModernBERT count as global ones.
     """
     relative = len(config.pos_att_type or ()) if getattr(config, "relative_attention", False) else 0
     return 6 * (2 + relative) * config.num_hidden_layers * row_length * config.hidden_size

@@ -1,12 +1,12 @@
-"""Run a program in a fork of the fork server; the same as `python PROGRAM ...`, but for the time that imports take.
+"""Run a program in a fork of the fork server, like `python PROGRAM ...`, but without the time for imports.
 
     python -ISP forked.py SOCKET PROGRAM ...
 
-This process stands for the program, which has its streams, working directory and environment, gets the signals that it
-gets, and is killed when it is killed; it ends as the program ends. Without a server, and for a program whose
-environment the server does not have, it becomes the program itself.
+This process represents the program. The program gets its streams, working directory, environment and signals, and is
+killed if this process is killed; this process ends with the program's exit status. Without a server, or if the server
+has another environment, this process becomes the program itself.
 
-Only the standard library is imported, and little of it: a program should start at once.
+Only a few modules of the standard library are imported, so that the program starts at once.
 """
 
 import json
@@ -17,16 +17,16 @@ import socket
 import sys
 from contextlib import suppress
 
-# Programs of several threads, and those that may use the network, have environments of their own.
+# Programs with several threads, or with access to the network, have other values and are not forked.
 SHARED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 STREAMS = (0, 1, 2)
-# Answers are a process number and an exit status, each on a line.
+# Bytes to read at once. The server sends a process number and an exit status, each on a line.
 ANSWERS = 256
 
 
 def main() -> None:
-    """Run the program that the command line names."""
+    """Run the program on the command line."""
     path, *command = sys.argv[1:]
     connection = socket.socket(socket.AF_UNIX)
     signals = collect()
@@ -42,31 +42,31 @@ def main() -> None:
                 break
             answers += answer
         else:
-            pass_on(signals.recv(ANSWERS), int(answers))
+            forward(signals.recv(ANSWERS), int(answers))
     if not answers:
         become(command, signals)
     _, status, *_ = answers.split(b"\n")
     if not status:
-        sys.exit(f"error: {command[0]}: the fork server is gone, and the program with it")
+        sys.exit(f"error: {command[0]}: the fork server has ended, and the program with it")
     end(int(status))
 
 
 def collect() -> socket.socket:
-    """Have the numbers of signals that come written to a socket, which is returned; nothing else comes of them.
+    """Return a socket from which the numbers of arriving signals can be read; the signals have no other effect.
 
-    A handler would leave a signal that comes just before this process waits until the program has ended.
+    With a handler instead, a signal just before the call that waits would have no effect until the program ends.
     """
-    came, written = socket.socketpair()
-    written.setblocking(False)
-    signal.set_wakeup_fd(os.dup(written.fileno()))
-    for one in PASSED_ON:
-        signal.signal(one, lambda *_: None)
-    came.setblocking(False)
-    return came
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(os.dup(sender.fileno()))
+    for number in FORWARDED:
+        signal.signal(number, lambda *_: None)
+    receiver.setblocking(False)
+    return receiver
 
 
 def start(connection: socket.socket, path: str, command: list[str]) -> bool:
-    """Ask the server in `path` to start a program; whether it could be asked."""
+    """Ask the server at `path` to start a program; return whether the request was sent."""
     if not os.environ.items() >= SHARED.items():
         return False
     mask = os.umask(0)
@@ -82,27 +82,27 @@ def start(connection: socket.socket, path: str, command: list[str]) -> bool:
     return True
 
 
-def pass_on(numbers: bytes, process: int) -> None:
-    """Pass signals on to the program."""
+def forward(numbers: bytes, process: int) -> None:
+    """Forward signals to the program."""
     for number in numbers:
-        # A program that has ended meanwhile needs none; its status is on the way.
+        # The program may have ended meanwhile; its status will arrive.
         with suppress(ProcessLookupError):
             os.kill(process, number)
 
 
 def become(command: list[str], signals: socket.socket) -> None:
-    """Run a program in this very process, with signals that came before."""
-    for one in PASSED_ON:
-        signal.signal(one, signal.SIG_DFL)
+    """Replace this process by the program, and deliver the signals that arrived before."""
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_DFL)
     with suppress(BlockingIOError):
-        pass_on(signals.recv(ANSWERS), os.getpid())
+        forward(signals.recv(ANSWERS), os.getpid())
     os.execv(sys.executable, [sys.executable, *command])
 
 
 def end(status: int) -> None:
-    """End with a status as the program did, or by the signal that ended it, whose number is then negative."""
+    """End with the program's exit status; a negative one is the number of the signal that ended it."""
     if status < 0:
-        # SIGKILL has no handler to be reset.
+        # SIGKILL has no handler.
         if -status != signal.SIGKILL:
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)

@@ -1,13 +1,13 @@
-"""A process that imports the libraries once and forks the programs of a local run from itself.
+"""A process that imports the libraries once, and forks the programs of a local run.
 
     python -P forkserver.py DESCRIPTOR     # serve on a listening socket, until standard input ends
 
-To import torch and transformers takes 4 to 8 s of CPU time, and a small grid starts a hundred programs. The server
-imports what a program's source imports when the program runs for the first time; each run is a fork, which starts in a
-tenth of a second. Modules of this project are not kept: a run reads them as they are when it starts.
+Importing torch and transformers takes 4 to 8 s of CPU time, and a small grid starts a hundred programs. The first time
+that a program runs, the server imports the libraries that its source imports. Each run is then a fork, which starts in
+a tenth of a second. The project's own modules are not kept, so a run reads their current source.
 
-`forked.py` is the client. The server runs on Linux alone (process descriptors), and where no program uses CUDA, which
-does not survive a fork.
+`forked.py` is the client. The server needs Linux (process descriptors), and no program may use CUDA, which does not
+survive a fork.
 """
 
 from __future__ import annotations
@@ -41,31 +41,31 @@ SCRIPTS = Path(__file__).resolve().parents[1]
 PACKAGE = Path(__file__).parent.name
 LOG = Path("logs/forkserver.log")
 # Variables that a shell sets for each command.
-OF_SHELL = {"_", "PWD", "OLDPWD", "SHLVL"}
+SHELL_VARIABLES = {"_", "PWD", "OLDPWD", "SHLVL"}
 STREAMS = (0, 1, 2)
-# Programs that may wait to be started; the server waits for the rest of a request no longer than that.
+# Number of programs that may wait to start, and seconds that the server waits for the rest of a request.
 BACKLOG, REQUEST_SECONDS = 128, 10.0
-# What is left of the server when its run has ended is not waited for any longer.
+# Seconds to wait for the end of the server at the end of a run.
 STOP_SECONDS = 5.0
-# prctl(2): the signal that a process gets when its parent ends.
+# prctl(2): set the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 
 def serves(workflow: Workflow, config: dict) -> bool:
-    """Return whether a run of Snakemake may fork its programs: they run here, in its own environment, without a GPU."""
-    # The server runs this file before it can find the project's modules.
+    """Return whether a run may fork its programs: it runs on this machine, in its own environment, without a GPU."""
+    # Imported here because the server runs this file before it can find the project's modules.
     from gridlaw import gpus
 
-    own = Path(shutil.which("python") or "").parent == Path(sys.executable).parent
-    installs = workflow.deployment_settings.deployment_method
-    return config["fork_programs"] and sys.platform == "linux" and own and not installs and not gpus.visible()
+    is_same_python = Path(shutil.which("python") or "").parent == Path(sys.executable).parent
+    may_fork = config["fork_programs"] and sys.platform == "linux" and is_same_python
+    return may_fork and not workflow.deployment_settings.deployment_method and not gpus.visible()
 
 
 def start() -> str:
-    """Start a server that ends with the running process.
+    """Start a server that ends with this process.
 
     Returns:
-        a shell function `python`, which runs programs in forks of the server.
+        a shell function `python` that runs programs in forks of the server.
     """
     folder = tempfile.mkdtemp(prefix="gridlaw-")
     path = f"{folder}/socket"
@@ -73,7 +73,7 @@ def start() -> str:
     with socket.socket(socket.AF_UNIX) as listener, LOG.open("w") as log:
         listener.bind(path)
         listener.listen(BACKLOG)
-        # In a session of its own: a terminal's signals reach the programs through their clients.
+        # In its own session: signals of a terminal reach the programs through their clients.
         server = subprocess.Popen(
             [sys.executable, "-P", __file__, str(listener.fileno())],
             stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[listener.fileno()], start_new_session=True,
@@ -82,7 +82,7 @@ def start() -> str:
     def stop() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         server.stdin.close()
-        # A program that goes on after a run was broken off does so without it.
+        # Programs that still run after an aborted run do not need the server.
         with suppress(subprocess.TimeoutExpired):
             server.wait(STOP_SECONDS)
 
@@ -93,7 +93,7 @@ def start() -> str:
 
 @dataclass(frozen=True)
 class Fork:
-    """A program that runs, by its process descriptor, and the connection of its client."""
+    """A running program: its process, its process descriptor, and the connection to its client."""
 
     process: int
     descriptor: int
@@ -120,23 +120,23 @@ class Server:
         """Serve until standard input ends and no program runs.
 
         Returns:
-            in a fork of the server, the command line of the program that it is to run; in the server, None.
+            in a fork of the server, the command line of the program to run; in the server, None.
         """
         while self._selector.get_map():
             for key, _ in self._selector.select():
-                # An event before may have ended what this one is about.
+                # An earlier event may have unregistered this one's source.
                 if key.fd in self._selector.get_map() and (command := key.data()):
                     return command
         return None
 
     def _close(self) -> None:
-        """Take no more requests: who started the server has ended."""
+        """Accept no more requests: the process that started the server has ended."""
         self._selector.unregister(sys.stdin)
         self._selector.unregister(self._listener)
         self._listener.close()
 
     def _accept(self) -> list[str] | None:
-        """Fork the program that a client asks for; one that is not forked finds the connection closed."""
+        """Fork the program that a client requests; if this is not possible, close the connection."""
         client, _ = self._listener.accept()
         client.settimeout(REQUEST_SECONDS)
         streams: list[int] = []
@@ -158,8 +158,8 @@ class Server:
         return command
 
     def _shares(self, environment: dict[str, str]) -> bool:
-        """Return whether a program's environment is that of the first one, for which libraries are imported."""
-        shared = {name: value for name, value in environment.items() if name not in OF_SHELL}
+        """Return whether a program's environment equals that of the first, in which the libraries were imported."""
+        shared = {name: value for name, value in environment.items() if name not in SHELL_VARIABLES}
         if self._environment is None:
             self._environment = shared
             os.environ.clear()
@@ -167,18 +167,18 @@ class Server:
         return self._environment == shared
 
     def _import(self, program: Path) -> None:
-        """Import what a program's source imports anywhere, and forget the project's own modules."""
+        """Import all libraries that a program's source imports, and forget the project's own modules."""
         if program.name in self._imported:
             return
         self._imported.add(program.name)
         gc.disable()
         for name in _imports(program):
-            # A class is no module, and a program may do without a library.
+            # A name may be a class, or a library that is not installed.
             with suppress(ImportError):
                 importlib.import_module(name)
         for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
             del sys.modules[name]
-        # A collection would write to what forks share.
+        # Garbage collection would write to memory pages that forks share.
         gc.freeze()
         gc.enable()
 
@@ -195,7 +195,7 @@ class Server:
         return None
 
     def _become(self, client: socket.socket, request: dict, streams: list[int]) -> list[str]:
-        """Make this fork of the server what the program's process would be."""
+        """Give this fork the streams, folder and environment of the program."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         self._selector.close()
         self._listener.close()
@@ -211,28 +211,28 @@ class Server:
         return request["command"]
 
     def _reap(self, fork: Fork) -> None:
-        """Tell a client how its program ended."""
+        """Send a client the exit status of its program."""
         _, status = os.waitpid(fork.process, 0)
         self._selector.unregister(fork.descriptor)
         os.close(fork.descriptor)
-        self._leave(fork.client)
+        self._unregister(fork.client)
         with suppress(OSError):
             fork.client.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
         fork.client.close()
         self._forks.remove(fork)
 
     def _kill(self, fork: Fork) -> None:
-        """Kill the program of a client that is gone."""
-        self._leave(fork.client)
+        """Kill the program of a client that has ended."""
+        self._unregister(fork.client)
         signal.pidfd_send_signal(fork.descriptor, signal.SIGKILL)
 
-    def _leave(self, client: socket.socket) -> None:
+    def _unregister(self, client: socket.socket) -> None:
         with suppress(KeyError):
             self._selector.unregister(client)
 
 
 def _imports(program: Path) -> Iterator[str]:
-    """Names of the modules that a program's source imports, and of what it takes from them, which may be modules."""
+    """Yield the names of the modules that a program imports, and of the objects, which may be modules, from them."""
     for node in ast.walk(ast.parse(program.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -241,8 +241,8 @@ def _imports(program: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve; in a fork, run its program."""
-    # The folder of a program is the first that its modules are looked for in.
+    """Serve; in a fork, run the program."""
+    # As if the program had been started by `python PROGRAM`.
     sys.path.insert(0, str(SCRIPTS))
     command = Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     if command:

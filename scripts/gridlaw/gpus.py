@@ -1,10 +1,10 @@
-"""GPUs of this machine: each program takes free ones, so that two that run side by side never share one by accident.
+"""GPUs of this machine: each program takes free ones, so that two programs never share a GPU by accident.
 
-Snakemake counts GPUs and does not say which. So who takes one holds a lock on it to the end of the process; the kernel
-releases it, whatever ends the process. The lock is on the card and not on its number: programs that see different GPUs
-(CUDA_VISIBLE_DEVICES), or that run in one Slurm job, still meet.
+Snakemake counts GPUs but does not assign them. A program therefore locks each GPU that it takes until its process ends;
+the kernel releases the lock, however the process ends. A lock belongs to the card, not to its number, because programs
+may see different sets of GPUs (CUDA_VISIBLE_DEVICES, Slurm jobs).
 
-This module is imported before torch.
+This module does not import torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from gridlaw import cli
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-# The same for all processes of a user on this host, which TMPDIR is not.
+# Not in TMPDIR, which may differ between processes of a user on one host.
 LOCKS = Path(f"/tmp/gridlaw-{os.getuid()}")
 POLL_SECONDS = 1.0
 
@@ -29,23 +29,23 @@ _held: list[FileLock] = []
 
 
 def take(count: int) -> None:
-    """Take free GPUs for this program and for the ranks it starts, waiting while there are too few.
+    """Take free GPUs for this program and the ranks that it starts, and wait while there are too few.
 
-    To be called before CUDA starts. On a machine without a GPU there is nothing to take.
+    Must be called before CUDA starts. On a machine without a GPU this does nothing.
 
     Raises:
-        Failure: the machine has too few of them.
+        Failure: the machine has too few GPUs.
     """
     gpus = visible()
     if not gpus:
-        # A driver that NVML is not part of may be there: Trainer would use all GPUs, for a single rank, too.
+        # Without NVML there may still be GPUs, and Trainer would use all of them, even for a single rank.
         names = os.environ.get(VISIBLE, ",".join(map(str, range(count)))).split(",")
         os.environ[VISIBLE] = ",".join(names[:count])
         return
     if len(gpus) < count:
         raise cli.Failure(
-            f"gpus: {count} ranks need as many GPUs, and of those {len(gpus)} can be seen here;"
-            f" right would be {len(gpus)} or fewer, or {VISIBLE}= for ranks of a CPU thread"
+            f"gpus: {count} ranks need {count} GPUs, and {len(gpus)} can be seen here; use at most {len(gpus)} ranks,"
+            f" or set {VISIBLE}= to train on CPU threads"
         )
     names = _lock(gpus, count)
     if not names:
@@ -57,31 +57,31 @@ def take(count: int) -> None:
 
 
 def problem(attention: str) -> str | None:
-    """What an implementation of attention lacks on this machine, if it needs a GPU."""
+    """Return what this machine lacks for an implementation of attention; None if nothing is missing."""
     if attention != "flash_attention_2":
         return None
     if not any(distributions(name="flash-attn")):
-        return "attention: flash_attention_2 needs the package flash-attn, which is not installed; right would be auto"
+        return "attention: flash_attention_2 needs the package flash-attn, which is not installed; use auto"
     if not visible():
-        return "attention: flash_attention_2 needs an NVIDIA GPU, and none can be seen here; right would be auto"
+        return "attention: flash_attention_2 needs an NVIDIA GPU, and none can be seen here; use auto"
     return None
 
 
 def visible() -> dict[str, str]:
-    """The GPUs that CUDA would show to PyTorch here, in its order: of each its identity, and its name to CUDA."""
+    """Return the GPUs that CUDA shows to PyTorch, in its order: from each GPU's identity to its name in CUDA."""
     installed = uuids() if _pytorch_has_cuda() else []
     gpus: dict[str, str] = {}
     for name in os.environ.get(VISIBLE, ",".join(map(str, range(len(installed))))).split(","):
         identity = _identity(name.strip(), installed)
         if identity is None:
-            # CUDA too takes no notice of what follows a name that it does not know.
+            # CUDA also ignores everything after an unknown name.
             break
         gpus.setdefault(identity, name.strip())
     return gpus
 
 
 def _pytorch_has_cuda() -> bool:
-    """Whether PyTorch was built for CUDA, without importing it."""
+    """Return whether PyTorch was built for CUDA, without importing it."""
     return any(Path(distribution("torch").locate_file("torch/lib")).glob("libtorch_cuda*"))
 
 
@@ -109,7 +109,7 @@ def uuids() -> list[str]:
 
 
 def _identity(name: str, uuids: list[str]) -> str | None:
-    """What a name in CUDA_VISIBLE_DEVICES stands for: a number, the beginning of a UUID, a part of a GPU (MIG)."""
+    """Return the GPU for a name in CUDA_VISIBLE_DEVICES: a number, the beginning of a UUID, or a MIG instance."""
     if name.isdecimal():
         return uuids[int(name)] if int(name) < len(uuids) else None
     if name.startswith("MIG-"):
@@ -118,14 +118,14 @@ def _identity(name: str, uuids: list[str]) -> str | None:
 
 
 def _lock(gpus: dict[str, str], count: int) -> list[str]:
-    """Lock free GPUs; all of them or none.
+    """Lock as many free GPUs as needed, or none.
 
     Returns:
-        their names, none if too few are free.
+        names of the GPUs; empty if too few are free.
     """
     LOCKS.mkdir(mode=0o700, exist_ok=True)
     free: dict[str, FileLock] = {}
-    # One program at a time, or two could keep each other from the last one they need.
+    # One program at a time: otherwise two could each hold a GPU that the other one needs.
     with FileLock(LOCKS / "choosing"):
         for identity, name in gpus.items():
             lock = FileLock(LOCKS / identity.replace("/", "_"), fallback_to_soft=False)

@@ -1,7 +1,7 @@
-"""The grid: its cells, and the names they go by.
+"""The grid: its cells, and their names.
 
-A cell is one (model, size, gpus). Names are what paths are made of, so they are canonical: `64000`, `64k` and
-`0.064M` are the one size `64k`.
+A cell is one (model, size, gpus). Paths are made of names, so names are canonical: `64000`, `64k` and `0.064M` are
+the same size, `64k`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNITS = {"B": 10**9, "M": 10**6, "k": 10**3}
 
 
 class Cell(NamedTuple):
-    """One point of the grid: a model of the catalogue, a canonical size, a number of ranks."""
+    """One point of the grid: a model of the catalogue, the canonical name of a size, and a number of ranks."""
 
     model: str
     size: str
@@ -25,16 +25,16 @@ class Cell(NamedTuple):
 
 
 def parse_size(size: str | int) -> int | None:
-    """Tokens that a size stands for; None for `all`.
+    """Return the number of tokens of a size; None for `all`.
 
     Raises:
-        ValueError: the text is no size, or not a whole number of tokens (`0.5`, `1.23456k`).
+        ValueError: the text is not a size, or not a whole number of tokens (`0.5`, `1.23456k`).
     """
     if size == ALL:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMB]?)", str(size))
     if not match:
-        raise ValueError(f"{size!r} is not a size; write 0, 64k, 1M, 2.5B or all")
+        raise ValueError(f"{size!r} is not a size; expected a number such as 0, 64k, 1M or 2.5B, or all")
     number, unit = match.groups()
     tokens = Decimal(number) * UNITS.get(unit, 1)
     if tokens != int(tokens):
@@ -42,8 +42,13 @@ def parse_size(size: str | int) -> int | None:
     return int(tokens)
 
 
+def is_trained(size: str | int) -> bool:
+    """Return whether a model is trained at a size; at size 0 it keeps its initial weights."""
+    return parse_size(size) != 0
+
+
 def size_name(size: str | int) -> str:
-    """The canonical name of a size: the largest unit that needs at most three decimals."""
+    """Return the canonical name of a size, in the largest unit that needs at most three decimals."""
     tokens = parse_size(size)
     if tokens is None:
         return ALL
@@ -54,18 +59,18 @@ def size_name(size: str | int) -> str:
 
 
 def rounded(tokens: float) -> str:
-    """The name of a size near some tokens, with two digits."""
+    """Return the name of the size nearest to some tokens that has two digits."""
     return size_name(int(Decimal(f"{tokens:.1e}")))
 
 
 def size_order(name: str) -> float:
-    """Sort key of a size's name; `all` comes last."""
+    """Return the sort key of a size's name; `all` comes last."""
     tokens = parse_size(name)
     return float("inf") if tokens is None else tokens
 
 
 def cells(config: dict) -> Iterator[Cell]:
-    """The cells of a validated configuration, in the order of its axes, without the excluded ones."""
+    """Yield the cells of a validated configuration, in the order of its axes, without the excluded ones."""
     excluded = [_chosen(entry) for entry in config["exclude"]]
     for cell in map(Cell._make, product(config["models"], map(size_name, config["sizes"]), config["gpus"])):
         if not any(all(getattr(cell, axis) in values for axis, values in entry.items()) for entry in excluded):
@@ -73,44 +78,46 @@ def cells(config: dict) -> Iterator[Cell]:
 
 
 def exclusions(config: dict) -> list[dict[str, list]]:
-    """Entries that exclude what those of the configuration do, however they are written: one for each model and each
-    set of gpus values that some of its sizes go without."""
+    """Return the exclusions of a configuration in one normal form, however they are written.
+
+    There is one entry for each model and each set of gpus values that some of its sizes lack.
+    """
     kept = set(cells(config))
     sizes = sorted(map(size_name, config["sizes"]), key=size_order)
     entries: dict[tuple[str, tuple[int, ...]], list[str]] = {}
     for model, size in product(sorted(config["models"]), sizes):
-        without = tuple(gpus for gpus in sorted(config["gpus"]) if Cell(model, size, gpus) not in kept)
-        if without:
-            entries.setdefault((model, without), []).append(size)
+        missing = tuple(gpus for gpus in sorted(config["gpus"]) if Cell(model, size, gpus) not in kept)
+        if missing:
+            entries.setdefault((model, missing), []).append(size)
     return [{"model": model, "size": names, "gpus": list(gpus)} for (model, gpus), names in entries.items()]
 
 
 def _chosen(entry: dict) -> dict[str, set]:
-    """The values of each axis that an exclusion names."""
+    """Return the values of each axis that an exclusion names."""
     chosen = {axis: {*value} if isinstance(value, list) else {value} for axis, value in entry.items()}
     return chosen | {axis: {size_name(size) for size in chosen[axis]} for axis in chosen.keys() & {"size"}}
 
 
 def compared(config: dict, model: str, size: str) -> list[int]:
-    """The gpus values of a model's runs at one size that differ in nothing else, the single rank first; or none.
+    """Return the gpus values at which one model and size is trained alike, 1 first; empty if there are not several.
 
-    In weak scaling they differ in the batch, and at size 0 there is no training.
+    With weak scaling the batch differs too, and at size 0 there is no training.
     """
-    if config["pretrain"]["scaling"] == "weak" or parse_size(size) == 0:
+    if config["pretrain"]["scaling"] == "weak" or not is_trained(size):
         return []
     gpus = sorted(cell.gpus for cell in cells({**config, "models": [model], "sizes": [size]}))
     return gpus if gpus[:1] == [1] and len(gpus) > 1 else []
 
 
 def scored(config: dict) -> dict[Cell, int]:
-    """The cells, each with the gpus value whose fine-tuning gives it its scores.
+    """Return each cell with the gpus value whose fine-tuning gives the cell its scores.
 
-    In strong scaling, cells that differ in gpus only hold the same model up to the order of float sums, so one of them
-    speaks for all. A cell whose own gpus value is not fine-tuned takes the smallest one that is.
+    With strong scaling, cells that differ only in gpus hold the same model, up to floating-point summation order, so
+    one of them is fine-tuned for all. A cell that is not fine-tuned itself takes the smallest gpus value that is.
     """
-    chosen, whole = config["finetune"]["gpus"], list(cells(config))
-    own = {cell: cell.gpus for cell in whole if chosen == "all" or cell.gpus in chosen}
+    chosen, everything = config["finetune"]["gpus"], list(cells(config))
+    finetuned = {cell: cell.gpus for cell in everything if chosen == "all" or cell.gpus in chosen}
     smallest: dict[tuple[str, str], int] = {}
-    for cell in own:
+    for cell in finetuned:
         smallest[cell[:2]] = min(cell.gpus, smallest.get(cell[:2], cell.gpus))
-    return {cell: own.get(cell) or smallest[cell[:2]] for cell in whole}
+    return {cell: finetuned.get(cell) or smallest[cell[:2]] for cell in everything}

@@ -1,6 +1,6 @@
-"""How far a training is: a small file in its work folder, written every few seconds while it runs.
+"""Progress of a training: a small file in its work folder, written every few seconds while it runs.
 
-Whoever sees the file system can read it, on whatever machine the training runs. No result depends on it.
+Any process that sees the file system can read it, on any machine. No result depends on it.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ from gridlaw import io
 
 FILE = "progress.json"
 PERIOD_SECONDS = 5.0
-# The pace is that of the last minute.
+# The speed is that of the last minute.
 REMEMBERED = 12
-# A training that runs and has said nothing for so long is measuring, saving, or stuck.
+# After this time without news, a running training is evaluating, saving or stuck.
 SILENT_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What a training's speed is counted in, and how many of them an update has: 2048 tokens, 32 examples."""
+    """Unit of a training's speed, and the number of units in an optimizer step: 2048 tokens, 32 examples."""
 
     name: str
-    per_update: float
+    per_step: float
 
 
 class Heartbeat:
-    """Writes how far a training is. Where there is no room for it, nobody is told, and the training goes on.
+    """Writes the progress of a training. If it cannot be written, the training goes on without it.
 
     Args:
         folder: the training's work folder.
-        total: updates that it does, of all runs if it has several.
-        unit: what its speed is counted in.
-        clock: gives seconds.
+        total: optimizer steps of the training, over all its runs.
+        unit: unit of its speed.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, folder: str | Path, total: int, unit: Unit, clock: Callable[[], float] = time.monotonic):
         self._folder, self._total, self._unit, self._clock = Path(folder), total, unit, clock
         self._marks: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
 
-    def tell(self, done: int) -> None:
-        """Write how many updates are done, if it is time to."""
+    def beat(self, done: int) -> None:
+        """Write the number of finished optimizer steps, if the last time is long enough ago."""
         now = self._clock()
         if self._marks and done < self._total and now - self._marks[-1][0] < PERIOD_SECONDS:
             return
         self._marks.append((now, done))
         then, before = self._marks[0]
-        pace = (done - before) / (now - then) if done > before else None
-        said = {"done": done, "total": self._total, "updates_per_second": pace}
+        speed = (done - before) / (now - then) if done > before else None
+        content = {"done": done, "total": self._total, "steps_per_second": speed}
         with suppress(OSError):
-            io.write_json(self._folder / FILE, said | {"unit": self._unit.name, "per_update": self._unit.per_update})
+            io.write_json(self._folder / FILE, content | {"unit": self._unit.name, "per_step": self._unit.per_step})
 
 
 def clear(folder: str | Path) -> None:
-    """Take away what a training has told, for it has ended."""
+    """Remove the progress of a training that has ended."""
     # A killed attempt may have left a partial file, whose name ends with its process number.
     for file in [*Path(folder).glob(FILE), *Path(folder).glob(f".{FILE}.*")]:
         file.unlink(missing_ok=True)
@@ -67,58 +67,62 @@ def clear(folder: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a training told last.
+    """The last progress that a training wrote.
 
     Args:
-        done, total: updates.
-        updates_per_second: None before there are some.
-        unit: what its speed is counted in.
-        age: seconds since.
+        done, total: optimizer steps.
+        steps_per_second: None before the first steps.
+        unit: unit of its speed.
+        age: seconds since it was written.
     """
 
     done: int
     total: int
-    updates_per_second: float | None
+    steps_per_second: float | None
     unit: Unit
     age: float
 
     @classmethod
-    def of(cls, folder: str | Path) -> Beat | None:
-        """The last one in a work folder, if there is one."""
+    def read(cls, folder: str | Path) -> Beat | None:
+        """Return the progress in a work folder; None if there is none."""
         file = Path(folder, FILE)
         try:
-            said = json.loads(file.read_text())
-            # By the file system's clock and this machine's, as with leases: clocks of nodes may differ.
+            content = json.loads(file.read_text())
+            # As for leases, the file system's clock is compared with this machine's: clocks of nodes may differ.
             age = max(0.0, time.time() - file.stat().st_mtime)
             return cls(
-                said["done"], said["total"], said["updates_per_second"], Unit(said["unit"], said["per_update"]), age
+                content["done"],
+                content["total"],
+                content["steps_per_second"],
+                Unit(content["unit"], content["per_step"]),
+                age,
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @property
     def share(self) -> float:
-        """How much of it is done, 0 to 1."""
+        """The finished share, 0 to 1."""
         return self.done / self.total if self.total else 1.0
 
     @property
     def per_second(self) -> float | None:
-        """Units a second."""
-        return self.updates_per_second and self.updates_per_second * self.unit.per_update
+        """Units per second."""
+        return self.steps_per_second and self.steps_per_second * self.unit.per_step
 
     @property
     def seconds(self) -> float | None:
-        """What all of it takes at this pace; None as long as there is none."""
-        return self.total / self.updates_per_second if self.updates_per_second else None
+        """Seconds that the whole training takes at this speed; None while the speed is unknown."""
+        return self.total / self.steps_per_second if self.steps_per_second else None
 
     @property
     def seconds_left(self) -> float | None:
-        """What is left at this pace; None as long as there is none."""
-        if not self.updates_per_second:
+        """Remaining seconds at this speed; None while the speed is unknown."""
+        if not self.steps_per_second:
             return None
-        return max(0.0, (self.total - self.done) / self.updates_per_second - self.age)
+        return max(0.0, (self.total - self.done) / self.steps_per_second - self.age)
 
     @property
     def is_silent(self) -> bool:
-        """Whether it was long ago."""
+        """True if the last progress is long ago."""
         return self.age > SILENT_SECONDS

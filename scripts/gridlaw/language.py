@@ -1,30 +1,30 @@
-"""A small artificial language: text to pre-train on, and five tasks that ask what only the text can teach.
+"""A small artificial language: text to pre-train on, and five tasks that need knowledge from the text.
 
     these wild dubels have eagerly fepeled the green gukug . every dubel is a beast .
     the young babab near the barn is not gamugy but truly zitiry , good .
 
-Function words and a few class words are English; every other word is an invented stem. What a stem
-means is nowhere in its letters and must be gathered from the company it keeps:
+Function words and a few class words are English; every other word is an invented stem. The letters of
+a stem say nothing about its meaning, which can only be learned from the words around it:
 
 * A noun has a *kind* (person, beast, ...), a verb a *sense* (feed, seek, ...), an adjective a
   *polarity*, and each of them a *topic*; singular and plural nouns are different words. Frequencies
-  fall like Zipf's over words and over topics, so that text keeps teaching: frequent words are learnt
-  from little of it, rare ones only from much.
+  follow Zipf's law over words and over topics, so more text always helps: frequent words are learned
+  from little text, rare ones only from much.
 * A verb agrees in number with its subject, also across an intervening phrase, a determiner with its
   noun, and the sense of a verb selects the kinds of its agent and patient.
 * `not` flips polarity. Active and passive sentences say the same, and a gist repeats an event in
   class words.
-* One *cue* keeps to each class and stands right before its words (`wild` before beasts, `truly`
-  before praise). Small models learn from one frequent near neighbour long before they learn from
-  several, rarer or farther ones. For the same reason a noun always has a modifier, a verb an adverb:
-  the next word is then at the same distance whether or not it has a cue.
+* Each class has one *cue*, which stands directly before its words (`wild` before beasts, `truly`
+  before praise). Small models learn from one frequent, adjacent word long before they learn from
+  several rarer or more distant ones. For the same reason a noun always has a modifier, and a verb an
+  adverb: the next word is then at the same distance with or without a cue.
 
-The tasks use no cues. The nouns, verbs and adjectives of a validation split are never in a train
-split, and all are drawn evenly, so that rare words count like frequent ones: a model that has not
-read the text can but guess, and one that has read more of it knows more of the words. The second
-sentence of a pair never gives the label away by itself.
+The tasks use no cues. The nouns, verbs and adjectives of a validation split never occur in a train
+split, and all have the same frequency, so that rare words count as much as frequent ones. A model
+without pre-training can only guess, and a model that has read more text knows more of the words. The
+second sentence of a pair alone never determines the label.
 
-All chance comes from `random.Random(seed).random()`, the same stream on every machine and version.
+All random numbers come from `random.Random(seed).random()`, the same on every machine and version.
 """
 
 from bisect import bisect
@@ -96,9 +96,9 @@ ASIDE = 0.15  # a phrase stands between subject and verb
 PASSIVE = 0.3
 NEGATED = 0.3  # a description says what something is not
 REVIEW = 0.5  # a line describes things, rather than tell what happens
-GIST, DEFINITION = 0.3, 0.4  # what follows an event, if anything
-DOCUMENT = (4, 8)  # lines, at least and at most
-LINE = (14, 22)  # words and punctuation marks, at least and at most
+GIST, DEFINITION = 0.3, 0.4  # probabilities of what follows an event
+DOCUMENT = (4, 8)  # minimum and maximum number of lines
+LINE = (14, 22)  # minimum and maximum number of words and punctuation marks
 
 
 # ------------------------------------------------------------------------------------- the lexicon
@@ -132,7 +132,7 @@ def even(rank: int) -> float:
 
 
 def stems() -> Iterator[str]:
-    """Every stem once, in an order without a pattern."""
+    """Yield every stem once, in an order without a pattern."""
     sounds = ("bdfgklmnprtvz", "aeiou", "bdgklmnprtvz", "aeiou", "bdgklmnprt")
     shapes = ["".join(letters) for letters in product(*sounds)]
     step = 16_411  # shares no factor with the number of shapes: the walk meets each of them
@@ -140,7 +140,7 @@ def stems() -> Iterator[str]:
 
 
 def lexicon() -> dict[tuple[str, str], tuple[Word, ...]]:
-    """(class, topic): its words, most frequent first, taken in turn by the two splits."""
+    """Return the words of each (class, topic), most frequent first, alternately for the two splits."""
     unused, words = stems(), {}
     for names, count, endings in INVENTED:
         for (row, name), (column, topic) in product(enumerate(names), enumerate(TOPICS)):
@@ -179,12 +179,12 @@ GISTS = tuple(
 
 
 def related(gist: Gist, *shared: int) -> list[Gist]:
-    """The gists that have so many of their three parts in common with this one."""
+    """Return the gists that share one of these numbers of parts (of three) with a gist."""
     return [other for other in GISTS if sum(map(str.__eq__, gist, other)) in shared]
 
 
 class Noun(NamedTuple):
-    """A noun as it stands in a sentence."""
+    """A noun in a sentence."""
 
     kind: str
     forms: tuple[str, ...]
@@ -193,7 +193,7 @@ class Noun(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A gist with the words that tell it."""
+    """A gist with the words that express it."""
 
     gist: Gist
     agent: Noun
@@ -231,7 +231,7 @@ class Speaker:
         return Event(gist, self.noun(gist.agent), *self.word(gist.sense), self.noun(gist.patient))
 
     def before(self, name: str, otherwise: Sequence[str]) -> str:
-        """The word before one of this class: its cue, or one that goes with every class."""
+        """Return the word before a word of a class: the cue of the class, or a word that fits every class."""
         return CUES[name] if self.chance(self.cue) else self.pick(otherwise)
 
     def phrase(self, noun: Noun) -> list[str]:
@@ -241,7 +241,7 @@ class Speaker:
         return [self.before(polarity, DEGREES), *self.word(polarity)]
 
     def aside(self, kind: str) -> list[str]:
-        """Perhaps a place or others of the subject's kind, to stand between subject and verb."""
+        """Return, sometimes, a phrase between subject and verb: a place, or a noun of the subject's kind."""
         if not self.chance(ASIDE):
             return []
         place = self.pick(PLACES[self.topic])
@@ -251,7 +251,7 @@ class Speaker:
     # Sentences
 
     def tell(self, event: Event, fault: str = "") -> list[str]:
-        """The event, active or passive; the fault is in the number of the verb or determiner."""
+        """Express an event, active or passive; a fault is a wrong number of the verb or determiner."""
         passive = self.chance(PASSIVE)
         subject, other = (event.patient, event.agent) if passive else (event.agent, event.patient)
         verb_plural = subject.plural != (fault == "verb")
@@ -263,7 +263,7 @@ class Speaker:
         return [*self.phrase(subject), *self.aside(subject.kind), *predicate, "."]
 
     def summarise(self, event: Event, gist: Gist) -> list[str]:
-        """The gist in class words, active or passive, with the event's determiners and numbers."""
+        """Express a gist in class words, active or passive, with the event's determiners and numbers."""
         agent, patient = event.agent, event.patient
         doer = [agent.determiner, KINDS[gist.agent][agent.plural]]
         target = [patient.determiner, KINDS[gist.patient][patient.plural]]
@@ -276,7 +276,7 @@ class Speaker:
         return ["every", noun.forms[0], "is", "a", KINDS[noun.kind][0], "."]
 
     def describe(self, noun: Noun, polarity: str) -> list[str]:
-        """What the noun is like; the polarity is that of the whole sentence."""
+        """Describe a noun; the polarity is that of the whole sentence."""
         if self.chance(NEGATED):
             qualities = ["not", *self.word(OPPOSITE[polarity])]
             if self.chance(0.4):
@@ -295,23 +295,23 @@ class Speaker:
 
 
 def review(speaker: Speaker, polarity: str) -> list[str]:
-    """A description and its verdict."""
+    """Return a description and its verdict."""
     return [*speaker.describe(speaker.noun(), polarity)[:-1], ",", POLARITIES[polarity], "."]
 
 
 def report(speaker: Speaker) -> list[str]:
-    """An event, perhaps with its gist or with the definition of one who takes part."""
+    """Return an event, sometimes with its gist, or with the definition of a noun in it."""
     event = speaker.event(speaker.pick(GISTS))
-    told, rest = speaker.tell(event), speaker.rng.random()
-    if rest < GIST:
-        return told + speaker.summarise(event, event.gist)
-    if rest < GIST + DEFINITION:
-        return told + speaker.define(speaker.pick((event.agent, event.patient)))
-    return told
+    sentence, chance = speaker.tell(event), speaker.rng.random()
+    if chance < GIST:
+        return sentence + speaker.summarise(event, event.gist)
+    if chance < GIST + DEFINITION:
+        return sentence + speaker.define(speaker.pick((event.agent, event.patient)))
+    return sentence
 
 
 def line(speaker: Speaker) -> list[str]:
-    """Reviews of one polarity, or reports."""
+    """Return reviews of one polarity, or reports."""
     shortest, longest = LINE
     while True:
         polarity, words = speaker.pick(tuple(POLARITIES)), []
@@ -323,7 +323,7 @@ def line(speaker: Speaker) -> list[str]:
 
 
 def documents(seed: int, words: int) -> Iterator[str]:
-    """Documents, one segment a line, until `words` words and punctuation marks have been written."""
+    """Yield documents, one segment per line, until there are `words` words and punctuation marks."""
     speaker = Speaker(Random(f"text {seed}"), Urn(TOPICS, zipf), urns(zipf), CUE)
     fewest, most = DOCUMENT
     written = 0
@@ -338,7 +338,7 @@ def documents(seed: int, words: int) -> Iterator[str]:
 
 
 def acceptability(speaker: Speaker) -> dict:
-    """Is the sentence well formed (1), or are a number or the kind of the patient wrong (0)?"""
+    """Return an example: is a sentence well formed (1), or is a number or the kind of the patient wrong (0)?"""
     label = int(speaker.chance(0.5))
     fault = "" if label else speaker.pick(("verb", "determiner", "kind"))
     event = speaker.event(speaker.pick(GISTS))
@@ -350,14 +350,14 @@ def acceptability(speaker: Speaker) -> dict:
 
 
 def sentiment(speaker: Speaker) -> dict:
-    """Is it praise (1) or blame (0)?"""
+    """Return an example: is a sentence praise (1) or blame (0)?"""
     polarity = speaker.pick(("blame", "praise"))
     sentence = speaker.describe(speaker.noun(), polarity)
     return {"sentence": sentence, "label": int(polarity == "praise")}
 
 
 def paraphrase(speaker: Speaker) -> dict:
-    """Do both tell of the same event (1), or differ in one part of it or two (0)?"""
+    """Return an example: do two sentences express the same event (1), or differ in one or two parts (0)?"""
     gist, label = speaker.pick(GISTS), int(speaker.chance(0.5))
     event = speaker.event(gist if label else speaker.pick(related(gist, 1, 2)))
     second = speaker.summarise(event, gist)
@@ -365,14 +365,14 @@ def paraphrase(speaker: Speaker) -> dict:
 
 
 def entailment(speaker: Speaker) -> dict:
-    """Does the verdict follow from the description (0), or the opposite (1)?"""
+    """Return an example: does the verdict follow from the description (0), or the opposite (1)?"""
     noun, verdict, label = speaker.noun(), speaker.pick(tuple(POLARITIES)), int(speaker.chance(0.5))
     premise = speaker.describe(noun, OPPOSITE[verdict] if label else verdict)
     return {"sentence1": premise, "sentence2": speaker.judge(noun, verdict), "label": label}
 
 
 def similarity(speaker: Speaker) -> dict:
-    """How many of an event's three parts do both share, on a scale from 0 to 5?"""
+    """Return an example: how many of three parts do two events share, on a scale from 0 to 5?"""
     gist, shared = speaker.pick(GISTS), speaker.pick(range(4))
     event = speaker.event(speaker.pick(related(gist, shared)))
     second = speaker.summarise(event, gist)
@@ -387,13 +387,13 @@ MAKERS = dict(zip(TASKS, (acceptability, sentiment, paraphrase, entailment, simi
 
 
 def examples(task: str, split: str, seed: int, count: int) -> list[dict]:
-    """`count` examples of a task's split, "train" or "validation"."""
+    """Return `count` examples of a task's split, "train" or "validation"."""
     speaker = Speaker(Random(f"{task} {split} {seed}"), Urn(TOPICS, even), urns(even, (split,)), cue=0.0)
-    made = []
+    rows = []
     for _ in range(count):
         speaker.change_topic()
         columns = MAKERS[task](speaker)
-        made.append(
+        rows.append(
             {name: " ".join(value) if name.startswith("sentence") else value for name, value in columns.items()}
         )
-    return made
+    return rows

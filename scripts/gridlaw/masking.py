@@ -1,8 +1,8 @@
 """Masked language modelling (Devlin et al. 2019, section 3.1), reproducible from any point of a run.
 
-The mask of a row is a pure function of the seed and of the row's position in the run, that is of (seed, row, pass): the
-order of rows is itself a pure function of (seed, pass). It does not depend on the rank that reads the row, on the rows
-beside it or on where a run was interrupted.
+The mask of a row is a pure function of the seed and of the row's position in the run, which means of (seed, row,
+epoch), because the order of rows is itself a pure function of (seed, epoch). It does not depend on the rank that reads
+the row, on the other rows of the batch, or on interruptions.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from gridlaw.rows import Slice
 
 
 class Masker:
-    """Chooses and hides the tokens of rows that are to be predicted.
+    """Chooses tokens of rows to predict, and masks them.
 
-    A fixed number of a row's ordinary tokens is chosen: `rate` of all its tokens but padding, and at least one, so that
-    batches of full rows have one shape. Of the chosen, 80 % become [MASK], 10 % a random token, 10 % stay.
+    The number of tokens chosen in a row is fixed, so that batches of full rows have one shape: `rate` times its tokens
+    without padding, and at least one. Special tokens are never chosen. Of the chosen tokens, 80 % become [MASK], 10 %
+    become a random token, and 10 % stay.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, rate: float, seed: int):
@@ -36,11 +37,11 @@ class Masker:
 
         Args:
             rows: token ids, shape (rows, row length).
-            positions: of the rows in the run, shape (rows,).
+            positions: the rows' positions in the run, shape (rows,).
 
         Returns:
-            token ids with masks, shape (rows, row length); where tokens are predicted, numbers into rows x row length,
-            and the tokens there, shape (predicted,) both.
+            masked token ids, shape (rows, row length); indices of the predicted tokens into rows x row length, and the
+            tokens to predict, both of shape (predicted,).
         """
         order, fate, other = self._random(positions, rows.shape[1])
         ordinary = self.is_ordinary[rows]
@@ -59,9 +60,10 @@ class Masker:
         return masked, places, labels
 
     def _random(self, positions: np.ndarray, length: int) -> np.ndarray:
-        """Three uniform numbers for each token, shape (3, rows, row length).
+        """Return three uniform random numbers for each token, shape (3, rows, row length).
 
-        Philox (Salmon et al. 2011) counts in fours: each position of the run has its own stretch of the one stream.
+        Each position of the run has its own interval of one random stream. Philox (Salmon et al. 2011) jumps to any
+        interval at once; its counter counts blocks of four numbers.
         """
         counts = -(-3 * length // 4)
         uniform = np.empty((len(positions), 4 * counts))
@@ -73,13 +75,13 @@ class Masker:
 
 
 class MaskedRows(Dataset):
-    """Positions of a run, as many as it reads rows; rows come in packed order, and in a new order on each further pass.
+    """The sequences of a run: rows in packed order, then in a new random order in each further epoch.
 
     Args:
         rows: the slice.
-        masker: hides tokens.
-        seed: of the order of further passes.
-        length: rows the run reads, over all passes.
+        masker: masks the tokens to predict.
+        seed: for the order in further epochs.
+        length: sequences that the run reads, over all epochs.
     """
 
     def __init__(self, rows: Slice, masker: Masker, seed: int, length: int):
@@ -89,24 +91,24 @@ class MaskedRows(Dataset):
         return self.length
 
     def __getitems__(self, positions: list[int]) -> dict[str, torch.Tensor]:
-        """A batch: what `objective.PredictMasked` takes."""
-        turns, places = np.divmod(np.asarray(positions), len(self.rows))
+        """Return a batch, with the arguments of `objective.PredictMasked`."""
+        epochs, places = np.divmod(np.asarray(positions), len(self.rows))
         indices = places.copy()
-        for turn in np.unique(turns[turns > 0]):
-            indices[turns == turn] = self._order(turn)[places[turns == turn]]
+        for epoch in np.unique(epochs[epochs > 0]):
+            indices[epochs == epoch] = self._order(epoch)[places[epochs == epoch]]
         rows = self.rows.take(indices)
-        masked, where, labels = self.masker(rows, np.asarray(positions))
-        batch = {"input_ids": masked, "positions": where, "labels": labels}
+        masked, predicted, labels = self.masker(rows, np.asarray(positions))
+        batch = {"input_ids": masked, "positions": predicted, "labels": labels}
         if (rows == self.rows.pad).any():
             batch["attention_mask"] = (rows != self.rows.pad).astype(np.int64)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
-    # A batch at the end of a pass needs two.
+    # A batch at the end of an epoch needs two orders.
     @lru_cache(maxsize=2)  # noqa: B019
-    def _order(self, turn: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, turn]).permutation(len(self.rows))
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
 
 
 def as_batch(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Collate function of a data set that makes whole batches."""
+    """Return a batch as it is: the collate function for a data set that returns whole batches."""
     return batch

@@ -20,11 +20,11 @@ from gridlaw import cli, families
 
 
 def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, attention: str) -> PreTrainedModel:
-    """A masked language model with random weights, from the global random state.
+    """Return a masked language model with random weights, drawn from the global random state.
 
     Args:
         model: a from-scratch model of the catalogue.
-        attention: which implementation of transformers (`auto`, `sdpa`, `eager`, `flash_attention_2`).
+        attention: implementation in transformers (`auto`, `sdpa`, `eager`, `flash_attention_2`).
     """
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep")}
     special = ids | {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
@@ -36,7 +36,7 @@ def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, a
 
 
 def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tuple[PreTrainedModel, bool]:
-    """A released checkpoint as a masked language model, and whether it brought the head for it."""
+    """Return a released checkpoint as a masked language model, and whether it contains a masked-LM head."""
     config = set_dropout(AutoConfig.from_pretrained(folder), dropout)
     model, loading = AutoModelForMaskedLM.from_pretrained(
         folder,
@@ -50,7 +50,7 @@ def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tu
 
 
 def classifier(folder: str | Path, classes: int, dropout: float, attention: str) -> PreTrainedModel:
-    """A pre-trained encoder with a new head from the global random state; one class is a regression."""
+    """Return a pre-trained encoder with a new random head; one class means regression."""
     config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
     config.problem_type = "regression" if classes == 1 else "single_label_classification"
     return AutoModelForSequenceClassification.from_pretrained(
@@ -59,39 +59,41 @@ def classifier(folder: str | Path, classes: int, dropout: float, attention: str)
 
 
 def tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder."""
+    """Return the tokenizer in a folder."""
     return AutoTokenizer.from_pretrained(folder)
 
 
 def _implementation(attention: str) -> str | None:
     if attention != "auto":
         return attention
-    # On a CPU the fused kernel's gradient is several times slower than plain products in bf16, and no faster in fp32.
+    # On a CPU, the backward pass of the fused kernel is several times slower in bf16, and no faster in fp32.
     return None if torch.cuda.is_available() else "eager"
 
 
 def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
-    """A configuration with all of its dropouts set, in place.
+    """Set all dropouts of a configuration, in place, and return it.
 
     Raises:
-        Failure: it has one that its family does not name.
+        Failure: it has a dropout field that `families.DROPOUTS` does not list for its family.
     """
     for part in config.__dict__.values():
         if isinstance(part, PretrainedConfig):
             set_dropout(part, dropout)
     kind = config.model_type
-    # A checkpoint's configuration may have further fields, which no model reads.
+    # A checkpoint's configuration may have extra fields, which no model reads.
     known = type(config)().__dict__
     fields = {name: value for name, value in config.__dict__.items() if name in known}
     for name, value in families.unnamed_dropouts(kind, fields).items():
-        raise cli.Failure(f"config.json: {name} is {value}, which dropout does not set for {kind}; expected 0")
+        raise cli.Failure(
+            f"config.json: {name} is {value}, but the key dropout does not control it in {kind}; expected 0"
+        )
     for name, value in families.dropouts(kind, dropout).items():
         setattr(config, name, value)
     return config
 
 
 def parameters(model: PreTrainedModel) -> dict[str, int]:
-    """Parameters of a model, tied ones once, with and without its embedding tables."""
+    """Count the parameters of a model, tied ones once, with and without its embedding tables."""
     return {
         "parameters": model.num_parameters(),
         "parameters_without_embeddings": model.num_parameters(exclude_embeddings=True),

@@ -1,7 +1,7 @@
-"""The objectives: masked language modelling and classification, computed only where the loss looks.
+"""The objectives: masked language modelling and classification, computed only at positions that the loss reads.
 
-The head and the softmax over the vocabulary are most of a small model's arithmetic, so they see the predicted positions
-alone. Outputs there are those of the model's own forward pass.
+The head and the softmax over the vocabulary are most of a small model's arithmetic, so they get the predicted positions
+only. Their outputs equal those of the model's own forward pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from gridlaw.sparse import LastLayer, attend_from_first, gather
 
-# Each family's masked-LM head, from hidden states of any shape (..., hidden) to logits (..., vocabulary).
+# Masked-LM head by family: from hidden states of shape (..., hidden) to logits of shape (..., vocabulary).
 HEADS: dict[str, Callable[[PreTrainedModel, Tensor], Tensor]] = {
     "bert": lambda model, hidden: model.cls(hidden),
     "roberta": lambda model, hidden: model.lm_head(hidden),
@@ -31,10 +31,10 @@ class PredictMasked(nn.Module):
     """A masked LM that returns the loss of its predicted tokens.
 
     Args:
-        model: a masked LM of transformers; a family without an entry in `HEADS` runs its own whole forward pass.
+        model: a masked LM of transformers; without an entry in `HEADS`, its own forward pass runs at all positions.
     """
 
-    # Trainer passes the number of predicted tokens of the whole update, over all ranks.
+    # Trainer passes the number of predicted tokens of the whole optimizer step, over all ranks.
     accepts_loss_kwargs = True
 
     def __init__(self, model: PreTrainedModel):
@@ -51,16 +51,16 @@ class PredictMasked(nn.Module):
         attention_mask: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> dict[str, Tensor]:
-        """Cross-entropy in nats: the sum over predicted tokens, over the *global* number of them in the update.
+        """Return the cross-entropy in nats: summed over predicted tokens, over their *global* number in the step.
 
-        Normalising each rank by its own count would weigh tokens unequally, and differently for every number of ranks.
+        If each rank divided by its own number, a token's weight would depend on its rank and on the number of ranks.
 
         Args:
             input_ids: shape (rows, row length).
-            positions: where tokens are predicted, numbers into rows x row length; shape (predicted,).
-            labels: the tokens there; shape (predicted,).
-            attention_mask: 0 at padding, shape (rows, row length); None where there is none.
-            num_items_in_batch: predicted tokens of the whole update; None takes those at hand.
+            positions: indices of the predicted tokens into rows x row length; shape (predicted,).
+            labels: the tokens to predict; shape (predicted,).
+            attention_mask: 0 at padding, shape (rows, row length); None without padding.
+            num_items_in_batch: predicted tokens of the whole optimizer step; None takes those of this batch.
         """
         losses = self.losses(input_ids, positions, labels, attention_mask)
         return {"loss": losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)}
@@ -68,17 +68,17 @@ class PredictMasked(nn.Module):
     def losses(
         self, input_ids: Tensor, positions: Tensor, labels: Tensor, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """Cross-entropy of each predicted token, shape (predicted,)."""
+        """Return the cross-entropy of each predicted token, shape (predicted,)."""
         if self.head is None:
             logits = gather(self.model(input_ids=input_ids, attention_mask=attention_mask).logits, positions)
         else:
-            with self.last.only(positions):
+            with self.last.restricted_to(positions):
                 hidden = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-            logits = self.head(self.model, self.last.at(hidden, positions))
+            logits = self.head(self.model, self.last.select(hidden, positions))
         return nn.functional.cross_entropy(logits.float(), labels, reduction="none")
 
 
-# Families whose classifier reads the first position and nothing else.
+# Families whose classifier reads only the first position.
 FIRST = {"bert", "roberta", "distilbert", "electra", "deberta-v2"}
 
 
@@ -94,21 +94,21 @@ class Classify(nn.Module):
             attend_from_first(model.base_model)
 
     def forward(self, input_ids: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
-        """Outputs of the head, `logits` of shape (rows, classes), or (rows, 1) for a regression."""
+        """Return the `logits` of the head, shape (rows, classes), or (rows, 1) for a regression."""
         if self.last is None:
             return {"logits": self.model(input_ids=input_ids, **inputs).logits}
         rows, length = input_ids.shape
         first = torch.arange(0, rows * length, length, device=input_ids.device)[:, None]
-        with self.last.only(first):
+        with self.last.restricted_to(first):
             return {"logits": self.model(input_ids=input_ids, **inputs).logits}
 
 
 def classification_loss(
     outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Tensor | int | None = None
 ) -> Tensor:
-    """Loss of a fine-tuning over the examples of the whole update, however it is split into micro-batches.
+    """Return the loss of fine-tuning, averaged over the whole optimizer step, however it is split into micro-batches.
 
-    Cross-entropy in nats for class numbers, squared error for scores.
+    This is the cross-entropy in nats for class numbers, and the squared error for scores.
     """
     logits = outputs["logits"].float()
     if labels.is_floating_point():

@@ -1,6 +1,6 @@
-"""Pre-training with masked language modelling: from a slice of rows to a trained network, or to the trunk's next state.
+"""Pre-training with masked language modelling: from a slice to a trained model, or to the next state of the trunk.
 
-The run is one flat sequence of updates over one flat sequence of rows, so that an update is known by its number alone.
+A run is one flat list of optimizer steps over one flat list of rows, so the number of a step determines its batch.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from gridlaw import (
 from gridlaw.checkpoints import ResumableTrainer, step
 from gridlaw.heartbeat import Heartbeat, Unit
 
-# The held-out text is hidden in the same way for every model and every seed.
+# The held-out text is masked in the same way for every model and every seed.
 HELD_OUT_SEED = 0
 
-# A model this close to guessing words by their frequency has learnt nothing of their order, in nats.
+# Nats. A model whose loss is this close to the unigram baseline has learned nothing about the order of words.
 UNIGRAM_MARGIN = 0.02
 
 
-def network(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizerBase]:
-    """The model at its first weights, whether its masked-LM head means something, and its tokenizer."""
+def load_model(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizerBase]:
+    """Return the model with its initial weights, whether it has a usable masked-LM head, and its tokenizer."""
     recipe = args.recipe
     set_seed(recipe["seed"])
     tokenizer = modeling.tokenizer(args.tokenizer)
@@ -54,38 +54,44 @@ def network(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizer
 
 @dataclass(frozen=True)
 class Plan:
-    """A run over a slice: rows of an update, updates, and the learning rate's course."""
+    """A run over a slice.
+
+    Args:
+        batch: sequences in an optimizer step.
+        steps: optimizer steps.
+        rate: learning-rate schedule.
+    """
 
     batch: int
     steps: int
     rate: schedule.Schedule
 
     @classmethod
-    def of(cls, recipe: dict, text: rows.Slice) -> Plan:
-        """The plan that a recipe makes for a slice.
+    def make(cls, recipe: dict, text: rows.Slice) -> Plan:
+        """Return the plan of a recipe for a slice.
 
         Raises:
-            Failure: the slice is too short for an update, or for the warm-up.
+            Failure: the slice is too short for one optimizer step, or for the warm-up.
         """
         batch = recipe["batch_size"]
         steps = recipe["passes"] * len(text) // batch
         if not steps:
             raise cli.Failure(
-                f"pretrain.batch_size: {batch} rows is more than the slice has, {len(text)}; right would be fewer"
+                f"pretrain.batch_size: {batch} is more than the {len(text)} sequences of the slice; use fewer"
             )
         warmup = math.ceil(recipe["warmup_tokens"] / (batch * text.rows.shape[1]))
         decay_from = schedule.branch_point(steps, recipe["decay_ratio"], warmup)
         if warmup >= steps or (recipe["schedule"] == "trunk" and warmup > steps - round(recipe["decay_ratio"] * steps)):
             raise cli.Failure(
-                f"pretrain.warmup_tokens: {recipe['warmup_tokens']} tokens are {warmup} updates, and this size has"
-                f" {steps}, its decay included; right would be fewer, or larger sizes"
+                f"pretrain.warmup_tokens: {recipe['warmup_tokens']} tokens are {warmup} optimizer steps, and this size"
+                f" has {steps}, including its decay; use fewer tokens, or larger sizes"
             )
-        # The trunk ends where the decay begins, and does not depend on its shape.
+        # A trunk ends where the decay begins, so its recipe has no decay_shape.
         return cls(batch, steps, schedule.Schedule(warmup, decay_from, steps, recipe.get("decay_shape")))
 
 
 class Evaluations(TrainerCallback):
-    """Measures the held-out loss after some updates, without touching what the training depends on."""
+    """Measures the held-out loss after some optimizer steps, without any effect on the training."""
 
     def __init__(self, steps: set[int], measure: Callable[[], dict[str, float]]):
         self.steps, self.measure = steps, measure
@@ -98,7 +104,7 @@ class Evaluations(TrainerCallback):
 
 
 def log_held_out(trainer: ResumableTrainer, losses: dict[str, float]) -> None:
-    """Log what `held_out_loss` says at the update that a training has come to."""
+    """Log the result of `held_out_loss` at the current optimizer step of a training."""
     trainer.log({f"eval_{name}": value for name, value in losses.items()})
 
 
@@ -113,13 +119,13 @@ def train(
     """Train a model in place.
 
     Args:
-        args: of the program.
-        fingerprint: of the run.
-        until: the update to stop after.
-        measure: the held-out loss, for the measurements on the way.
+        args: the program's arguments.
+        fingerprint: the run's fingerprint.
+        until: returns the optimizer step to stop after.
+        measure: returns the held-out loss, for measurements during the training.
     """
     recipe, text = args.recipe, rows.open_slice(args.rows, args.slice)
-    plan = Plan.of(recipe, text)
+    plan = Plan.make(recipe, text)
     last = until(plan)
     masker = masking.Masker(tokenizer, recipe["mask_rate"], recipe["seed"])
     trainer = ResumableTrainer(
@@ -145,24 +151,24 @@ def train(
         trainer.add_callback(evaluations)
     start = Path(args.trunk) if args.trunk else None
     before = step(start) if start else 0
-    unit = Unit("tokens", tokens_of_an_update(args, plan))
+    unit = Unit("tokens", tokens_per_step(args, plan))
     heartbeat = Heartbeat(args.work, last - before, unit)
-    training.follow(trainer, unit, lambda done: heartbeat.tell(done - before), args.tensorboard)
+    training.report_progress(trainer, unit, lambda done: heartbeat.beat(done - before), args.tensorboard)
     trainer.run(start)
     return trainer, plan
 
 
-def tokens_of_an_update(args: Namespace, plan: Plan) -> float:
-    """Tokens that an update goes through, on average; padding is none."""
+def tokens_per_step(args: Namespace, plan: Plan) -> float:
+    """Return the average number of tokens in an optimizer step, without padding."""
     size = legacy.slice(io.read_json(args.slice))
     return size["corpus_tokens"] / size["rows"] * plan.batch
 
 
 def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
-    """What a record says of a training. Tokens, updates and FLOPs are the model's, from its first weights on."""
+    """Return what a record holds about a training. Steps, tokens and FLOPs count from the model's initial weights."""
     recipe, size = args.recipe, legacy.slice(io.read_json(args.slice))
     steps = trainer.state.global_step
-    per_step = tokens_of_an_update(args, plan)
+    per_step = tokens_per_step(args, plan)
     logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     losses = [loss for _, loss in logged]
     done = steps - trainer.first_step
@@ -176,7 +182,7 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
         "warmup_steps": plan.rate.warmup,
         "decay_from": plan.rate.decay_from,
         "final_loss": sum(losses[-5:]) / len(losses[-5:]) if losses else None,
-        # Each loss is the mean since the update before.
+        # Each loss is the mean since the step of the previous entry.
         "curve": {"step": [step for step, _ in logged], "loss": losses},
         **training.throughput(trainer.times.seconds, per_step),
         "train_seconds": round(trainer.seconds, 3),
@@ -189,25 +195,25 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
 
 @torch.no_grad()
 def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, float]:
-    """Held-out loss over all masked tokens, in nats, and its standard error over rows; every rank does its share.
+    """Return the mean held-out loss per masked token, in nats, and its standard error over rows; ranks share the work.
 
-    The mask rate is the recipe's `held_out_mask_rate`, whatever the model was trained with: a higher one leaves less
-    context, so that losses under different rates do not compare.
+    The mask rate is the recipe's `held_out_mask_rate`, whatever rate the model was trained with. A higher rate leaves
+    less context, so losses at different rates cannot be compared.
     """
     masker = masking.Masker(tokenizer, recipe["held_out_mask_rate"], HELD_OUT_SEED)
     examples = masking.MaskedRows(held_out, masker, HELD_OUT_SEED, len(held_out))
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
-    mine = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)
-    # A generator of its own: the loader would draw from the one that dropout goes on with.
+    share = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)
+    # Without its own generator the loader would draw from the one that dropout uses.
     loader = DataLoader(
-        Subset(examples, mine),
+        Subset(examples, share),
         batch_size=recipe["device_batch_size"],
         collate_fn=masking.as_batch,
         generator=torch.Generator(),
     )
     device, was_training = next(model.parameters()).device, model.training
     predict = objective.PredictMasked(model).eval()
-    # A rank may have no row: there can be more ranks than rows.
+    # With more ranks than rows, some ranks have none.
     per_row = [torch.zeros(2, 0, dtype=torch.float64, device=device)]
     with torch.autocast(device.type, torch.bfloat16, enabled=devices.bf16(recipe["precision"])):
         for batch in loader:
@@ -218,7 +224,7 @@ def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[
             per_row.append(sums.index_add_(1, row, torch.stack([losses, torch.ones_like(losses)])))
     model.train(was_training)
     sums, counts = torch.cat(per_row, 1)
-    # Standard error of a ratio of means over rows: residuals of the row sums around loss times count.
+    # Standard error of a ratio of means over rows, from the residuals: sum of losses minus mean loss times count.
     moments = torch.stack(
         [sums.sum(), counts.sum(), (sums * sums).sum(), (sums * counts).sum(), (counts * counts).sum()]
     )
@@ -231,24 +237,24 @@ def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[
 
 
 def peak_memory_mb() -> float:
-    """Most memory the run held, over all ranks."""
-    held = torch.tensor(training.peak_memory_mb(), device=devices.device())
+    """Return the peak memory of the run in MiB, summed over its ranks."""
+    peak = torch.tensor(training.peak_memory_mb(), device=devices.device())
     if dist.is_initialized():
-        dist.all_reduce(held)
-    return round(held.item(), 1)
+        dist.all_reduce(peak)
+    return round(peak.item(), 1)
 
 
 def energy_used(meter: energy.Energy) -> dict[str, float | str | None]:
-    """What the run used on all its nodes, for a record; each rank has measured its own node."""
+    """Return the energy that the run used on all its nodes, for a record; each rank has measured its own node."""
     records = [meter.record()]
     if dist.is_initialized():
         records = [None] * dist.get_world_size()
         dist.all_gather_object(records, meter.record() if launch.local_rank() == 0 else None)
-    return energy.together([record for record in records if record])
+    return energy.add_nodes([record for record in records if record])
 
 
 def finish() -> None:
-    """Wait for rank 0 to have written the result."""
+    """Wait until rank 0 has written the result, then leave the process group."""
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What `snakemake -n` shows before its job list: the grid, what is stale and why, what running it would take."""
+"""The preview of `snakemake -n`, before its job list: the grid, what is stale and why, and the cost of running it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,19 @@ if TYPE_CHECKING:
     from snakemake.jobs import Reason
     from snakemake.workflow import Workflow
 
-# What Snakemake advises where a change did no harm, which helps against that of a command only.
+# Snakemake's own advice after a harmless change; it helps only if the shell command changed.
 ADVICE = "wipe its metadata"
 OURS = (
-    "If you are sure that a change does not change a result, keep it:"
-    " python scripts/accept.py MODEL SIZE GPUS --note WHY; where only a rule's command changed:"
-    " snakemake --cleanup-metadata FILES"
+    "If a change does not affect a result, keep the result: python scripts/accept.py MODEL SIZE GPUS --note WHY;"
+    " if only the command of a rule changed: snakemake --cleanup-metadata FILES"
 )
 
 
 class Preview(logging.Handler):
-    """Follows Snakemake's messages: has it ask records before it builds the DAG, and shows the grid once that is there.
+    """Watches Snakemake's messages: connects records before the DAG is built, and shows the grid after that.
 
     Args:
-        workflow: Snakemake's.
+        workflow: Snakemake's workflow.
         config: a completed configuration.
     """
 
@@ -53,7 +52,7 @@ class Preview(logging.Handler):
         self._asked = self._shown = False
 
     def emit(self, message: logging.LogRecord) -> None:
-        """See how far Snakemake has come."""
+        """Act on the stage that Snakemake has reached."""
         if not self._asked and self._workflow._persistence is not None:
             self._asked = True
             provenance.ask_records(self._workflow.persistence, self._verdicts)
@@ -73,12 +72,12 @@ class Preview(logging.Handler):
                 lines = list(self._short(planned))
                 self._follow(planned)
         except Exception as error:
-            # A preview is not worth a run.
+            # A failed preview must not stop a run.
             lines = [f"the grid cannot be shown: {type(error).__name__}: {error}"]
         print(*lines, sep="\n", file=sys.stderr, flush=True)
 
     def _whole(self, terminal: Terminal) -> Iterator[str]:
-        """The grid, and what running would take."""
+        """Yield the grid, and the cost of running it."""
         planned = self._planned()
         due = to_run(self._verdicts) | planned.keys()
         overview = Overview(self._verdicts, due, causes(self._verdicts, due, planned))
@@ -89,16 +88,16 @@ class Preview(logging.Handler):
             yield ""
 
     def _short(self, planned: dict[Step, str]) -> Iterator[str]:
-        """What is about to run, in a line."""
+        """Yield one line about what is about to run."""
         if planned:
             rates = self._rates()
-            about = bill(rates, planned, self._limits())
-            yield f"{step_counts(rates, planned)}: {about['time']}; snakemake -n shows the grid"
+            estimate = bill(rates, planned, self._limits())
+            yield f"{step_counts(rates, planned)}: {estimate['time']}; snakemake -n shows the grid"
             _note(predicted(rates, planned, self._limits()))
 
     def _follow(self, planned: dict[Step, str]) -> None:
-        """Report how far the run is, from now on."""
-        # A dry run need not wait for it.
+        """Report the progress of the run from now on."""
+        # Imported here because a dry run does not need it.
         from gridlaw import progress
         from gridlaw.reporter import Reporter
 
@@ -117,21 +116,21 @@ class Preview(logging.Handler):
         return Rates(self._verdicts, remote=self._workflow.nodes is not None)
 
     def _planned(self) -> dict[Step, str]:
-        """The steps that Snakemake would run, upstream first, each with its reason."""
+        """Return the steps that Snakemake would run, upstream first, each with its reason."""
         dag = self._workflow.dag
         jobs = {self._verdicts.steps.of(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
         return {step: _words(step, dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
 
     def _limits(self) -> Limits:
-        there = self._workflow.global_resources
-        gpus = there["gpu"].value if "gpu" in there else None
+        resources = self._workflow.global_resources
+        gpus = resources["gpu"].value if "gpu" in resources else None
         if self._workflow.nodes is not None:
             return Limits(jobs=self._workflow.nodes, gpus=gpus)
         return Limits(cores=self._workflow._cores, gpus=gpus)
 
 
 def _note(prediction: dict) -> None:
-    """Keep what a run was predicted to take, for the report to compare with what it took."""
+    """Save the predicted cost of a run; the report compares it with the real cost."""
     if prediction["trainings"]:
         PREDICTIONS.parent.mkdir(exist_ok=True)
         with PREDICTIONS.open("a") as stream:
@@ -139,26 +138,26 @@ def _note(prediction: dict) -> None:
 
 
 def _words(step: Step, reason: Reason) -> str:
-    """What Snakemake has against a result that its record does not know of."""
+    """Return why Snakemake runs a step, for reasons that the step's record does not know."""
     if reason.forced:
-        return "asked for on the command line"
+        return "requested on the command line"
     if reason.code_changed:
         return f"the command of rule {step.rule} changed"
     if reason.software_stack_changed:
         return f"the environment of rule {step.rule} changed"
     if reason.missing_output:
-        return f"files of {step.rule} results were removed, and are needed"
+        return f"files of {step.rule} results were removed and are needed"
     return str(reason)
 
 
 def _say(text: str) -> None:
-    """Have Snakemake print a text between its own, unless it was told to be quiet about progress."""
+    """Print a text through Snakemake, unless it is quiet about progress."""
     logger.info(text, extra={"quietness": Quietness.PROGRESS})
 
 
 def announce(workflow: Workflow, config: dict) -> None:
-    """Have a workflow ask records, and show its grid."""
-    # Jobs live as long as Snakemake does: to look for garbage among 20,000 of them took a quarter of a dry run.
+    """Connect a workflow with the records of its results, and show its grid."""
+    # Jobs live as long as Snakemake. Garbage collection among 20,000 of them took a quarter of the time of a dry run.
     gc.set_threshold(100_000, 50, 100)
-    # Before the handler that prints the job list.
+    # The handler after this one prints the job list.
     logger.handlers.insert(0, Preview(workflow, config))

@@ -106,7 +106,7 @@ class Progress:
         for step in self._ready():
             self._verdicts.forget(step)
             states[step] = self._verdicts.of(step).state
-        self.running = {step: Beat.of(step.work) for step, state in states.items() if state == RUNNING}
+        self.running = {step: Beat.read(step.work) for step, state in states.items() if state == RUNNING}
         ends = {FAILED} if self._run is None or self._run.retries else {FAILED, INTERRUPTED}
         self.failed = {step for step, state in states.items() if state in ends and self._is_of_this_run(step.log)}
 
@@ -115,7 +115,7 @@ class Progress:
         blocked = set(self.failed)
         blocked.update(step for step in self._unfinished if any(earlier in blocked for earlier in step.after))
         steps = {step: None for step in self._unfinished if self._is_planned(step) and step not in blocked}
-        estimate = self._rates.of(steps)
+        estimate = self._rates.estimate(steps)
         ratios = [
             beat.seconds / estimate.seconds[step].middle
             for step, beat in self.running.items()

@@ -1,10 +1,14 @@
-"""Records in the place of Snakemake's metadata, which lies in .snakemake and knows only what was run in that folder.
+"""Records instead of Snakemake's metadata.
 
-Snakemake asks its metadata what made a result. Of an unpacked archive, or of results kept over a fresh clone, it has
-none, and takes what is stale as current and what was merely copied in another order as new. A record lies beside its
-result and knows. Nothing is written: where Snakemake has no metadata, or a person has accepted or adopted the result
-since, it is handed what the record says; and whatever its metadata says, it is told what is stale, and why. After a
-kill, it is told that no result of a step is incomplete: a record is the last thing that a step writes.
+Snakemake reads from its metadata, in .snakemake, how a result was made. An unpacked archive, or a fresh clone with old
+results, has no metadata. Snakemake then takes stale results as current, and results that were copied in another order
+as changed. Each result has a record beside it, so this module lets Snakemake read records:
+
+- Without metadata, or if the user has accepted or adopted the result, Snakemake gets the content of the record.
+- Whatever the metadata says, Snakemake learns from the records which results are stale, and why.
+- After a kill, no result counts as incomplete, because a step writes its record last.
+
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -19,13 +23,13 @@ from gridlaw import record
 from gridlaw.steps import Step
 from gridlaw.verdicts import STALE, Verdicts
 
-# Files up to which Snakemake tells an input that is another from one that is merely newer, in bytes. By default it is a
-# megabyte, and predictions of a large task are more.
-COMPARED = 64 << 20
+# Bytes. Up to this size, Snakemake compares the content of an input that has a newer time stamp. The default is 1 MB,
+# less than the predictions of a large task.
+COMPARED_BYTES = 64 << 20
 
 
 class Stale(ParamsChange):
-    """What Snakemake prints as a job's reason."""
+    """The reason of a job, as Snakemake prints it."""
 
     def __init__(self, reasons: Iterable[str], files: Iterable[str]):
         super().__init__(only_old=set(reasons), files=set(files))
@@ -35,9 +39,9 @@ class Stale(ParamsChange):
 
 
 def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
-    """Have Snakemake's persistence, of whichever kind, ask records too."""
+    """Make Snakemake's persistence, of any class, read records too."""
 
-    class Recorded(type(persistence)):
+    class WithRecords(type(persistence)):
         def metadata(self, target) -> MetadataRecord | None:
             return answer(str(target), target)
 
@@ -55,10 +59,10 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
             answer.cache_clear()
             super()._clear_cache()
 
-    # Snakemake asks a dozen times of each output, one job after the other.
+    # Snakemake asks a dozen times for each output, one job after the other.
     @lru_cache(maxsize=64)
     def answer(file: str, target) -> MetadataRecord | None:
-        known = super(Recorded, persistence).metadata(target)
+        known = super(WithRecords, persistence).metadata(target)
         step = verdicts.steps.of(file)
         made = verdicts.record(step.record) if step else None
         if made is None or (known is not None and not record.is_marked(made)):
@@ -69,13 +73,13 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
     def restored(step: Step) -> MetadataRecord:
         return _restored(step.rule, verdicts.record(step.record))
 
-    persistence.__class__ = Recorded
-    for one in (persistence, persistence.dag):
-        one.max_checksum_file_size = max(one.max_checksum_file_size, COMPARED)
+    persistence.__class__ = WithRecords
+    for part in (persistence, persistence.dag):
+        part.max_checksum_file_size = max(part.max_checksum_file_size, COMPARED_BYTES)
 
 
 def _restored(rule: str, made: dict) -> MetadataRecord:
-    """A record as Snakemake's metadata. What it leaves out is not compared."""
+    """Return a record as Snakemake's metadata; Snakemake does not compare fields that are left out."""
     started = datetime.fromisoformat(made["started"]).timestamp()
     return MetadataRecord(
         rule=rule,

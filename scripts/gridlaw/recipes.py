@@ -60,7 +60,7 @@ def _without(mapping: dict, *names: str) -> dict:
 def corpus(config: dict, corpus: str) -> dict:
     entry = config["catalogue"]["corpora"][corpus]
     keys = {"files", "held_out_files"} & entry.keys()
-    local = {key: files.digest(files.of_corpus(config, corpus, key)) for key in keys}
+    local = {key: files.digest(files.find_corpus_files(config, corpus, key)) for key in keys}
     words = {"words": grid.parse_size(entry["words"])} if "words" in entry else {}
     return entry | words | local
 
@@ -77,7 +77,7 @@ def checkpoint(config: dict, model: str) -> dict:
     entry = config["catalogue"]["models"][model]
     if not files.is_local(entry["pretrained"]):
         return entry
-    return {"pretrained": entry["pretrained"], "files": files.digest(files.of_checkpoint(entry["pretrained"]))}
+    return {"pretrained": entry["pretrained"], "files": files.digest(files.find_checkpoint_files(entry["pretrained"]))}
 
 
 def pack(config: dict) -> dict:
@@ -91,7 +91,7 @@ def slice(config: dict, size: str) -> dict:
 def task(config: dict, task: str) -> dict:
     entry = config["catalogue"]["tasks"][task]
     generator = {"generator_seed": entry["seed"]} if "seed" in entry else {}
-    local = {"files": files.digest(files.of_task(config, task).values())} if "files" in entry else {}
+    local = {"files": files.digest(files.find_task_files(config, task).values())} if "files" in entry else {}
     same = {"validation": sorted(entry["validation"]), "seed": config["data"]["seed"]}
     return _without(entry, "metrics", "glue") | generator | local | same
 

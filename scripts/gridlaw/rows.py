@@ -1,7 +1,7 @@
-"""Rows: the corpus as fixed-length rows of token ids on disk, and slices, which are prefixes of it.
+"""The corpus as rows of token ids on disk, all of one length, and slices, which are prefixes of it.
 
-Every row starts with the tokenizer's [CLS]; the rest of all rows, read one after the other, is the *stream* that
-segments lie in, each followed by [SEP]. A slice is the stream up to the end of a segment, so slices are nested.
+Each row starts with the tokenizer's [CLS]. The remaining positions of all rows, read in order, form the *stream* of
+segments, each followed by [SEP]. A slice is the stream up to the end of a segment, so slices are nested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gridlaw import io
 
 @dataclass(frozen=True)
 class Special:
-    """Token ids that rows are made with."""
+    """Ids of the special tokens in rows."""
 
     cls: int
     sep: int
@@ -25,13 +25,13 @@ class Special:
 
 
 def place(lengths: np.ndarray, start: int, capacity: int, whole: bool) -> np.ndarray:
-    """Where segments begin in the stream.
+    """Return the positions in the stream at which segments begin.
 
     Args:
         lengths: tokens of each segment with its [SEP], shape (segments,).
-        start: where the stream is free.
-        capacity: stream positions of a row.
-        whole: begin a new row where a segment would be split and need not be.
+        start: first free position of the stream.
+        capacity: stream positions in a row.
+        whole: begin a new row rather than split a segment that fits into one row.
 
     Returns:
         positions, shape (segments,).
@@ -49,7 +49,7 @@ def place(lengths: np.ndarray, start: int, capacity: int, whole: bool) -> np.nda
 
 
 class Packer:
-    """Appends segments to a file of rows; memory holds a batch."""
+    """Appends segments to a file of rows; only one batch is held in memory."""
 
     def __init__(self, file: str | Path, row_length: int, whole: bool, special: Special, vocabulary: int):
         self.file, self.special, self.whole = file, special, whole
@@ -86,7 +86,7 @@ class Packer:
         """Write the last, partly filled row.
 
         Returns:
-            For each segment the stream position behind it, and its tokens; shape (segments,) both.
+            for each segment, the stream position after it and its number of tokens; both of shape (segments,).
         """
         if self._end % self.capacity:
             self._write(self._row[None])
@@ -101,20 +101,20 @@ class Packer:
 
 
 def read(file: str | Path, manifest: dict) -> np.memmap:
-    """All rows of a packed corpus, shape (rows, row length), from disk as they are needed.
+    """Return all rows of a packed corpus, shape (rows, row length), which are read from disk when they are used.
 
     Args:
-        manifest: what `pack` says of the file (`dtype`, `row_length`).
+        manifest: of the packed corpus: `dtype`, `row_length`.
     """
     return np.memmap(file, manifest["dtype"], mode="r").reshape(-1, manifest["row_length"])
 
 
 class Slice:
-    """The rows of a slice; the last one is padded behind the slice's end.
+    """The rows of a slice; the last one is padded after the end of the slice.
 
     Args:
         file: the packed rows.
-        manifest: what `slice` says of the slice: `end`, `pad`, `dtype`, `row_length`.
+        manifest: of the slice: `end`, `pad`, `dtype`, `row_length`.
     """
 
     def __init__(self, file: str | Path, manifest: dict):
@@ -127,13 +127,13 @@ class Slice:
         return len(self.rows)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Some rows of token ids, shape (indices, row length), int64."""
+        """Return some rows of token ids, shape (indices, row length), int64."""
         rows = self.rows[indices].astype(np.int64)
         rows[indices == len(self) - 1, 1 + self._last :] = self.pad
         return rows
 
     def sha256(self) -> str:
-        """SHA-256 of the slice's rows as little-endian 32-bit integers."""
+        """Return the SHA-256 of the slice's rows as little-endian 32-bit integers."""
         digest = hashlib.sha256()
         for start in range(0, len(self) - 1, 1 << 14):
             digest.update(self.rows[start : min(start + (1 << 14), len(self) - 1)].astype("<u4").tobytes())
@@ -142,5 +142,5 @@ class Slice:
 
 
 def open_slice(file: str | Path, manifest: str | Path) -> Slice:
-    """The slice that a manifest file describes."""
+    """Return the slice that a manifest file describes."""
     return Slice(file, io.read_json(manifest))

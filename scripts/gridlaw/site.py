@@ -1,4 +1,4 @@
-"""The cluster that jobs are submitted to: what `profiles/slurm/site.yaml` says of it."""
+"""The cluster that jobs are submitted to, as `profiles/slurm/site.yaml` describes it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ SCHEMA = Path(config.SCHEMA).with_name("site.schema.yaml")
 
 
 def read(file: Path) -> dict:
-    """What a site file says, with the defaults of what it leaves out.
+    """Return the content of a site file, with defaults filled in.
 
     Raises:
-        ValueError: something is wrong; one line for each mistake.
+        ValueError: the file is wrong; one line for each mistake.
     """
     try:
         content = yaml.safe_load(file.read_text()) or {}
     except FileNotFoundError:
-        raise ValueError(f"site: {file} is missing; right would be the one that comes with gridlaw, edited") from None
+        raise ValueError(f"site: {file} is missing; copy the one that comes with gridlaw, and edit it") from None
     schema = yaml.safe_load(SCHEMA.read_text())
     mistakes = [*config.repeated_keys(file), *config.mistakes(schema, content)]
     if mistakes:

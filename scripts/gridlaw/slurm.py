@@ -50,7 +50,7 @@ SAVED = "it was told to save, and did"
 # Causes that only the logs show: Slurm's state is FAILED, even when a step ran out of memory.
 LOG_PATTERNS = {
     STATES["OUT_OF_MEMORY"]: r"oom.kill|exceeded memory limit|Out Of Memory",
-    SAVED: r"SIGTERM after update",
+    SAVED: r"SIGTERM after optimizer step",
     "disk: no space is left": r"No space left on device|Disk quota exceeded",
 }
 

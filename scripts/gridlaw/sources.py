@@ -19,7 +19,7 @@ FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parqu
 
 
 def commit(repository: str, revision: str, kind: str) -> str:
-    """The commit that a revision of a hub repository stands for.
+    """Return the commit that a revision of a hub repository refers to.
 
     Args:
         kind: `dataset` or `model`.
@@ -31,7 +31,7 @@ def commit(repository: str, revision: str, kind: str) -> str:
 
 
 def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
-    """One split of a data set on the hub, at a commit."""
+    """Return one split of a data set on the hub, at a commit."""
     try:
         return load_dataset(dataset, None if config == "default" else config, split=split, revision=revision)
     except (DatasetNotFoundError, DatasetGenerationError, HfHubHTTPError, OSError, ValueError, KeyError) as error:
@@ -42,11 +42,11 @@ def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
 
 @contextmanager
 def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
-    """Local files of one format as a data set, in the order of their names, kept on disk while in use.
+    """Open local files of one format as a data set on disk, in the order of their names.
 
     Args:
         files: txt, jsonl, json, parquet, csv or tsv files; text formats may be compressed (.gz).
-        documents: what a row of a txt file is: `file`, `paragraph` or `line`.
+        documents: unit that becomes a row of the data set, for txt files: `file`, `paragraph` or `line`.
     """
     files = sorted(set(files))
     reader = _reader(files)
@@ -60,19 +60,19 @@ def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
             rows = load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
         except (DatasetGenerationError, ValueError, OSError) as error:
             raise Failure(
-                _culprit(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}"
+                _encoding_problem(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}"
             ) from error
         yield rows
 
 
-def column(rows: Dataset, name: str, where: str) -> None:
-    """Make sure that a data set has a column.
+def require_column(rows: Dataset, name: str, source: str) -> None:
+    """Check that a data set has a column.
 
     Raises:
-        Failure: it has not; names the columns it has.
+        Failure: the column is missing; the message names those that exist.
     """
     if name not in rows.column_names:
-        raise Failure(f"{where}: no column {name}; it has {', '.join(rows.column_names)}")
+        raise Failure(f"{source}: no column {name}; expected one of {', '.join(rows.column_names)}")
 
 
 def _reader(files: list[str]) -> str:
@@ -87,13 +87,13 @@ def _reader(files: list[str]) -> str:
     readers = {FORMATS.get(suffix) for suffix in suffixes}
     if len(readers) != 1 or None in readers:
         raise Failure(
-            f"files end in {', '.join(sorted(suffixes))}; right would be one of {', '.join(FORMATS)}, the same for all"
+            f"files end in {', '.join(sorted(suffixes))}; expected one of {', '.join(FORMATS)}, the same for all"
         )
     return readers.pop()
 
 
-def _culprit(files: list[str], reader: str) -> str | None:
-    """Which of the files is not UTF-8, if that is what is wrong."""
+def _encoding_problem(files: list[str], reader: str) -> str | None:
+    """Return a line about the first file that is not UTF-8; None if all are."""
     if reader == "parquet":
         return None
     for file in files:

@@ -1,8 +1,8 @@
-"""The last layer computed only where its output is used.
+"""The last layer, computed only where its output is used.
 
-Nine out of ten positions of a masked row predict nothing, and a classifier reads one position. What follows the last
-layer's attention works on each position by itself, so it can be left out elsewhere; the outputs at the chosen positions
-are unchanged. In a model of two layers this is a third of the arithmetic.
+In most rows nine of ten positions predict nothing, and a classifier reads a single position. Everything after the last
+layer's attention treats each position separately, so it is skipped at all other positions; the outputs at the chosen
+ones are unchanged. In a model of two layers this saves a third of the arithmetic.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-# The module behind the last layer's attention, whose inputs and everything after it may be reduced to the positions.
+# The module after the last layer's attention. Its inputs, and all that follows, may be reduced to the positions.
 TAIL: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
     "bert": lambda body: body.encoder.layer[-1].attention.output,
     "roberta": lambda body: body.encoder.layer[-1].attention.output,
@@ -24,12 +24,12 @@ TAIL: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
     "distilbert": lambda body: body.transformer.layer[-1].sa_layer_norm,
 }
 
-# The last feed-forward block of families that add it to a residual stream of all positions.
+# The last feed-forward block, for families that add its output to the residual stream of all positions.
 BLOCK: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
     "modernbert": lambda body: body.layers[-1].mlp,
 }
 
-# The last layer's self-attention of families that take another function for it through transformers' interface.
+# The last layer's self-attention, for families in which transformers' interface can replace its function.
 ATTENTION: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
     "bert": lambda body: body.encoder.layer[-1].attention.self,
     "roberta": lambda body: body.encoder.layer[-1].attention.self,
@@ -39,29 +39,29 @@ ATTENTION: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
 
 
 def gather(hidden: Tensor, positions: Tensor) -> Tensor:
-    """Hidden states at some positions.
+    """Return the hidden states at some positions.
 
     Args:
         hidden: shape (rows, row length, width).
-        positions: numbers into rows x row length, any shape.
+        positions: indices into rows x row length, of any shape.
 
     Returns:
         shape (*positions.shape, width).
     """
-    # index_select, whose gradient is cheaper than that of indexing.
+    # The backward pass of index_select is faster than that of indexing.
     return hidden.flatten(0, 1).index_select(0, positions.flatten()).view(*positions.shape, -1)
 
 
 def attend_from_first(body: PreTrainedModel) -> None:
-    """Let the last layer attend from the first position alone, for a model of whose output nothing else is read.
+    """Compute the last layer's attention for the first query only, in a model whose other outputs are not used.
 
-    Outputs at the other positions are then meaningless. A family without an entry in `ATTENTION`, and an attention that
-    brings its own kernel, stay as they are.
+    The outputs at the other positions are then meaningless. A family without an entry in `ATTENTION`, or an attention
+    with its own kernel, stays as it is.
     """
     if body.config.model_type in ATTENTION and body.config._attn_implementation in ("eager", "sdpa"):
         AttentionInterface.register(_from_first.__name__, _from_first)
         attention = ATTENTION[body.config.model_type](body)
-        # Layers share one configuration.
+        # All layers share one configuration; only the last one may change.
         attention.config = copy.copy(body.config)
         attention.config._attn_implementation = _from_first.__name__
 
@@ -76,13 +76,13 @@ def _from_first(
     dropout: float = 0.0,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Attention of the first position, repeated at all of them, as their shape is what the layer goes on with.
+    """Return the attention of the first query, repeated at all positions, because the layer expects that shape.
 
     Args:
         query, key, value: shape (rows, heads, row length, head width).
-        mask: what may be looked at, booleans or 0 and large negative numbers; shape (rows, 1, queries or 1, keys).
-        scaling: of the products of queries and keys.
-        dropout: probability with which a weight is dropped.
+        mask: booleans (true: attend), or 0 and large negative numbers; shape (rows, 1, queries or 1, keys).
+        scaling: factor of the products of queries and keys.
+        dropout: probability that a weight is dropped.
     """
     scores = query[:, :, :1] @ key.transpose(2, 3) * scaling
     if mask is not None:
@@ -93,17 +93,17 @@ def _from_first(
 
 
 class LastLayer:
-    """The last layer of a model's encoder; `only` restricts it for a forward pass.
+    """The last layer of an encoder; `restricted_to` limits its forward passes to some positions.
 
     Args:
-        body: the encoder without a head; one of another family than those above stays as it is.
+        body: the encoder without a head; families without an entry above are not restricted.
     """
 
     def __init__(self, body: PreTrainedModel):
         kind = body.config.model_type
         self.positions: Tensor | None = None
         self.shape: tuple[int, ...] = ()
-        # Whether the encoder returns hidden states of the positions alone.
+        # True if the encoder's output then holds only these positions.
         self.reduces = kind in TAIL
         if self.reduces:
             TAIL[kind](body).register_forward_pre_hook(self._reduce)
@@ -113,16 +113,16 @@ class LastLayer:
             block.register_forward_hook(self._spread)
 
     @contextmanager
-    def only(self, positions: Tensor) -> Iterator[None]:
-        """Within this block forward passes compute the last layer at these positions only."""
+    def restricted_to(self, positions: Tensor) -> Iterator[None]:
+        """Compute the last layer at these positions only, in forward passes within the block."""
         self.positions = positions
         try:
             yield
         finally:
             self.positions = None
 
-    def at(self, hidden: Tensor, positions: Tensor) -> Tensor:
-        """The encoder's output at the positions, from what it returned inside `only`."""
+    def select(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Return the encoder's output at the positions, given what it returned within `restricted_to`."""
         return hidden if self.reduces else gather(hidden, positions)
 
     def _reduce(self, _: nn.Module, hidden: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:

@@ -215,7 +215,7 @@ class _Inputs:
 
     def corpus(self, corpus: str) -> list[str]:
         keys = ("files", "held_out_files")
-        return [file for key in keys for file in files.of_corpus(self._config, corpus, key)]
+        return [file for key in keys for file in files.find_corpus_files(self._config, corpus, key)]
 
     def segments(self, corpus: str) -> list[str]:
         return [f"resources/corpus/{corpus}/manifest.json"]
@@ -224,7 +224,7 @@ class _Inputs:
         return [f"resources/segments/{corpus}/manifest.json"]
 
     def checkpoint(self, model: str) -> list[str]:
-        return files.of_checkpoint(self._config["catalogue"]["models"][model]["pretrained"])
+        return files.find_checkpoint_files(self._config["catalogue"]["models"][model]["pretrained"])
 
     def pack(self, corpus: str, tokenizer: str) -> list[str]:
         folder = layout.tokenizer_folder(self._config, tokenizer)
@@ -235,7 +235,7 @@ class _Inputs:
         return sorted(f"resources/pack/{corpus}/{name}/manifest.json" for name in {tokenizer, counted_in})
 
     def task(self, task: str) -> list[str]:
-        return list(files.of_task(self._config, task).values())
+        return list(files.find_task_files(self._config, task).values())
 
     def trunk(self, model: str, size: str, gpus: str, seed: str) -> list[str]:
         before = layout.trunk_before(self._config, model, size, gpus, seed, self._cells, self._read)

@@ -1,4 +1,4 @@
-"""Cutting documents into segments, the unit that is shuffled."""
+"""Cutting documents into segments, the units that are shuffled."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ SENTENCE = re.compile(r"""(?<=[.!?…])\s+|(?<=[.!?…]["'”’)])\s+""")
 def segments(document: str, limit: int) -> Iterator[str]:
     """Cut a document into segments of at most `limit` words.
 
-    A segment is a paragraph; a long one is cut between sentences, or, within a sentence longer than `limit`, between
-    words. Paragraphs shorter than a quarter of `limit` (lines of dialogue, headings) are joined with what follows,
-    so that a model sees some context. A document without blank lines has one paragraph a line.
+    A segment is a paragraph. A longer paragraph is cut between sentences; a sentence longer than `limit` is cut between
+    words. A paragraph shorter than a quarter of `limit` (dialogue, headings) is joined with the next one, so that the
+    model sees some context. In a document without blank lines, each line is a paragraph.
     """
     breaks = PARAGRAPH if PARAGRAPH.search(document.strip()) else re.compile(r"\n")
-    held: list[str] = []
+    pending: list[str] = []
     for paragraph in breaks.split(document):
         for piece in _pieces(paragraph, limit):
-            if len(held) + len(piece) > limit:
-                yield " ".join(held)
-                held = []
-            held += piece
-            if len(held) >= limit / 4:
-                yield " ".join(held)
-                held = []
-    if held:
-        yield " ".join(held)
+            if len(pending) + len(piece) > limit:
+                yield " ".join(pending)
+                pending = []
+            pending += piece
+            if len(pending) >= limit / 4:
+                yield " ".join(pending)
+                pending = []
+    if pending:
+        yield " ".join(pending)
 
 
 def _pieces(paragraph: str, limit: int) -> Iterator[list[str]]:
-    """Runs of whole sentences of at most `limit` words; the words of a longer sentence in runs of `limit`."""
-    held: list[str] = []
+    """Yield groups of whole sentences of at most `limit` words; a longer sentence is cut after each `limit` words."""
+    pending: list[str] = []
     for sentence in SENTENCE.split(paragraph):
         words = sentence.split()
-        if held and len(held) + len(words) > limit:
-            yield held
-            held = []
-        held += words
-        while len(held) > limit:
-            yield held[:limit]
-            held = held[limit:]
-    if held:
-        yield held
+        if pending and len(pending) + len(words) > limit:
+            yield pending
+            pending = []
+        pending += words
+        while len(pending) > limit:
+            yield pending[:limit]
+            pending = pending[limit:]
+    if pending:
+        yield pending

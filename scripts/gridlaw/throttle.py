@@ -1,13 +1,13 @@
-"""Snakemake's limit of job starts per timespan, without a timer for each pass of its scheduler.
+"""Snakemake's limit of job starts per timespan, without a timer thread for each pass of its scheduler.
 
-`--max-jobs-per-timespan`, 100/1s by default, may hold ready jobs back, and the scheduler has to look at them again when
-the timespan is over. Snakemake 9.27 starts a thread for that at the end of every pass, whether or not a job was held
-back; the thread causes a pass, and the pass starts a thread. While jobs wait for a core or a node, each job that ends
-adds a chain of one pass per timespan, and each pass selects among all ready jobs. The threads also keep the process for
-a timespan after its last job.
+`--max-jobs-per-timespan`, 100/1s by default, may hold back ready jobs, which the scheduler has to consider again after
+the timespan. For this, Snakemake 9.27 starts a thread at the end of every pass, even if no job was held back. The
+thread causes a pass, and the pass starts a thread. While jobs wait for a core or a node, each finished job adds another
+chain of one pass per timespan, and each pass selects among all ready jobs. The threads also delay the end of the
+process by a timespan.
 
-Here the scheduler waits no longer than until the limit allows the next start, and only after a pass in which the limit
-was reached. There is one such moment at a time, and no thread.
+This module replaces the threads by one alarm. It is only set after a pass that reached the limit, for the moment at
+which the limit allows the next start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
 
 
 class Alarm(threading.Semaphore):
-    """A semaphore that also lets through whoever waits for it when a moment has come.
+    """A semaphore that can also be acquired once a given moment has come.
 
     Attributes:
         due: the moment, in seconds of `time.monotonic`; infinite if there is none.
@@ -29,7 +29,7 @@ class Alarm(threading.Semaphore):
     due = math.inf
 
     def acquire(self) -> bool:
-        """Wait for a release or for the moment, which is over then."""
+        """Wait for a release or for the moment, which is then cleared."""
         if self.due == math.inf:
             return super().acquire()
         if not super().acquire(timeout=max(0.0, self.due - time.monotonic())):
@@ -37,20 +37,20 @@ class Alarm(threading.Semaphore):
         return True
 
 
-def mend() -> None:
-    """Have every scheduler of this process do so."""
+def replace_timers() -> None:
+    """Replace the timer threads in every scheduler of this process."""
     JobScheduler._schedule_reevalutation = _reevaluate
 
 
 def _reevaluate(scheduler: JobScheduler, delay: float) -> None:
-    """Have a scheduler make its next pass no later than the limit or an input that others write to asks for.
+    """Set the moment of the next pass, if the limit of job starts or a growing input queue needs one.
 
     Args:
-        scheduler: at the end of a pass.
-        delay: seconds after which Snakemake would make one.
+        scheduler: a scheduler at the end of a pass.
+        delay: seconds after which Snakemake would run the next pass.
     """
     limiter, alarm = scheduler.job_rate_limiter, scheduler._open_jobs
-    # Other threads release it meanwhile, so that it cannot be replaced.
+    # Other threads hold this semaphore, so change its class instead of replacing it.
     alarm.__class__ = Alarm
     if limiter is not None and len(limiter._jobs) >= limiter.max_jobs:
         alarm.due = time.monotonic() + min(delay, _until_next_start(limiter))
@@ -61,7 +61,7 @@ def _reevaluate(scheduler: JobScheduler, delay: float) -> None:
 
 
 def _until_next_start(limiter: JobRateLimiter) -> float:
-    """Seconds until the oldest start that counts is a timespan ago."""
+    """Return the seconds until the oldest counted start is a timespan ago."""
     now = time.time()
     oldest = next(iter(limiter._jobs), now)
     return oldest + limiter.timespan - now

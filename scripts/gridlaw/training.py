@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning ask of Hugging Face's Trainer alike, and say of a run."""
+"""Common parts of pre-training and fine-tuning: arguments for Hugging Face's Trainer, progress, and measurements."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from gridlaw.heartbeat import Unit
 
 
 def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: object) -> TrainingArguments:
-    """Trainer's arguments for a recipe's optimisation.
+    """Return Trainer's arguments for the optimization that a recipe describes.
 
     Args:
-        recipe: has the schema's hyper-parameters of optimisation; `batch_size` is that of an update over all ranks.
-        steps: updates of the run.
-        ranks: data-parallel ranks that share an update.
-        folder: where Trainer may write.
-        more: arguments of its own that a program adds.
+        recipe: with the schema's optimization keys; `batch_size` counts sequences per optimizer step, over all ranks.
+        steps: optimizer steps of the run.
+        ranks: data-parallel ranks that share a step.
+        folder: a folder that Trainer may write in.
+        more: further arguments of Trainer.
     """
     share = recipe["batch_size"] // ranks
     accumulation = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= recipe["device_batch_size"])
     cuda = torch.cuda.is_available()
     if recipe["compile"]:
-        # Kernels for any shape, and none of an earlier run: one made for the shapes that a process happens to see first
-        # would make a resumed run differ.
+        # Compile kernels for any shape, and keep none of an earlier run: kernels for the shapes that a process happens
+        # to see first would change the result of a resumed run.
         torch.compiler.reset()
         os.environ["ACCELERATE_DYNAMO_USE_DYNAMIC"] = "true"
     return TrainingArguments(
@@ -50,59 +50,61 @@ def arguments(recipe: dict, steps: int, ranks: int, folder: str | Path, **more: 
         tf32=recipe["precision"] == "tf32" if cuda else None,
         torch_compile=recipe["compile"],
         use_cpu=not cuda,
-        # The order of the data is the data set's own, a pure function of seed and pass.
+        # The data set itself orders the data, as a pure function of seed and epoch.
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         dataloader_pin_memory=cuda,
         accelerator_config={"non_blocking": cuda},
         logging_steps=max(1, steps // 50),
-        # It would wait for the GPU at each update.
+        # The filter would wait for the GPU at each step.
         logging_nan_inf_filter=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
-        # The gradients' buckets are otherwise laid out anew after the first update since the start, which changes the
-        # order of sums over more than two ranks: a resumed run would differ.
+        # Otherwise DDP rebuilds its gradient buckets after the first step of each process. With more than two ranks
+        # this changes the summation order, and so the result of a resumed run.
         ddp_find_unused_parameters=ranks > 2,
         **more,
     )
 
 
-def follow(trainer: ResumableTrainer, unit: Unit, tell: Callable[[int], None], folder: str | Path | None) -> None:
-    """Have a training tell how it goes; of several ranks the first.
+def report_progress(
+    trainer: ResumableTrainer, unit: Unit, report: Callable[[int], None], folder: str | Path | None
+) -> None:
+    """Make rank 0 report the progress of a training, and write its curves for TensorBoard.
 
     Args:
-        unit: what its speed is counted in.
-        tell: takes the updates that are done.
-        folder: for TensorBoard, if it is wanted.
+        unit: unit of the training's speed.
+        report: called with the number of finished optimizer steps.
+        folder: TensorBoard's folder; None if curves are not wanted.
     """
     if launch.rank() == 0:
-        trainer.add_callback(Tell(tell))
+        trainer.add_callback(ReportSteps(report))
         if folder:
             trainer.add_callback(Curves(trainer, unit, folder))
 
 
-class Tell(TrainerCallback):
-    """Tells after each update how many are done."""
+class ReportSteps(TrainerCallback):
+    """Reports the number of finished optimizer steps, after each of them."""
 
-    def __init__(self, tell: Callable[[int], None]):
-        self._tell = tell
+    def __init__(self, report: Callable[[int], None]):
+        self._report = report
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self._tell(state.global_step)
+        self._report(state.global_step)
 
     on_step_end = on_train_begin
 
 
 class Curves(TrainerCallback):
-    """Writes a training's curves for TensorBoard, over the tokens or examples that it has gone through.
+    """Writes a training's curves for TensorBoard, over the tokens or examples that it has processed.
 
-    What earlier attempts have written stays if this one goes on from their checkpoint, up to there.
+    If the training resumes from a checkpoint, the curves up to that checkpoint are kept.
 
     Args:
-        trainer: whose callback it is.
-        unit: of the horizontal axis.
-        folder: to write in.
+        trainer: the training.
+        unit: unit of the horizontal axis.
+        folder: TensorBoard's folder.
     """
 
     TAGS: ClassVar = {
@@ -122,7 +124,7 @@ class Curves(TrainerCallback):
         resumed = self._trainer.resumed
         if not resumed:
             remove(self._folder)
-        return Events(self._folder, "training", self._at(self._trainer.first_step) if resumed else None)
+        return Events(self._folder, "training", self._units(self._trainer.first_step) if resumed else None)
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         self._last = state.global_step
@@ -133,17 +135,17 @@ class Curves(TrainerCallback):
             seconds = self._trainer.times.seconds[self._last - state.global_step :]
             self._last = state.global_step
             if seconds:
-                speed = self._unit.per_update * len(seconds) / sum(seconds)
+                speed = self._unit.per_step * len(seconds) / sum(seconds)
                 numbers[f"train/{self._unit.name}_per_second"] = speed
         if numbers:
-            self._events.add(self._at(state.global_step), numbers)
+            self._events.add(self._units(state.global_step), numbers)
 
-    def _at(self, update: int) -> int:
-        return round(update * self._unit.per_update)
+    def _units(self, step: int) -> int:
+        return round(step * self._unit.per_step)
 
 
 def throughput(seconds: list[float], tokens_per_step: float) -> dict[str, float | None]:
-    """Tokens a second at the median update, with the 95 % interval of the median (order statistics)."""
+    """Return the tokens per second of the median step, with the 95 % interval of the median (order statistics)."""
     if not seconds:
         return {"tokens_per_second": None, "tokens_per_second_low": None, "tokens_per_second_high": None}
     ordered, n = sorted(seconds), len(seconds)
@@ -157,7 +159,7 @@ def throughput(seconds: list[float], tokens_per_step: float) -> dict[str, float 
 
 
 def peak_memory_mb() -> float:
-    """Most memory the running rank held: of its GPU, or of its process on a machine without."""
+    """Return the peak memory of this rank in MiB: GPU memory, or the process's memory on a machine without a GPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

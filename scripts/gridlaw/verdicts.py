@@ -106,7 +106,7 @@ class Verdicts:
 def _unfinished(step: Step) -> Verdict:
     """The verdict on a result that is not there, from what its attempts have left."""
     said = _last_error(step.log)
-    begun = work.begun(step.work) if step.rule in TRAININGS else []
+    begun = work.read_attempts(step.work) if step.rule in TRAININGS else []
     if begun and work.is_held(step.work):
         return Verdict(RUNNING, (f"since {begun[-1]['started']} on {begun[-1]['host']}",))
     if begun and begun[-1]["cause"] in (work.KILLED, work.TERMINATED):

@@ -1,7 +1,7 @@
-"""A run's work folder: one writer at a time, on any host, and nothing of another recipe.
+"""The work folder of a run: one writer at a time, on any host, and no files of another recipe.
 
-Snakemake deletes a job's outputs before each attempt. What an interrupted run is to be continued from lies here, beside
-the declared outputs.
+Snakemake deletes a job's outputs before each attempt. Checkpoints, from which an interrupted run resumes, therefore lie
+here, outside the declared outputs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gridlaw import cli, gpus, heartbeat, launch, record
 
 ATTEMPTS = "attempts.jsonl"
 FINGERPRINT = "fingerprint"
-# What a finished run of several leaves last.
+# Last file that a finished run writes, if the program has several runs.
 FACTS = "facts.json"
-# A holder on another host that has not been heard of for so long is dead; one on this host is known to be at once.
+# A holder on another host counts as dead after this time without a sign of life; on this host it is checked directly.
 LEASE_SECONDS = 60.0
-# Causes of an attempt's end that are no failure: it can go on.
+# Causes of an attempt's end after which it can resume.
 KILLED, TERMINATED = "killed", "SIGTERM"
 
 
@@ -40,36 +40,36 @@ def attempt(
     body: Callable[[Namespace, str], None],
     extendable: tuple[str, ...] = (),
 ) -> None:
-    """Make one attempt at a training program's result, as the only one that does.
+    """Run a training program once, while no other process works on the same result.
 
-    The process that holds the work folder is the launcher of the ranks, or rank 0 of ranks that it did not launch.
+    The work folder is held by the launcher of the ranks, or by rank 0 if the ranks were launched by something else.
 
     Args:
-        args: of the program: `recipe`, `work` and `record`.
+        args: the program's arguments; among them `recipe`, `work` and `record`.
         inputs: files the result is made from.
-        ranks: processes that `body` runs in.
-        body: what each rank does with the arguments and the work's fingerprint.
-        extendable: lists of the recipe that may grow without making what lies in the work folder foreign.
+        ranks: number of processes that run `body`.
+        body: the training, called on each rank with the arguments and the fingerprint of the work folder.
+        extendable: lists of the recipe that may grow while the files in the work folder remain valid.
 
     Raises:
-        Failure: the number of ranks that were started is not the run's, or this machine lacks what the recipe asks for.
+        Failure: the wrong number of ranks was started, or this machine lacks something that the recipe needs.
     """
     fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
     fingerprint = record.fingerprint(fixed, inputs)
     launch.join()
-    if launch.is_launched() or (launch.rank() > 0 and launch.told_to_begin()):
+    if launch.is_launched() or (launch.rank() > 0 and launch.wait_for_start()):
         body(args, fingerprint)
     elif launch.rank() == 0:
         if problem := launch.problem(ranks) or gpus.problem(args.recipe["attention"]):
             if launch.is_rank():
-                launch.tell(begin=False)
+                launch.announce_start(begin=False)
             raise cli.Failure(problem)
-        with _held(Path(args.work), fingerprint):
+        with _hold(Path(args.work), fingerprint):
             finished = record.is_finished(args.record, record.fingerprint(args.recipe, inputs))
             if launch.is_rank():
-                launch.tell(begin=not finished)
+                launch.announce_start(begin=not finished)
             if finished:
-                print("finished by another process meanwhile", file=sys.stderr)
+                print("another process finished this result meanwhile", file=sys.stderr)
             elif launch.is_rank():
                 body(args, fingerprint)
             elif ranks > 1:
@@ -81,15 +81,15 @@ def attempt(
 
 
 @contextmanager
-def _held(folder: Path, fingerprint: str) -> Iterator[None]:
-    """Hold a work folder: wait for another writer to end, then drop what was made by another recipe, code or input."""
+def _hold(folder: Path, fingerprint: str) -> Iterator[None]:
+    """Hold a work folder: wait for another writer to end, then delete files of another recipe, code or input."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the folder, which is removed while the lease is held and while others wait for it.
+    # The lease lies beside the folder, which is removed while processes hold the lease or wait for it.
     lease = SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_lost)
     _acquire(lease, folder)
     try:
         _drop_foreign(folder, fingerprint)
-        # An attempt that was killed could not.
+        # A killed attempt could not do this.
         heartbeat.clear(folder)
         _append(folder, {"started": _now(), "host": socket.gethostname(), "pid": os.getpid(), **_job()})
         try:
@@ -112,14 +112,14 @@ def remove_checkpoints(folder: str | Path) -> None:
 
 
 def attempts(folder: str | Path) -> list[dict]:
-    """All attempts at a run so far, each with start, end and cause; the last one, which is writing, ends now."""
-    entries = begun(folder)
+    """Return all attempts at a run, each with start, end and cause; the last one, which is running, ends now."""
+    entries = read_attempts(folder)
     entries[-1] |= {"ended": _now(), "cause": "finished"}
     return entries
 
 
-def begun(folder: str | Path) -> list[dict]:
-    """Attempts that a work folder tells of, with start, end and cause; one that does not say its end was killed."""
+def read_attempts(folder: str | Path) -> list[dict]:
+    """Return the attempts noted in a work folder, with start, end and cause; one without an end was killed."""
     entries: list[dict] = []
     try:
         lines = Path(folder, ATTEMPTS).read_text().splitlines()
@@ -129,7 +129,7 @@ def begun(folder: str | Path) -> list[dict]:
         try:
             entry = json.loads(line)
         except ValueError:
-            # Cut off by a full disk.
+            # A full disk cut the line off.
             continue
         if "started" in entry:
             entries.append({**entry, "ended": None, "cause": KILLED})
@@ -138,29 +138,34 @@ def begun(folder: str | Path) -> list[dict]:
     return entries
 
 
+def run_name(train_set: int | str, seed: int) -> str:
+    """Return the name of the folder of one fine-tuning run, within the work folder of its task."""
+    return f"{train_set}-{seed}"
+
+
 def progress(folder: str | Path) -> tuple[int, set[str]]:
-    """How far a work folder's run has come: the update of its last checkpoint, the names of the finished runs in it."""
+    """Return the optimizer step of the last checkpoint in a work folder, and the names of the finished runs in it."""
     folder = Path(folder)
-    updates = [int(path.name.split("-")[1]) for path in [*folder.glob("checkpoint-*"), *folder.glob("*/checkpoint-*")]]
-    return max(updates, default=0), {path.parent.name for path in folder.glob(f"*/{FACTS}")}
+    steps = [int(path.name.split("-")[1]) for path in [*folder.glob("checkpoint-*"), *folder.glob("*/checkpoint-*")]]
+    return max(steps, default=0), {path.parent.name for path in folder.glob(f"*/{FACTS}")}
 
 
 def is_held(folder: str | Path) -> bool:
-    """Whether a process seems to write in a work folder, as far as can be told without taking its lease."""
+    """Return whether a process seems to write in a work folder, without taking its lease."""
     file = Path(f"{folder}.lease")
     owner = SoftFileLease(file, lease_duration=LEASE_SECONDS).owner
     try:
         fresh = time.time() - file.stat().st_mtime < LEASE_SECONDS
     except FileNotFoundError:
         return False
-    # The host's name may be followed by that of a container.
-    here = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
-    return fresh and not (here and not psutil.pid_exists(owner.pid))
+    # The host's name may be followed by the name of a container.
+    is_local = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
+    return fresh and not (is_local and not psutil.pid_exists(owner.pid))
 
 
 @contextmanager
-def claimed(folder: str | Path) -> Iterator[None]:
-    """Hold a work folder without waiting for it.
+def claim(folder: str | Path) -> Iterator[None]:
+    """Hold a work folder, but do not wait for it.
 
     Raises:
         Failure: another process holds it.
@@ -170,15 +175,15 @@ def claimed(folder: str | Path) -> Iterator[None]:
     try:
         lease.acquire(timeout=0)
     except Timeout as error:
-        raise cli.Failure(f"{folder}: another process writes there") from error
+        raise cli.Failure(f"{folder}: another process is writing there; wait for it to end") from error
     try:
         yield
     finally:
         lease.release()
 
 
-def locked() -> set[str]:
-    """Files that a Snakemake which runs in the working directory, or was killed there, reads or makes."""
+def locked_files() -> set[str]:
+    """Return the inputs and outputs of a Snakemake that runs in the working directory, or was killed there."""
     return {line for lock in Path(".snakemake/locks").glob("*.lock") for line in lock.read_text().splitlines()}
 
 
@@ -186,12 +191,12 @@ def _acquire(lease: SoftFileLease, folder: Path) -> None:
     try:
         lease.acquire(timeout=0)
     except Timeout:
-        print(f"{folder}: another process writes there; waiting for it to end", file=sys.stderr, flush=True)
+        print(f"{folder}: another process is writing there; waiting for it to end", file=sys.stderr, flush=True)
         lease.acquire(poll_interval=0.5)
 
 
 def _lost(compromise: object) -> None:
-    """Stop at once: another process may hold the folder, and two must not write."""
+    """Exit at once: another process may hold the folder now, and two must not write to it."""
     print(f"lost the lease on a work folder: {compromise}", file=sys.stderr, flush=True)
     os._exit(1)
 
@@ -200,7 +205,7 @@ def _drop_foreign(folder: Path, fingerprint: str) -> None:
     file = folder / FINGERPRINT
     if not file.exists() or file.read_text() != fingerprint:
         if file.exists():
-            print(f"{folder}: dropped what an earlier recipe, code or input had left", file=sys.stderr, flush=True)
+            print(f"{folder}: deleted the files of an earlier recipe, code or input", file=sys.stderr, flush=True)
             shutil.rmtree(folder)
         folder.mkdir(exist_ok=True)
         file.write_text(fingerprint)

@@ -145,7 +145,7 @@ class Clone:
 
     def goes_on(self):
         """Wait for another attempt to go on from a checkpoint, and end it."""
-        wait_for(lambda: "continuing from update" in _text(self.log), "another attempt", self.said, SECONDS)
+        wait_for(lambda: "resuming from optimizer step" in _text(self.log), "another attempt", self.said, SECONDS)
         self.cancel()
 
     def cancel(self):
@@ -171,7 +171,7 @@ def time_limit(clone):
     number = clone.training()
     assert clone.jobs("%l") == ["10:00"]
     clone.is_told_to_save(number)
-    wait_for(lambda: "SIGTERM after update" in _text(clone.log), "the training to save", clone.said, SECONDS)
+    wait_for(lambda: "SIGTERM after optimizer step" in _text(clone.log), "the training to save", clone.said, SECONDS)
     wait_for(lambda: clone.jobs("%l") == ["20:00"], "an attempt with more time", clone.said, SECONDS)
     clone.goes_on()
 
@@ -211,7 +211,7 @@ def memory(clone):
     clone.site(gpu=None, max_mem_mb=1000)
     clone.pretrain("--retries", "0", gpus=4, overlay=LONG | {"gpus": [4], "finetune": {"epochs": 1, "gpus": "all"}})
     assert clone.end() == 1
-    assert "memory: it used more than it had asked for" in clone.failed()
+    assert "memory: it used more than it requested" in clone.failed()
 
 
 def cancelled(clone):
@@ -246,7 +246,7 @@ def preempted_and_saved(clone):
     _urgent("n4")
     assert clone.end() == 1
     assert "preempted" in clone.failed()
-    assert "SIGTERM after update" in _text(clone.log)
+    assert "SIGTERM after optimizer step" in _text(clone.log)
 
 
 def preempted_and_requeued(clone):
@@ -400,10 +400,10 @@ def trials(request, cluster, prepared, tmp_path_factory):
     [
         (
             {"gpu": {"partition": "gpus"}},
-            "site: gpu.partition: gpus is no partition of this cluster; right would be one of",
+            "site: gpu.partition: this cluster has no partition gpus; expected one of",
         ),
-        ({"gpu": {"partition": "gpu", "model": "a100"}}, "site: gpu.model: a100 is no GPU of partition gpu"),
-        ({"gpu": {"partitions": "gpu"}}, "site: gpu.partitions: unknown key; right would be one of"),
+        ({"gpu": {"partition": "gpu", "model": "a100"}}, "site: gpu.model: partition gpu has no GPU a100"),
+        ({"gpu": {"partitions": "gpu"}}, "site: gpu.partitions: unknown key; expected one of"),
     ],
 )
 def test_what_the_cluster_does_not_have_is_one_line_at_once(cluster, prepared, tmp_path, site, line):

@@ -1,4 +1,4 @@
-"""Every mistake in a configuration is one line that names the key, what is wrong and what would be right."""
+"""Every mistake in a configuration is one line with the key, what is wrong, and what was expected."""
 
 import copy
 from pathlib import Path
@@ -38,17 +38,17 @@ MISTAKES = {
     "number in quotes": ("gpus: ['2']", 'gpus.0: "2" is text', "without quotes"),
     "text for an override": ("finetune: {per_task: {sentiment: {learning_rate: 3e-5}}}", "finetune.per_task.sentiment.learning_rate", "3.0e-5"),
     "wrong type": ("models: tiny", "models: \"tiny\" is not a list", "a list of names"),
-    "wrong number": ("gpus: [0]", "gpus.0: 0 is too small", "least is 1"),
+    "wrong number": ("gpus: [0]", "gpus.0: 0 is too small", "minimum is 1"),
     "true for a number": ("pretrain: {passes: true}", "pretrain.passes: true is not a whole number", ""),
     "empty axis": ("sizes: []", "sizes: empty", "list at least one"),
     "null axis": ("tasks:", "tasks: empty", "a list"),
     "empty seeds": ("seeds: {finetune: []}", "seeds.finetune: empty", "list at least one"),
-    "duplicate model": ("models: [tiny, tiny]", "models: tiny stands there twice", ""),
+    "duplicate model": ("models: [tiny, tiny]", "models: tiny is listed twice", ""),
     "duplicate size": ("sizes: [64k, 64000]", "sizes: 64k and 64000 are the same size", "once"),
     "not a size": ("sizes: [64kk]", 'sizes.0: "64kk"', "64k, 1M"),
     "fractional size": ("sizes: [0.5]", "sizes.0", "64k, 1M"),
     "unsafe name": ("catalogue: {models: {../x: {pretrained: a/b}}}", "catalogue.models.../x: not safe as a name", "letters"),
-    "unsafe axis name": ("models: ['a b']", 'models.0: "a b"', "safe as part of a path"),
+    "unsafe axis name": ("models: ['a b']", 'models.0: "a b"', "safe in a path"),
     "too large for the corpus": ("sizes: [64k, 5M]", "sizes: 5M is more than the corpus toy holds", "all"),
     "corpus smaller than its held-out text": ("catalogue: {corpora: {toy: {words: 90}}}", "catalogue.corpora.toy.words: 90 leaves nothing", "more"),
     "unknown model": ("models: [tini]", "models: tini is not in the catalogue", "did you mean tiny?"),
@@ -57,14 +57,14 @@ MISTAKES = {
     "unknown model in exclude": ("exclude: [{model: huge}]", "exclude.model: huge is not in the catalogue", "tiny"),
     "unknown model override": ("pretrain: {per_model: {tinny: {passes: 2}}}", "pretrain.per_model: tinny", "did you mean tiny?"),
     "heads": ("catalogue: {models: {tiny: {shape: {hidden_size: 65}}}}", "shape.hidden_size: 65 is not divisible by num_attention_heads: 2", "64 or 66"),
-    "batch": ("{gpus: [1, 3]}", "pretrain.batch_size: 16 rows cannot be shared equally by 3 ranks", "a multiple of 3"),
-    "model type": ("catalogue: {models: {tiny: {model_type: berd}}}", "catalogue.models.tiny.model_type: berd is no encoder", "bert"),
-    "decoder": ("catalogue: {models: {tiny: {model_type: gpt2}}}", "catalogue.models.tiny.model_type: gpt2 is no encoder", "roberta"),
+    "batch": ("{gpus: [1, 3]}", "pretrain.batch_size: 3 ranks cannot share 16 sequences equally", "a multiple of 3"),
+    "model type": ("catalogue: {models: {tiny: {model_type: berd}}}", "catalogue.models.tiny.model_type: transformers has no encoder with a masked-LM head called berd", "bert"),
+    "decoder": ("catalogue: {models: {tiny: {model_type: gpt2}}}", "catalogue.models.tiny.model_type: transformers has no encoder with a masked-LM head called gpt2", "roberta"),
     "field": ("catalogue: {models: {tiny: {config: {hidden_akt: gelu}}}}", "catalogue.models.tiny.config.hidden_akt: BertConfig has no such field", ""),
     "attention of a family": ("{models: [deberta-mini], pretrain: {attention: sdpa}}", "pretrain.attention (deberta-mini): transformers has no sdpa for deberta-v2", "auto or eager"),
     "attention and precision": ("finetune: {per_task: {sentiment: {attention: flash_attention_2, precision: tf32}}}", "finetune.attention (small): flash_attention_2 computes in bf16, not tf32", "precision: bf16 or auto"),
-    "nothing left": ("exclude: [{gpus: [1, 2]}]", "exclude: leaves no cell", ""),
-    "unscored": ("finetune: {gpus: [4]}", "finetune.gpus: [4] leaves tiny at size 0", "gpus [1]"),
+    "nothing left": ("exclude: [{gpus: [1, 2]}]", "exclude: removes every cell", ""),
+    "unscored": ("finetune: {gpus: [4]}", "finetune.gpus: [4] includes no cell of tiny at size 0", "gpus [1]"),
     "no text": ("corpus: null", "corpus: null, but", "corpus"),
     "files missing": ("{corpus: x, catalogue: {corpora: {x: {source: files, files: [no/*.txt]}}}}", "catalogue.corpora.x.files: nothing matches no/*.txt", ""),
     "source": ("{corpus: x, catalogue: {corpora: {x: {source: web}}}}", 'catalogue.corpora.x.source: "web" is unknown', "hub, files, generator"),
@@ -73,22 +73,22 @@ MISTAKES = {
     "metric": ("catalogue: {tasks: {sentiment: {metrics: [bleu]}}}", 'catalogue.tasks.sentiment.metrics.0: "bleu" is unknown', "accuracy"),
     "metric of another kind": ("catalogue: {tasks: {sentiment: {metrics: [pearson]}}}", "catalogue.tasks.sentiment.metrics: pearson does not fit", ""),
     "positions": ("data: {row_length: 128}", "shape.max_position_embeddings: 64 is less than data.row_length: 128", "128 or more"),
-    "local model": ("{models: [m], catalogue: {models: {m: {pretrained: ./nowhere}}}}", "catalogue.models.m.pretrained: ./nowhere is no folder", "save_pretrained"),
+    "local model": ("{models: [m], catalogue: {models: {m: {pretrained: ./nowhere}}}}", "catalogue.models.m.pretrained: ./nowhere has no config.json", "save_pretrained"),
     "both kinds of model": ("catalogue: {models: {tiny: {pretrained: a/b}}}", "catalogue.models.tiny.model_type: unknown key", "pretrained"),
     "tokenizer": ("catalogue: {models: {tiny: {tokenizer: none}}}", "catalogue.models.tiny.tokenizer: none is not in the catalogue", "wordpiece"),
     "training set": ("finetune: {train_examples: [5000]}", "catalogue.tasks.sentiment.train_size: 600 is less than", "5000"),
-    "passes of a trunk": ("pretrain: {schedule: trunk}", "pretrain.passes: 10 passes over a slice share no trunk", "schedule: independent"),
-    "warm-up of a trunk": ("{sizes: [4k, 8k], pretrain: {schedule: trunk, passes: 1, decay_ratio: 0.2}}", "pretrain.warmup_tokens: 4k leaves nothing of the 3.2k tokens that size 4k is trained on before its decay", "fewer"),
-    "warm-up": ("pretrain: {per_model: {tiny: {warmup_tokens: 10k}}}", "pretrain.per_model.tiny.warmup_tokens: 10k leaves nothing of the 10k tokens that size 1k", "fewer"),
-    "warm-up of everything": ("pretrain: {warmup_tokens: all}", "pretrain.warmup_tokens: all is no number", "64k"),
+    "passes of a trunk": ("pretrain: {schedule: trunk}", "pretrain.passes: sizes can share a trunk only with 1 pass over the slice, not 10", "schedule: independent"),
+    "warm-up of a trunk": ("{sizes: [4k, 8k], pretrain: {schedule: trunk, passes: 1, decay_ratio: 0.2}}", "pretrain.warmup_tokens: 4k is not less than the 3.2k tokens that size 4k is trained on before its decay", "fewer"),
+    "warm-up": ("pretrain: {per_model: {tiny: {warmup_tokens: 10k}}}", "pretrain.per_model.tiny.warmup_tokens: 10k is not less than the 10k tokens that size 1k", "fewer"),
+    "warm-up of everything": ("pretrain: {warmup_tokens: all}", "pretrain.warmup_tokens: all is not a number", "64k"),
     "warm-up of a part of a token": ("pretrain: {warmup_tokens: '0.5'}", "pretrain.warmup_tokens: '0.5' is not a whole number", ""),
-    "decay": ("pretrain: {decay_ratio: 2}", "pretrain.decay_ratio: 2 is too large", "the most is 1"),
+    "decay": ("pretrain: {decay_ratio: 2}", "pretrain.decay_ratio: 2 is too large", "the maximum is 1"),
     "shape of the decay": ("pretrain: {decay_shape: sqrt}", 'pretrain.decay_shape: "sqrt" is unknown', "1-sqrt"),
     "a mask of the held-out text for one model": ("pretrain: {per_model: {tiny: {held_out_mask_rate: 0.3}}}", "pretrain.per_model.tiny.held_out_mask_rate: unknown key", ""),
     "an earlier key": ("pretrain: {warmup_ratio: 0.1}", "pretrain.warmup_ratio: unknown key", "warmup_tokens"),
     "precision": ("finetune: {precision: fp16}", 'finetune.precision: "fp16" is unknown', "bf16"),
     "checkpoints": ("checkpoint_minutes: 0", "checkpoint_minutes: 0 is too small", "above 0"),
-    "weak scaling": ("pretrain: {scaling: weak}", "finetune.gpus: in weak scaling", "all"),
+    "weak scaling": ("pretrain: {scaling: weak}", "finetune.gpus: with weak scaling", "all"),
 }  # fmt: skip
 
 
@@ -114,5 +114,5 @@ def test_mistake(overlay, wrong, right):
 def test_repeated_key(tmp_path):
     file = tmp_path / "twice.yaml"
     file.write_text("catalogue:\n  models:\n    a: {pretrained: x/y}\n    a: {pretrained: x/z}\n")
-    with pytest.raises(ValueError, match=r"a: stands twice in one mapping of .*twice.yaml \(line 4\)"):
+    with pytest.raises(ValueError, match=r"a: appears twice in one mapping of .*twice.yaml \(line 4\)"):
         complete(copy.deepcopy(DEFAULT), [file])

@@ -80,7 +80,7 @@ def test_before_anything_is_done(folder):
     config = configuration(GRID)
     found, steps, _ = rates(config)
     assert (found.measured, found.device) == (0, "cpu")
-    estimate = found.of({steps["pretrain tiny 8k 2 1"]})
+    estimate = found.estimate({steps["pretrain tiny 8k 2 1"]})
     text = config["data"]["row_length"]
     updates = 10 * int(8000 / (text - 1)) // 16
     work = arithmetic.encoder(config, "tiny").flops(text, updates * 16, 0.25 * 8000 / (8000 / 31) * updates * 16)
@@ -93,7 +93,7 @@ def test_before_anything_is_done(folder):
     assert rates(config, remote=True)[0].device == "gpu"
     # Unless the configuration knows better.
     faster, steps, _ = rates(configuration({**GRID, "cost": {"teraflops_per_gpu": 20}}))
-    assert faster.of({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(
+    assert faster.estimate({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(
         2 * cost.ASSUMED_START, rel=0.01
     )
 
@@ -119,7 +119,7 @@ def test_the_pace_is_that_of_the_most_like(folder):
     # No fine-tuning is done: that of any training.
     assert found._pace(steps["finetune tiny 8k 1 1 sentiment"]).middle == 1e-9
     # Start-up is what they took beside their updates.
-    assert found.of({steps["pretrain tiny 0 1 1"]}).rank_seconds == (5, 5, 5)
+    assert found.estimate({steps["pretrain tiny 0 1 1"]}).rank_seconds == (5, 5, 5)
 
 
 def test_what_a_branch_has_left(folder):
@@ -129,11 +129,11 @@ def test_what_a_branch_has_left(folder):
     for name, rows in (("8k", 320), ("16k", 640)):
         io.write_json(f"resources/slice/toy/wordpiece/{name}/manifest.json", {"corpus_tokens": rows * 20, "rows": rows})
     found, steps, _ = rates(config)
-    assert found._updates(steps["trunk tiny 8k 1 1"]) == (0, 15)
-    assert found._updates(steps["trunk tiny 16k 1 1"]) == (15, 30)
-    assert found._updates(steps["pretrain tiny 16k 1 1"]) == (30, 40)
+    assert found._step_range(steps["trunk tiny 8k 1 1"]) == (0, 15)
+    assert found._step_range(steps["trunk tiny 16k 1 1"]) == (15, 30)
+    assert found._step_range(steps["pretrain tiny 16k 1 1"]) == (30, 40)
     independent, steps, _ = rates(configuration({**GRID, "pretrain": {"passes": 2}}))
-    assert independent._updates(steps["pretrain tiny 16k 1 1"]) == (0, 80)
+    assert independent._step_range(steps["pretrain tiny 16k 1 1"]) == (0, 80)
 
 
 def test_one_more_seed_costs_one_seed(folder):
@@ -147,13 +147,13 @@ def test_one_more_seed_costs_one_seed(folder):
     more = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}})
     found, steps, _ = rates(more)
     step = steps["finetune tiny 8k 1 1 sentiment"]
-    assert found.of({step}).rank_seconds.middle == pytest.approx(3 + 10)
+    assert found.estimate({step}).rank_seconds.middle == pytest.approx(3 + 10)
     # All three, if the model is made again.
-    assert found.of({step, steps["pretrain tiny 8k 1 1"]}).seconds[step].middle == pytest.approx(3 + 30)
+    assert found.estimate({step, steps["pretrain tiny 8k 1 1"]}).seconds[step].middle == pytest.approx(3 + 30)
     # And if something else has changed as well.
     other = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}, "finetune": {"epochs": 10}})
     found, steps, _ = rates(other)
-    assert found.of({steps[step.name]}).rank_seconds.middle == pytest.approx(3 + 60, rel=0.01)
+    assert found.estimate({steps[step.name]}).rank_seconds.middle == pytest.approx(3 + 60, rel=0.01)
 
 
 def test_an_interrupted_run_has_the_rest_left(folder):
@@ -161,12 +161,12 @@ def test_an_interrupted_run_has_the_rest_left(folder):
     make(config, {"pretrain tiny 8k 1 1": trained(10, 1e10)})
     _, steps, _ = rates(config)
     step = steps["pretrain tiny 16k 1 1"]
-    whole = rates(config)[0].of({step}).rank_seconds.middle - 5
-    last = rates(config)[0]._updates(step)[1]
+    whole = rates(config)[0].estimate({step}).rank_seconds.middle - 5
+    last = rates(config)[0]._step_range(step)[1]
     Path(step.work, f"checkpoint-{3 * last // 4}").mkdir(parents=True)
     Path(step.work, "attempts.jsonl").write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "here"}\n')
     found, steps, _ = rates(config)
-    assert found.of({steps[step.name]}).rank_seconds.middle - 5 == pytest.approx(whole / 4, rel=0.02)
+    assert found.estimate({steps[step.name]}).rank_seconds.middle - 5 == pytest.approx(whole / 4, rel=0.02)
 
 
 def test_what_is_not_known_is_said(folder):
@@ -179,8 +179,8 @@ def test_what_is_not_known_is_said(folder):
     due = to_run(verdicts)
     text = bill(found, due, Limits(cores=2))["without"]
     assert text == (
-        "4 trainings at size all, whose tokens are counted when the corpus is packed;"
-        " 4 trainings on mine, whose examples are counted when it is fetched"
+        "4 trainings at size all, until the corpus is packed and its tokens are counted;"
+        " 4 trainings on mine, until the task is fetched and its examples are counted"
     )
     # GLUE is known.
     assert found._examples("rte") == 2490
@@ -200,15 +200,15 @@ def test_disk_energy_and_money(folder):
     assert found.device == "gpu"
     step = steps["pretrain tiny 8k 2 1"]
     texts = bill(found, {step}, Limits(jobs=4))
-    hours = found.of({step}).rank_seconds.middle / 3600
+    hours = found.estimate({step}).rank_seconds.middle / 3600
     assert texts["compute"].endswith("GPU-minutes; by 1 finished training")
-    assert found.of({step}).joules.middle == pytest.approx(hours * 3600 * 200)
+    assert found.estimate({step}).joules.middle == pytest.approx(hours * 3600 * 200)
     assert texts["money"].endswith(" EUR")
     assert float(texts["money"].split()[1]) == pytest.approx(hours * (2 + 0.2 * 0.5), rel=0.06)
     assert texts["disk"] == f"{size(4 * arithmetic.encoder(config, 'tiny').parameters)} of models"
     # What was measured, where the configuration says nothing.
     found, steps, _ = rates(configuration(GRID))
-    measured = found.of({steps[step.name]})
+    measured = found.estimate({steps[step.name]})
     assert measured.joules.middle == pytest.approx(measured.rank_seconds.middle / 7200)
     assert "money" not in bill(found, {steps[step.name]}, Limits())
 

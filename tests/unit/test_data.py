@@ -73,13 +73,13 @@ def test_manifest_is_the_same_again(program, tmp_path):
     ("name", "content", "line"),
     [
         ("a.txt", b"", "a.txt: empty"),
-        ("a.txt", b" \n\n \n", "holds no text"),
+        ("a.txt", b" \n\n \n", "contains no text"),
         ("a.txt", "Fähre nach Åland\n".encode("latin-1"), r"a.txt: not UTF-8 \(byte 0xe4\)"),
-        ("a.jsonl", b'{"other": "x"}\n', "no column text; it has other"),
+        ("a.jsonl", b'{"other": "x"}\n', "no column text; expected one of other"),
         ("a.jsonl", b"{broken\n", "a.jsonl"),
-        ("a.csv", b"text,label\n", "holds no text|a.csv"),
+        ("a.csv", b"text,label\n", "contains no text|a.csv"),
         ("a.parquet", b"not parquet", "a.parquet"),
-        ("a.docx", b"x", "right would be one of .txt"),
+        ("a.docx", b"x", "expected one of .txt"),
         ("a.jsonl", b'{"text": 3}\n{"text": 4}\n', "is int, not text"),
     ],
 )
@@ -123,9 +123,9 @@ def test_slices_in_tokens():
     import numpy as np
 
     total = np.cumsum([10, 20, 30, 40])
-    assert [slice_program.segments(total, tokens) for tokens in (1, 10, 11, 30, 100, None)] == [1, 1, 2, 2, 4, 4]
-    with pytest.raises(cli.Failure, match="sizes: 101 tokens is more than the corpus holds, 100"):
-        slice_program.segments(total, 101)
+    assert [slice_program.count_segments(total, tokens) for tokens in (1, 10, 11, 30, 100, None)] == [1, 1, 2, 2, 4, 4]
+    with pytest.raises(cli.Failure, match="sizes: 101 is more than the 100 tokens of the corpus"):
+        slice_program.count_segments(total, 101)
 
 
 def make_task(program, folder, train, validation, **recipe):
@@ -153,9 +153,9 @@ def test_task_from_files(program, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "recipe", "line"),
     [
-        ([{"b": "x", "label": 1}], {}, "no column a; it has b, label"),
+        ([{"b": "x", "label": 1}], {}, "no column a; expected one of b, label"),
         ([{"a": "x", "label": 1}], {}, "all examples have the label 1"),
-        ([{"a": "x", "label": "n/n"}, {"a": "y", "label": "2"}], {"kind": "regression"}, "not a number"),
+        ([{"a": "x", "label": "n/n"}, {"a": "y", "label": "2"}], {"kind": "regression"}, "expected numbers"),
         ([{"a": "x", "label": 1}, {"a": "y", "label": None}], {}, "labels are missing"),
     ],
 )

@@ -70,7 +70,7 @@ class Novel(BertConfig):
 
 def test_a_dropout_of_a_checkpoint_that_no_family_names():
     with pytest.raises(
-        cli.Failure, match=r"config.json: gate_dropout is 0.1, which dropout does not set for bert; exp"
+        cli.Failure, match=r"config.json: gate_dropout is 0.1, but the key dropout does not control it in bert; exp"
     ):
         modeling.set_dropout(Novel(), 0.0)
     assert modeling.set_dropout(Novel(gate_dropout=0.0), 0.0).hidden_dropout_prob == 0
@@ -80,7 +80,10 @@ def test_a_dropout_of_a_checkpoint_that_no_family_names():
     ("config", "line"),
     [
         ("{gate_dropout: 0.1}", "config.gate_dropout: BertConfig has no such field"),
-        ("{hidden_dropout_prob: 0.1}", "config.hidden_dropout_prob: set by pretrain.dropout and finetune.dropout"),
+        (
+            "{hidden_dropout_prob: 0.1}",
+            "config.hidden_dropout_prob: expected pretrain.dropout and finetune.dropout instead",
+        ),
     ],
 )
 def test_a_dropout_in_the_catalogue(config, line):
@@ -91,7 +94,7 @@ def test_a_dropout_in_the_catalogue(config, line):
 def test_a_family_that_does_not_name_a_dropout(monkeypatch):
     monkeypatch.setitem(families.DROPOUTS, "albert", ("hidden_dropout_prob", "attention_probs_dropout_prob"))
     with pytest.raises(
-        ValueError, match=r"tiny.config.classifier_dropout_prob: 0.1, which dropout does not set for albe"
+        ValueError, match=r"tiny.config.classifier_dropout_prob: 0.1, but the key dropout does not control it in albe"
     ):
         configuration("catalogue: {models: {tiny: {model_type: albert}}}")
     configuration("catalogue: {models: {tiny: {model_type: albert, config: {classifier_dropout_prob: 0}}}}")

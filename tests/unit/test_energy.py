@@ -239,8 +239,8 @@ def test_no_nvml(nvml, monkeypatch):
 
 def test_several_nodes():
     one, two = {"joules": 1.5, "source": "NVML: 4 GPUs"}, {"joules": 2.0, "source": "NVML: 4 GPUs"}
-    assert energy.together([one]) == one
-    assert energy.together([one, two]) == {"joules": 3.5, "source": "2 nodes: NVML: 4 GPUs"}
+    assert energy.add_nodes([one]) == one
+    assert energy.add_nodes([one, two]) == {"joules": 3.5, "source": "2 nodes: NVML: 4 GPUs"}
     other = {"joules": 1.0, "source": "NVML: 1 GPU"}
-    assert energy.together([one, other])["source"] == "2 nodes: NVML: 4 GPUs and NVML: 1 GPU"
-    assert energy.together([one, NOT_MEASURED, two]) == NOT_MEASURED
+    assert energy.add_nodes([one, other])["source"] == "2 nodes: NVML: 4 GPUs and NVML: 1 GPU"
+    assert energy.add_nodes([one, NOT_MEASURED, two]) == NOT_MEASURED

@@ -65,7 +65,7 @@ def test_a_full_disk_ends_the_file_and_nothing_else(tmp_path, capsys):
     kept = curves(tmp_path)["train/loss"]
     assert kept == [(step, 1.0) for step in range(len(kept))]
     assert 0 < len(kept) < 10
-    assert capsys.readouterr().err.count("TensorBoard's files are not complete: [Errno 28]") == 1
+    assert capsys.readouterr().err.count("TensorBoard's files are incomplete: [Errno 28]") == 1
     file.close()
 
 
@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_made_ends_nothing(tmp_path, capsys):
     file = events.Events(tmp_path / "file" / "run", "training")
     file.add(1, {"train/loss": 1.0})
     file.close()
-    assert "not complete" in capsys.readouterr().err
+    assert "incomplete" in capsys.readouterr().err
 
 
 class TestScores:

@@ -193,7 +193,7 @@ def test_a_killed_server_takes_its_programs_along(programs):
     server = int(Path(f"/proc/{program}/status").read_text().partition("PPid:")[2].split()[0])
     os.kill(server, signal.SIGKILL)
     _, problem = process.communicate(timeout=30)
-    assert "the fork server is gone" in problem
+    assert "the fork server has ended" in problem
     assert process.returncode == 1
     assert is_gone(program)
 

@@ -110,7 +110,7 @@ def test_without_nvml_the_first_ones_are_kept_to(machine, before, after):
 
 def test_more_than_the_machine_has(machine):
     machine.monkeypatch.setenv(gpus.VISIBLE, "1,2,3")
-    with pytest.raises(cli.Failure, match="gpus: 4 ranks need as many GPUs, and of those 3 can be seen here"):
+    with pytest.raises(cli.Failure, match="gpus: 4 ranks need 4 GPUs, and 3 can be seen here"):
         gpus.take(4)
     assert not gpus.LOCKS.exists()
 
@@ -199,7 +199,7 @@ def test_too_few_are_left_to_others(job):
 
 def test_a_job_that_no_machine_would_do_for(job):
     said = job(5).end()[1]
-    assert said.startswith("error: gpus: 5 ranks need as many GPUs, and of those 4 can be seen here; right would be 4")
+    assert said.startswith("error: gpus: 5 ranks need 5 GPUs, and 4 can be seen here; use at most 4 ranks")
     assert len(said.splitlines()) == 1
 
 

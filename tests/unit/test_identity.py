@@ -483,7 +483,7 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/sparse.py", "LastLayer", TRAININGS),
         ("gridlaw/training.py", "arguments", TRAININGS),
         ("gridlaw/training.py", "throughput", {"pretrain", "trunk"}),
-        ("gridlaw/schedule.py", "named", {"finetune"}),
+        ("gridlaw/schedule.py", "make_schedule", {"finetune"}),
         ("gridlaw/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
         ("gridlaw/plotting.py", "figure", FIGURES),
         ("gridlaw/plotting.py", syntax.LEVEL, FIGURES),

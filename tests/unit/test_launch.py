@@ -44,7 +44,7 @@ def test_no_program_of_slurm_to_ask(slurm, tmp_path):
 
 def test_a_job_that_slurm_does_not_know(slurm):
     slurm.setenv("SLURM_JOB_ID", "78")
-    with pytest.raises(cli.Failure, match="Slurm does not tell the nodes of the job: squeue --noheader --jobs 78"):
+    with pytest.raises(cli.Failure, match="Slurm does not list the nodes of the job: squeue --noheader --jobs 78"):
         launch.job_nodes()
 
 
@@ -72,12 +72,14 @@ def test_command_on_several_nodes(slurm):
 
 
 def test_ranks_that_no_node_would_have_an_equal_share_of(slurm):
-    with pytest.raises(cli.Failure, match="gpus: 4 ranks cannot be spread equally over the job's 3 nodes"):
+    with pytest.raises(
+        cli.Failure, match="gpus: 4 ranks cannot be spread equally over the job's nodes; use a multiple of 3"
+    ):
         launch.command(4, launch.job_nodes())
 
 
 def test_ranks_that_srun_has_started(monkeypatch):
-    monkeypatch.setattr(launch, "follow", lambda: None)
+    monkeypatch.setattr(launch, "end_with_launcher", lambda: None)
     for name, value in {
         "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "MASTER_ADDR": "n1", "MASTER_PORT": "2000",
         launch.LAUNCHER: "n1 5",

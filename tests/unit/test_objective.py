@@ -58,9 +58,9 @@ def test_last_layer_is_unchanged_where_it_is_computed(kind):
     for module in body.modules():
         if isinstance(module, torch.nn.Linear):
             module.register_forward_hook(lambda _, given, __: computed.append(given[0].shape[:-1].numel()))
-    with last.only(positions):
+    with last.restricted_to(positions):
         hidden = body(input_ids=ids, attention_mask=attention).last_hidden_state
-    torch.testing.assert_close(last.at(hidden, positions), whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(last.select(hidden, positions), whole, rtol=1e-5, atol=1e-6)
     assert computed.count(len(positions)) >= 2, "the last feed-forward sees the chosen positions only"
     torch.testing.assert_close(
         body(input_ids=ids, attention_mask=attention).last_hidden_state.flatten(0, 1)[positions], whole
@@ -80,7 +80,7 @@ def test_same_classes(kind, classes, attention, tmp_path):
     torch.testing.assert_close(sparsely, whole, rtol=1e-5, atol=1e-6)
 
 
-def test_loss_is_normalised_by_the_tokens_of_the_whole_update():
+def test_loss_is_normalised_by_the_tokens_of_the_whole_optimizer_step():
     network = PredictMasked(model("bert"))
     ids, _, positions, labels = batch()
     alone = network(ids, positions, labels)["loss"]
@@ -88,7 +88,7 @@ def test_loss_is_normalised_by_the_tokens_of_the_whole_update():
     assert shared.item() == pytest.approx(alone.item() * 6 / 24, rel=1e-6)
 
 
-def test_loss_of_a_classification_is_that_of_the_whole_update():
+def test_loss_of_a_classification_is_that_of_the_whole_optimizer_step():
     logits, labels = torch.randn(6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     whole = objective.classification_loss({"logits": logits}, labels)
     parts = [objective.classification_loss({"logits": logits[i : i + 2]}, labels[i : i + 2], 6) for i in (0, 2, 4)]

@@ -287,17 +287,17 @@ class TestAdopt:
         made = io.read_json("resources/task/sentiment/record.json")
         io.write_json("resources/task/sentiment/record.json", made)
         said = run(adopt, elsewhere, "tiny", "8k", "1")
-        assert f"refused: finetune tiny 8k 1 1 sentiment: it was made from another {manifest} than is here" in said
+        assert f"refused: finetune tiny 8k 1 1 sentiment: it was made from other versions of {manifest}" in said
         assert "adopted: finetune tiny 8k 1 1 similarity" in said
         assert "score" not in said, "not all that it is made from is here"
 
     @pytest.mark.parametrize(
         ("file", "message"),
         [
-            ("results/pretrain/tiny/8k/1/1/manifest.json", "results/pretrain/tiny/8k/1/1/manifest.json is not what its record says"),
-            ("results/pretrain/tiny/8k/1/1/model/model.safetensors", "model/model.safetensors is not what its record says"),
-            ("results/finetune/tiny/8k/1/1/sentiment/predictions.parquet", "predictions.parquet is not what its record says"),
-            ("resources/pack/toy/wordpiece/rows.bin", "rows.bin is not what its record says"),
+            ("results/pretrain/tiny/8k/1/1/manifest.json", "results/pretrain/tiny/8k/1/1/manifest.json does not match its record"),
+            ("results/pretrain/tiny/8k/1/1/model/model.safetensors", "model/model.safetensors does not match its record"),
+            ("results/finetune/tiny/8k/1/1/sentiment/predictions.parquet", "predictions.parquet does not match its record"),
+            ("resources/pack/toy/wordpiece/rows.bin", "rows.bin does not match its record"),
         ],
     )  # fmt: skip
     def test_damaged(self, run, elsewhere, folder, file, message):
@@ -313,29 +313,29 @@ class TestAdopt:
         model = elsewhere / "results/pretrain/tiny/8k/1/1/model/model.safetensors"
         model.rename(tmp_path / "apart")
         model.symlink_to(tmp_path / "apart")
-        assert "model.safetensors is a link or no ordinary file" in run(adopt, elsewhere, "tiny", "8k", "1")
+        assert "model.safetensors is a link or a special file" in run(adopt, elsewhere, "tiny", "8k", "1")
 
     def test_a_record_of_something_else(self, run, elsewhere):
         io.write_json(elsewhere / "results/pretrain/tiny/8k/1/1/record.json", {"recipe": {}})
         said = run(adopt, elsewhere, "tiny", "8k", "1")
-        assert "refused: pretrain tiny 8k 1 1: its record is none of this version of gridlaw" in said
+        assert "refused: pretrain tiny 8k 1 1: its record is not from this version of gridlaw" in said
 
     def test_what_is_being_made_here(self, run, elsewhere):
         Path("work/pretrain/tiny/8k/1").mkdir(parents=True)
         with SoftFileLease("work/pretrain/tiny/8k/1/1.lease", lease_duration=work.LEASE_SECONDS):
             said = run(adopt, elsewhere, "tiny", "8k", "1")
-        assert "refused: pretrain tiny 8k 1 1: work/pretrain/tiny/8k/1/1: another process writes there" in said
+        assert "refused: pretrain tiny 8k 1 1: work/pretrain/tiny/8k/1/1: another process is writing there" in said
         assert not Path("results/pretrain/tiny/8k/1/1").exists()
 
     def test_no_folder_of_results(self, run, elsewhere, folder):
-        with pytest.raises(cli.Failure, match="no results/ in it"):
+        with pytest.raises(cli.Failure, match="it has no results/"):
             run(adopt, folder / "nowhere")
         finished()
-        with pytest.raises(cli.Failure, match="this grid's own folder"):
+        with pytest.raises(cli.Failure, match="this is the grid's own folder"):
             run(adopt, folder)
         Path(".snakemake/locks").mkdir(parents=True)
         Path(".snakemake/locks/0.input.lock").write_text("results/runs.csv\n")
-        with pytest.raises(cli.Failure, match="Snakemake runs in this grid's folder"):
+        with pytest.raises(cli.Failure, match="Snakemake is running in this folder"):
             run(adopt, elsewhere)
 
     def test_killed_at_any_moment(self, run, elsewhere, folder):
@@ -424,11 +424,11 @@ class TestObsolete:
         less = {"models": ["tiny"], "sizes": ["8k"], "exclude": []}
         assert lists(**less) == {
             *(f"results/{rule}/small" for rule in ("pretrain", "finetune", "score", "ranks")),
-            "results/pretrain/tiny  (1 results of it, others are the grid's)",
-            "results/finetune/tiny  (2 results of it, others are the grid's)",
-            "results/score/tiny  (1 results of it, others are the grid's)",
-            "resources/slice/toy  (1 results of it, others are the grid's)",
-            "work/finetune/small", "work/pretrain/tiny  (1 results of it, others are the grid's)",
+            "results/pretrain/tiny  (1 results in it; others there are still in the grid)",
+            "results/finetune/tiny  (2 results in it; others there are still in the grid)",
+            "results/score/tiny  (1 results in it; others there are still in the grid)",
+            "resources/slice/toy  (1 results in it; others there are still in the grid)",
+            "work/finetune/small", "work/pretrain/tiny  (1 results in it; others there are still in the grid)",
             "logs/tensorboard/finetune/small",
         }  # fmt: skip
 
@@ -437,11 +437,11 @@ class TestObsolete:
         less = {"models": ["tiny"], "sizes": ["8k"], "exclude": []}
         kept = {step.folder for step in Steps(configuration({**GRID, **less}))}
         monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-        with pytest.raises(cli.Failure, match="nobody is there to be asked; right would be --yes"):
+        with pytest.raises(cli.Failure, match="cannot ask for confirmation, because there is no terminal; add --yes"):
             run(obsolete, "--remove", **less)
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         monkeypatch.setattr("builtins.input", lambda _: "n")
-        with pytest.raises(cli.Failure, match="nothing is removed"):
+        with pytest.raises(cli.Failure, match="nothing was removed"):
             run(obsolete, "--remove", **less)
         assert Path("results/pretrain/small/8k/1/1/record.json").exists()
         monkeypatch.setattr("builtins.input", lambda _: "y")
@@ -491,7 +491,9 @@ class TestObsolete:
         finished()
         Path("results/pretrain/tiny/8k/1/.1.coming/model").mkdir(parents=True)
         Path("results/pretrain/tiny/8k/1/.1.coming/model/model.safetensors").write_text("half")
-        assert lists("--remove", "--yes") == {"results/pretrain/tiny  (1 results of it, others are the grid's)"}
+        assert lists("--remove", "--yes") == {
+            "results/pretrain/tiny  (1 results in it; others there are still in the grid)"
+        }
         assert not Path("results/pretrain/tiny/8k/1/.1.coming").exists()
         assert Path("results/pretrain/tiny/8k/1/1/record.json").exists()
 

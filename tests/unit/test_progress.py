@@ -70,9 +70,9 @@ def tell(step, done, total, seconds, unit=TOKENS):
     Path(step.work).mkdir(parents=True, exist_ok=True)
     clock = Clock()
     beat = Heartbeat(step.work, total, unit, clock)
-    beat.tell(0)
+    beat.beat(0)
     clock.now = seconds
-    beat.tell(done)
+    beat.beat(done)
 
 
 @contextmanager
@@ -96,8 +96,8 @@ class TestHeartbeat:
         told = []
         for done in range(101):
             clock.now = done / 10
-            beat.tell(done)
-            told.append(Beat.of(tmp_path).done)
+            beat.beat(done)
+            told.append(Beat.read(tmp_path).done)
         assert sorted(set(told)) == [0, 50, 100]
 
     def test_the_pace_is_that_of_the_last_minute(self, tmp_path, clock):
@@ -105,15 +105,15 @@ class TestHeartbeat:
         for done in range(200):
             # The first updates are slow, as where kernels are compiled.
             clock.now += 10.0 if done < 10 else 5.0
-            beat.tell(done)
-        found = Beat.of(tmp_path)
-        assert found.updates_per_second == pytest.approx(0.2)
+            beat.beat(done)
+        found = Beat.read(tmp_path)
+        assert found.steps_per_second == pytest.approx(0.2)
         assert found.per_second == pytest.approx(200)
         assert found.seconds_left == pytest.approx(801 * 5, abs=5)
 
     def test_nothing_is_known_before_an_update(self, tmp_path, clock):
-        Heartbeat(tmp_path, 10, TOKENS, clock).tell(3)
-        found = Beat.of(tmp_path)
+        Heartbeat(tmp_path, 10, TOKENS, clock).beat(3)
+        found = Beat.read(tmp_path)
         assert (found.share, found.per_second, found.seconds, found.seconds_left) == (0.3, None, None, None)
 
     def test_a_disk_without_room_ends_nothing(self, tmp_path, clock, monkeypatch):
@@ -121,16 +121,16 @@ class TestHeartbeat:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Path, "write_bytes", full)
-        Heartbeat(tmp_path, 10, TOKENS, clock).tell(3)
-        assert Beat.of(tmp_path) is None
+        Heartbeat(tmp_path, 10, TOKENS, clock).beat(3)
+        assert Beat.read(tmp_path) is None
 
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"done": 3}', "null"])
     def test_what_is_no_heartbeat_is_none(self, tmp_path, text):
         (tmp_path / heartbeat.FILE).write_text(text)
-        assert Beat.of(tmp_path) is None
+        assert Beat.read(tmp_path) is None
 
     def test_it_ends_with_its_attempt(self, tmp_path):
-        Heartbeat(tmp_path, 10, TOKENS).tell(3)
+        Heartbeat(tmp_path, 10, TOKENS).beat(3)
         (tmp_path / f".{heartbeat.FILE}.123").write_text("cut off")
         heartbeat.clear(tmp_path)
         heartbeat.clear(tmp_path)

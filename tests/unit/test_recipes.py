@@ -9,7 +9,7 @@ import yaml
 from conftest import default
 from snakemake.utils import update_config
 
-from gridlaw import files, recipes, record
+from gridlaw import files, io, recipes
 from gridlaw.config import complete
 
 DEFAULT = default()
@@ -135,7 +135,7 @@ def test_a_local_file_is_read_once(local, monkeypatch):
         os.utime(path, (1, 1))
     monkeypatch.setattr(files.time, "time", lambda: 4e9)
     before, read = of(), []
-    monkeypatch.setattr(record, "sha256", lambda file: read.append(file))
+    monkeypatch.setattr(io, "sha256", lambda file: read.append(file))
     assert of() == before
     assert read == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from gridlaw import cli
 from gridlaw.pretraining import Plan
-from gridlaw.schedule import SHAPES, Schedule, branch_point, named
+from gridlaw.schedule import SHAPES, Schedule, branch_point, make_schedule
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -38,9 +38,9 @@ def test_branch_point():
 
 
 def test_named():
-    assert named("constant", 0.1, 100)(99) == 1.0
-    assert named("linear", 0.1, 100)(55) == pytest.approx(0.5)
-    assert named("cosine", 0.0, 100)(50) == pytest.approx(0.5)
+    assert make_schedule("constant", 0.1, 100)(99) == 1.0
+    assert make_schedule("linear", 0.1, 100)(55) == pytest.approx(0.5)
+    assert make_schedule("cosine", 0.0, 100)(50) == pytest.approx(0.5)
 
 
 class Text:
@@ -57,17 +57,17 @@ RECIPE = {
 
 
 def test_plan():
-    assert Plan.of(RECIPE, Text()) == Plan(10, 10, Schedule(2, 5, 10, "linear"))
-    assert Plan.of(RECIPE | {"passes": 3, "schedule": "independent"}, Text()).steps == 30
+    assert Plan.make(RECIPE, Text()) == Plan(10, 10, Schedule(2, 5, 10, "linear"))
+    assert Plan.make(RECIPE | {"passes": 3, "schedule": "independent"}, Text()).steps == 30
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"batch_size": 101}, "pretrain.batch_size: 101 rows is more"),
+        ({"batch_size": 101}, "pretrain.batch_size: 101 is more"),
         ({"warmup_tokens": 2000}, "pretrain.warmup_tokens"),
     ],
 )
 def test_impossible_plans(change, line):
     with pytest.raises(cli.Failure, match=line):
-        Plan.of(RECIPE | change, Text())
+        Plan.make(RECIPE | change, Text())

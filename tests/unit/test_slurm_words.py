@@ -56,7 +56,7 @@ def test_told_to_save(tmp_path, monkeypatch, accounting, why, after):
         return SimpleNamespace(stdout=accounting)
 
     monkeypatch.setattr(slurm.subprocess, "run", run)
-    (tmp_path / "log").write_text("error: SIGTERM after update 7\n" + after)
+    (tmp_path / "log").write_text("error: SIGTERM after optimizer step 7\n" + after)
     assert failed(tmp_path, "FAILED").cause() == f"{why}: it was told to save, and did"
 
 
@@ -86,7 +86,7 @@ def test_refused(tmp_path):
 def test_ranks_share_as_few_nodes_as_they_can(tmp_path, gpus, gpus_per_node, asked):
     (tmp_path / "site.yaml").write_text("{}")
     whole = configuration({"gpus_per_node": gpus_per_node})
-    found = demands.Demands(whole, site.read(tmp_path / "site.yaml"), plans=False).of("pretrain")
+    found = demands.Demands(whole, site.read(tmp_path / "site.yaml"), plans=False).request("pretrain")
     job = SimpleNamespace(model="tiny", size="1M", gpus=str(gpus), seed="1")
     assert {name: found[name](job) for name in asked} == asked
 

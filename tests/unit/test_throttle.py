@@ -98,7 +98,7 @@ from snakemake import cli
 from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
 from gridlaw import throttle
 
-throttle.mend()
+throttle.replace_timers()
 starts, passes = [], [0]
 register, open_jobs = JobRateLimiter.register_jobs, JobScheduler.open_jobs.fget
 

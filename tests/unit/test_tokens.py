@@ -64,7 +64,7 @@ def train(model: str, size: str) -> dict:
     shape = {"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 20}
     network = BertForMaskedLM(BertConfig(hidden_size=hidden, **shape))
     args = Namespace(recipe=RECIPE, slice=f"slice/{size}.json")
-    plan = pretraining.Plan.of(RECIPE, rows.open_slice("own/rows.bin", args.slice))
+    plan = pretraining.Plan.make(RECIPE, rows.open_slice("own/rows.bin", args.slice))
     history = [{"step": plan.steps // 2, "loss": 2.5}, {"step": plan.steps, "loss": 2.0}]
     trainer = SimpleNamespace(
         state=SimpleNamespace(global_step=plan.steps, log_history=history), first_step=0, seconds=1.0,

@@ -59,7 +59,7 @@ def attempt(args, **changes):
     return done
 
 
-WAITS = "another process writes there"
+WAITS = "another process is writing there"
 
 
 def test_a_dead_writer_of_this_host_does_not_block(args, holder, capfd):
@@ -127,7 +127,7 @@ def test_another_recipe_drops_what_is_there(args, capfd):
     assert Path(args.work, "kept").exists()
     attempt(args, recipe={"attention": "auto", "a": 2})
     assert not Path(args.work, "kept").exists()
-    assert "dropped what an earlier recipe" in capfd.readouterr().err
+    assert "deleted the files of an earlier recipe" in capfd.readouterr().err
 
 
 def test_growing_lists_drop_nothing(args):
@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_repeated(args, tmp_path):
 def test_what_the_machine_lacks_is_said_at_once(args, monkeypatch, package, lacks):
     monkeypatch.setattr(gpus, "distributions", lambda name: [name] if package else [])
     monkeypatch.setattr(gpus, "visible", dict)
-    with pytest.raises(cli.Failure, match=f"attention: flash_attention_2 needs {lacks}.*; right would be auto"):
+    with pytest.raises(cli.Failure, match=f"attention: flash_attention_2 needs {lacks}.*; use auto"):
         attempt(args, recipe={"attention": "flash_attention_2"})
     assert not Path(args.work).exists()
     monkeypatch.setattr(gpus, "distributions", lambda name: [name])

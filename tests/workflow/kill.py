@@ -209,7 +209,7 @@ def main() -> None:
                     points.append(round(moment, 2))
             killed += max(1, len(points))
             same = training.finish() == reference
-            resumed = training.log().count("continuing from update")
+            resumed = training.log().count("resuming from optimizer step")
             verdict = "same" if same else "DIFFERENT"
             print(f"killed after {points} s, resumed from a checkpoint {resumed} times: {verdict}", flush=True)
             if not same:

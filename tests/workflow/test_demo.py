@@ -40,7 +40,7 @@ def test_runs(world):
     assert runs["held_out_loss"].notna().all()
     assert runs.loc[runs["size"] != "0", "tokens_per_second"].gt(0).all()
     one, two = (cells.loc[("alpha", "2k", gpus), "held_out_loss"] for gpus in (1, 2))
-    assert one == pytest.approx(two, abs=1e-4), "ranks compute the same optimisation"
+    assert one == pytest.approx(two, abs=1e-4), "ranks do the same optimization"
     assert cells.loc[("alpha", "2k", 2), "weights_from_one_rank_relative"] < 1e-3, "but for the order of sums"
 
 

@@ -95,7 +95,7 @@ def test_pretraining(train, reference):
     is_told_to_save(training)
     is_killed_while_saving(training)
     assert training.finish() == reference("pretrain")
-    assert training.log().count("continuing from update") == 2
+    assert training.log().count("resuming from optimizer step") == 2
     assert causes(training)[-3:] == ["SIGTERM", "killed", "finished"]
 
 
@@ -110,7 +110,7 @@ def test_pretraining_on_two_ranks(train, reference):
     process.kill()
     process.wait()
     assert training.finish() == reference("pretrain", 2)
-    assert training.log().count("continuing from update") == 3
+    assert training.log().count("resuming from optimizer step") == 3
     assert causes(training) == ["SIGTERM", "killed", "killed", "finished"]
 
 
@@ -178,7 +178,7 @@ def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     killed.kill_when(has_gone_on)
     assert json.loads((killed.folder / "work" / "progress.json").read_text())["unit"] == "tokens"
     assert killed.finish() == reference("pretrain")
-    assert "continuing from update" in killed.log()
+    assert "resuming from optimizer step" in killed.log()
     again = curves(folder)
     assert again.keys() == whole.keys()
     for tag in ("train/learning_rate", "held_out/loss"):
@@ -218,7 +218,7 @@ def test_compiled(compiled, phase):
     """Kernels must not depend on the shapes that a process happens to see first."""
     killed, result, in_one_go = compiled[phase].result()
     assert result == in_one_go
-    assert "continuing from update" in killed.log()
+    assert "resuming from optimizer step" in killed.log()
 
 
 @pytest.mark.extended
@@ -276,10 +276,10 @@ def test_damaged_and_foreign_checkpoints_are_passed_over(train, reference):
     (older.with_name("checkpoint-1000")).mkdir()
     assert training.finish() == reference("pretrain")
     log = training.log()
-    assert "checkpoint-1000: passed over, not whole" in log
-    assert "checkpoint-999: passed over, of another run" in log
-    assert f"{newer.name}: passed over, damaged (optimizer.pt)" in log
-    assert f"continuing from update {older.name.split('-')[1]}" in log
+    assert "checkpoint-1000: not used, incomplete" in log
+    assert "checkpoint-999: not used, it belongs to another run" in log
+    assert f"{newer.name}: not used, damaged (optimizer.pt)" in log
+    assert f"resuming from optimizer step {older.name.split('-')[1]}" in log
     assert all(map(has_no_point_twice, curves(training.folder / "tensorboard").values()))
 
 
@@ -290,7 +290,7 @@ def test_another_recipe_starts_afresh(train):
     at = training.program.index("--recipe") + 1
     training.program[at] = training.program[at].replace('"learning_rate":0.003', '"learning_rate":0.002')
     training.finish()
-    assert "dropped what an earlier recipe, code or input had left" in training.log()
+    assert "deleted the files of an earlier recipe, code or input" in training.log()
     assert "continuing" not in training.log()
 
 
@@ -300,8 +300,8 @@ def test_one_writer_at_a_time(train, reference):
     first, second = training.start(), training.start()
     assert first.wait(120) == second.wait(120) == 0
     log = training.log()
-    assert log.count("another process writes there; waiting for it to end") == 1
-    assert log.count("finished by another process meanwhile") == 1
+    assert log.count("another process is writing there; waiting for it to end") == 1
+    assert log.count("another process finished this result meanwhile") == 1
     assert training.digest() == reference("pretrain")
 
 
@@ -326,14 +326,14 @@ def test_two_nodes(train, reference, port):
     # A word to one of them ends both.
     nodes[1].terminate()
     assert all(node.wait(60) for node in nodes), training.log()
-    assert "SIGTERM after update" in training.log()
+    assert "SIGTERM after optimizer step" in training.log()
     assert not (training.folder / "record.json").exists()
     assert [node.wait(200) for node in training.start_nodes(2, port)] == [0, 0], training.log()
     assert training.digest() == reference("pretrain", 4)
     attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
     assert [attempt["cause"] for attempt in attempts] == ["killed", "SIGTERM", "finished"]
     assert [node.wait(60) for node in training.start_nodes(2, port)] == [0, 0], training.log()
-    assert training.log().count("finished by another process meanwhile") == 1
+    assert training.log().count("another process finished this result meanwhile") == 1
 
 
 SRUN = """#!{python}
@@ -370,7 +370,7 @@ def test_launcher_of_a_job_of_two_nodes(train, reference, tmp_path):
     wait_for(training, launcher, updates(training) + 10)
     launcher.terminate()
     assert launcher.wait(60) == 128 + signal.SIGTERM, training.log()
-    assert "SIGTERM after update" in training.log()
+    assert "SIGTERM after optimizer step" in training.log()
     assert training.start(**job).wait(120) == 0, training.log()
     assert training.digest() == reference("pretrain", 2)
     attempts = json.loads((training.folder / "record.json").read_text())["attempts"]
@@ -393,5 +393,5 @@ def test_another_number_of_ranks_is_refused(train):
     torchrun = training.start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     assert torchrun.wait(60) == 1
     said = [line for line in training.log().splitlines() if line.startswith("error: ")]
-    assert said == ["error: gpus: 2 ranks were started for a run of 1; right would be 1"]
+    assert said == ["error: gpus: 2 ranks were started; expected 1, as in the recipe"]
     assert not (training.folder / "work").exists()

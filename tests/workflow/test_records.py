@@ -120,7 +120,7 @@ def test_the_grid_is_shown_when_nothing_is_to_be_done(kept):
 def test_what_was_asked_for_in_particular(kept):
     output = kept.dry_run("--forcerun", "score", "--cores", "4", "--resources", "gpu=2", overlay=GRID)
     lines = output.splitlines()
-    assert "~ asked for on the command line: all cells" in lines
+    assert "~ requested on the command line: all cells" in lines
     assert "to run  23 other jobs" in lines
     assert any(line.startswith("time") and line.endswith("on 4 cores and 2 gpus") for line in lines)
     # One target: the grid is as it is, what would run is what was asked for.

@@ -1,7 +1,7 @@
 """Metrics of saved predictions.
 
-They come through `evaluate`, from the modules beside this page: the hub's metric scripts are fetched when they are
-used, which a compute node cannot do and a reader cannot check.
+These are local modules for `evaluate`. Metrics of the hub would be downloaded when they are used, which compute nodes
+often cannot do, and their code could change.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-# The evaluators of `evaluate`, which are not used here, would load transformers and torch: seconds in every job.
+# The evaluators of `evaluate`, which are not used here, would import transformers and torch, which takes seconds.
 sys.modules.setdefault("transformers", None)
 import evaluate  # noqa: E402
 
@@ -20,35 +20,35 @@ from gridlaw.metrics import classification, regression  # noqa: E402
 if sys.modules["transformers"] is None:
     del sys.modules["transformers"]
 
-# Groups of examples that are left out in turn.
+# Number of groups of examples, of which the jackknife leaves out one at a time.
 JACKKNIFE_GROUPS = 10
 METRICS = {"classification": classification.Classification, "regression": regression.Regression}
 
 
 def compute(kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
-    """Metrics by name, between predictions and references of shape (examples,).
+    """Return metrics by name, for predictions and references of shape (examples,).
 
     Args:
         kind: `classification` (class numbers) or `regression` (scores).
-        names: metrics of the kind's module.
+        names: metrics of this kind.
     """
-    # The public `compute` gives the same, by way of an Arrow file under a lock: it gathers predictions of processes.
+    # The public `compute` gives the same values, but through an Arrow file under a lock, to support several processes.
     values = _metric(kind)._compute(predictions=predictions, references=references)
     return {name: values[name] for name in names}
 
 
 def item_errors(kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
-    """Standard errors of metrics over the examples: other examples would have given other values.
+    """Return the standard errors of metrics due to the sample of examples.
 
-    By the jackknife that leaves out a group of examples at a time (Efron & Tibshirani 1993, chapter 11).
+    They are computed by the jackknife over groups of examples (Efron & Tibshirani 1993, chapter 11).
     """
     groups = min(JACKKNIFE_GROUPS, len(predictions))
     if groups < 2:
         return dict.fromkeys(names, np.nan)
     group = np.arange(len(predictions)) % groups
     values = [compute(kind, names, predictions[group != g], references[group != g]) for g in range(groups)]
-    of = {name: np.array([value[name] for value in values], float) for name in names}
-    return {name: float(np.sqrt((groups - 1) * of[name].var())) for name in names}
+    replicates = {name: np.array([value[name] for value in values], float) for name in names}
+    return {name: float(np.sqrt((groups - 1) * replicates[name].var())) for name in names}
 
 
 @cache

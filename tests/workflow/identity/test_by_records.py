@@ -63,6 +63,6 @@ def keys_of(*definitions: str) -> set[str]:
 
 
 def test_no_key_is_forgotten():
-    assert keys.PRETRAIN.keys() == keys_of("optimisation", "pretrain")
-    assert keys.FINETUNE.keys() == keys_of("optimisation", "finetune")
+    assert keys.PRETRAIN.keys() == keys_of("optimization", "pretrain")
+    assert keys.FINETUNE.keys() == keys_of("optimization", "finetune")
     assert keys.DATA.keys() == SCHEMA["properties"]["data"]["properties"].keys()
