@@ -1,4 +1,4 @@
-"""What the benchmarks share: the pipeline's modules, the machine's description, figures and tables."""
+"""Shared parts of the benchmarks: access to the pipeline's modules, a description of the machine, and tables."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 # Nothing here is fetched from the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Trainer would take all GPUs there are.
+# Trainer would use all GPUs of the machine.
 os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def configuration() -> dict:
-    """The default grid's, with the schema's defaults; what a benchmark does not name is as in the pipeline."""
+    """The configuration of the default grid; benchmarks change what they name and keep the rest."""
     import yaml
 
     from gridlaw import config
@@ -31,18 +31,18 @@ def configuration() -> dict:
 
 
 def print_machine(threads: int) -> None:
-    """Where and with what the figures below were measured."""
+    """Print date, machine, device and versions."""
     import torch
 
     from gridlaw import devices
 
     names = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy")
     gpu = f"one {torch.cuda.get_device_name()} and " if torch.cuda.is_available() else ""
-    multiplies = "" if devices.bf16("auto") else "not "
+    negation = "" if devices.bf16("auto") else "not "
     print(f"date      {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     print(f"machine   {platform.platform()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     print(f"CPU       {_processor()}, {torch.backends.cpu.get_cpu_capability()}")
-    print(f"used      {gpu}{threads} CPU thread{'s' * (threads > 1)}; the device does {multiplies}multiply in bf16")
+    print(f"used      {gpu}{threads} CPU thread{'s' * (threads > 1)}; the device does {negation}multiply in bf16")
     print(f"versions  Python {platform.python_version()}, {', '.join(f'{n} {metadata.version(n)}' for n in names)}")
     print(flush=True)
 
@@ -52,19 +52,19 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    described = dict.fromkeys(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return " / ".join(described) or platform.processor()
+    names = dict.fromkeys(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return " / ".join(names) or platform.processor()
 
 
 def spread(values: Iterable[float], form: str = ".2f") -> str:
-    """Median, and the range in brackets."""
+    """The median, with the range in brackets."""
     ordered = sorted(values)
     median, low, high = (format(value, form) for value in (statistics.median(ordered), ordered[0], ordered[-1]))
     return f"{median} [{low}, {high}]" if len(ordered) > 1 else median
 
 
 def print_table(rows: list[dict[str, str]]) -> None:
-    """Rows of the same columns, aligned: the first column to the left, numbers to the right."""
+    """Print rows with the same columns: the first column left-aligned, numbers right-aligned."""
     lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     first, *widths = (max(map(len, column)) for column in zip(*lines, strict=True))
     for name, *numbers in lines:

@@ -1,14 +1,14 @@
-"""How far forecasts of learning curves are off, and how often their intervals hold what then came.
+"""Errors of forecasts of learning curves, and the coverage of their intervals.
 
     python benchmarks/curves.py
     python benchmarks/curves.py curves.csv --x "Seen Examples" --y Loss --by Domain,Task,Model --training Training
 
-Without a file, curves of five shapes are drawn, with noise that is independent or follows itself, and the half up to
-x / 2 is fitted. Of a file, the rows are fitted whose column --training says 1 or true, and all others forecast; doubled
-rows count once. Each row of the tables is an average over curves: 100 times the root mean square error of log y, and
-the share of points in their 95 % intervals. Beside the forecast stand the last value known; A / x^a on all points, a
-straight line of logarithms (M1 of Alabdulmohsin et al. 2022); and E + A / x^a on all points (M2), by least squares of
-log y.
+Without a file, the program draws curves of five shapes with independent or autocorrelated noise, and fits the half up
+to x / 2. With a file, it fits the rows whose column --training is 1 or true, and forecasts all others; repeated rows
+count once. Each row of the tables is an average over curves: 100 times the root mean square error of log y, and the
+share of points within their 95 % intervals. The forecast is compared with the last known value; with A / x^a on all
+points, a straight line in logarithms (M1 of Alabdulmohsin et al. 2022); and with E + A / x^a on all points (M2), both
+fitted by least squares of log y.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ POINTS = (8, 16, 30, 60, 100)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", help="curves, CSV; drawn ones without")
+    parser.add_argument("file", nargs="?", help="curves, CSV (default: random ones)")
     parser.add_argument("--x", default="x")
     parser.add_argument("--y", default="y")
-    parser.add_argument("--by", default="curve", help="columns that tell curves apart; tables go by the first")
-    parser.add_argument("--training", default="Training", help="column that tells what is fitted")
-    parser.add_argument("--count", type=int, default=60, help="curves of each shape to draw")
+    parser.add_argument("--by", default="curve", help="columns that identify a curve; tables group by the first")
+    parser.add_argument("--training", default="Training", help="column that marks rows to fit")
+    parser.add_argument("--count", type=int, default=60, help="random curves of each shape")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
 
-    started = time.process_time()
-    drawn = read(args) if args.file else draw(args.seed, args.count)
-    results = pd.DataFrame([about | errors(x, y, training) for about, x, y, training in drawn])
+    start = time.process_time()
+    samples = read(args) if args.file else draw(args.seed, args.count)
+    results = pd.DataFrame([labels | errors(x, y, training) for labels, x, y, training in samples])
     for part in results.columns[: list(results.columns).index("points")]:
         print_part(results, part)
     print_part(results.assign(all="all curves"), "all")
-    print(f"{time.process_time() - started:.0f} s of CPU time")
+    print(f"{time.process_time() - start:.0f} s of CPU time")
 
 
 def read(args: argparse.Namespace) -> Iterator[tuple[dict, np.ndarray, np.ndarray, np.ndarray]]:
-    """Curves of a file: the value of its first column, x, y and what is fitted."""
+    """Read curves: their label by the first column of --by, x, y, and the mask of rows to fit."""
     by = args.by.split(",")
     table = pd.read_csv(args.file, dtype=dict.fromkeys([*by, args.training], str)).drop_duplicates()
     for _, rows in table.groupby(by, sort=False):
@@ -64,23 +64,23 @@ def read(args: argparse.Namespace) -> Iterator[tuple[dict, np.ndarray, np.ndarra
 
 
 def draw(seed: int, count: int) -> Iterator[tuple[dict, np.ndarray, np.ndarray, np.ndarray]]:
-    """Curves of each shape with random parameters: what they are, x, y and what is fitted."""
+    """Draw curves of each shape with random parameters: labels, x, y, and the mask of rows to fit."""
     random = np.random.default_rng(seed)
     for shape in SHAPES:
         for _ in range(count):
-            noise, points, follows = random.choice(NOISES), int(random.choice(POINTS)), random.choice([0, 0, 0.7])
+            noise, points, correlation = random.choice(NOISES), int(random.choice(POINTS)), random.choice([0, 0, 0.7])
             x = places(random, points)
             scatter = random.normal(size=len(x))
             for k in range(1, len(x)):
-                scatter[k] = follows * scatter[k - 1] + np.sqrt(1 - follows**2) * scatter[k]
+                scatter[k] = correlation * scatter[k - 1] + np.sqrt(1 - correlation**2) * scatter[k]
             training = x <= 0.5 + 1e-9
             if training.sum() >= curves.LEAST:
-                about = {"shape": shape, "noise": f"noise {noise:.1%}", "rows": f"{points} points"}
-                yield about, x, course(random, shape, x) * np.exp(noise * scatter), training
+                labels = {"shape": shape, "noise": f"noise {noise:.1%}", "rows": f"{points} points"}
+                yield labels, x, course(random, shape, x) * np.exp(noise * scatter), training
 
 
 def places(random: np.random.Generator, points: int) -> np.ndarray:
-    """x up to 1: even, even in log x, or a third in the first 8 % and even from there on."""
+    """Points x up to 1: even, even in log x, or a third within the first 8 % and even beyond."""
     kind = random.integers(3)
     if kind == 0:
         return np.arange(1, points + 1) / points
@@ -109,51 +109,54 @@ def course(random: np.random.Generator, shape: str, x: np.ndarray) -> np.ndarray
     if shape == "M3":
         y = (1 / x + 10 ** uniform(-1, 1.5)) ** uniform(0.2, 1)
         return y / y[-1]
-    # (y - floor) / (1 - y)^a = b x^-c, solved by halving.
+    # (y - floor) / (1 - y)^a = b x^-c, solved by bisection.
     low, high = np.full(len(x), uniform(0, 0.4)), np.ones(len(x))
     floor, exponent = low, uniform(0.2, 2)
-    right = 10 ** uniform(-1.5, 1) * x ** -uniform(0.3, 1.2)
+    target = 10 ** uniform(-1.5, 1) * x ** -uniform(0.3, 1.2)
     for _ in range(60):
         middle = (low + high) / 2
-        below = (middle - floor) / (1 - middle) ** exponent < right
+        below = (middle - floor) / (1 - middle) ** exponent < target
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return (low + high) / 2
 
 
 def errors(x: np.ndarray, y: np.ndarray, training: np.ndarray) -> dict:
-    """Errors in log y of each way to carry a curve on."""
+    """Errors in log y of each way to extrapolate a curve."""
     order = np.argsort(x[training], kind="stable")
     known, values, ahead, truth = x[training][order], y[training][order], x[~training], np.log(y[~training])
     line = np.polyfit(np.log(known), np.log(values), 1)
     with np.errstate(all="ignore"):
         whole = powerlaw.fit(known[:, None], values, np.inf)(ahead[:, None])[0]
-    said = {
+    baselines = {
         "last": np.full(len(ahead), np.log(values[-1])),
         "M1": np.polyval(line, np.log(ahead)),
         "M2": np.log(whole),
     }
-    found = {"points": len(np.unique(known)), "forecast": np.nan, "covered": np.nan, "width": np.nan}
-    found |= {name: np.sqrt(np.mean((log_y - truth) ** 2)) for name, log_y in said.items()}
+    result = {"points": len(np.unique(known)), "forecast": np.nan, "covered": np.nan, "width": np.nan}
+    result |= {name: np.sqrt(np.mean((log_y - truth) ** 2)) for name, log_y in baselines.items()}
     try:
-        ours = curves.forecast(known, values, ahead)
+        forecast = curves.forecast(known, values, ahead)
     except curves.Refusal:
-        return found
-    inside = (np.log(ours.low) <= truth) & (truth <= np.log(ours.high))
-    width = np.median(np.log(ours.high / ours.low)) / 2
-    return found | {
-        "forecast": np.sqrt(np.mean((np.log(ours.y) - truth) ** 2)), "covered": inside.mean(), "width": width,
+        return result
+    inside = (np.log(forecast.low) <= truth) & (truth <= np.log(forecast.high))
+    width = np.median(np.log(forecast.high / forecast.low)) / 2
+    return result | {
+        "forecast": np.sqrt(np.mean((np.log(forecast.y) - truth) ** 2)), "covered": inside.mean(), "width": width,
     }  # fmt: skip
 
 
 def print_part(results: pd.DataFrame, part: str) -> None:
-    """A table with a line for each value of a column; averages are over curves that have a forecast."""
+    """Print a table with a row for each value of a column; averages are over curves with a forecast."""
     lines = []
     for value, rows in results.groupby(part, sort=False):
-        told = rows.dropna(subset=["forecast"])
+        forecasts = rows.dropna(subset=["forecast"])
         lines.append(
-            {part: value, "curves": str(len(rows)), "refused": str(len(rows) - len(told))}
-            | {name: f"{100 * told[name].mean():.3g}" for name in ("forecast", "last", "M1", "M2")}
-            | {"covered": f"{told['covered'].mean():.3f}", "half width": f"{100 * told['width'].median():.3g} %"}
+            {part: value, "curves": str(len(rows)), "refused": str(len(rows) - len(forecasts))}
+            | {name: f"{100 * forecasts[name].mean():.3g}" for name in ("forecast", "last", "M1", "M2")}
+            | {
+                "covered": f"{forecasts['covered'].mean():.3f}",
+                "half width": f"{100 * forecasts['width'].median():.3g} %",
+            }
         )
     common.print_table(lines)
 

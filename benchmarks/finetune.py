@@ -1,20 +1,20 @@
-"""Fine-tuning against Hugging Face's Trainer as the example run_glue uses it: wall time of whole processes.
+"""Fine-tuning against Hugging Face's Trainer as in the example run_glue: wall time of whole processes.
 
     python benchmarks/finetune.py
     python benchmarks/finetune.py --tasks small --layers 4 --hidden 256
 
-Two tasks: one of MRPC's size and lengths with one seed, where the training is what takes time, and a small one with
-five seeds, where starting takes its share. The baseline is run_glue_baseline.py, a process for each seed: pairs padded
+There are two tasks: one with the size and lengths of MRPC and one seed, where most of the time is training, and a small
+one with five seeds, where start-up matters. The baseline is run_glue_baseline.py, a process for each seed: pairs padded
 to 128 tokens, fp32, dropout 0.1, validation in batches of 8. gridlaw is the pipeline's own scripts/finetune.py, one
-process for all seeds, with its default recipe: batches of like length, bf16 where the device multiplies in it, no
+process for all seeds, with its default recipe: batches of similar length, bf16 if the device multiplies in it, no
 dropout, validation in batches of 64. Model, examples, epochs, batch and learning rate are the same.
 
-Measured is from the start of the first process to the end of the last: imports, loading, tokenisation, training,
-evaluation. Both sides take turns; a ratio is that of two figures of the same round. Printed are medians over the rounds
-and ranges, and for a machine with other work the processes' CPU time as well.
+The time is from the start of the first process to the end of the last: imports, loading, tokenisation, training,
+evaluation. Both sides take turns; a ratio is that of two results of the same round. The program prints medians over
+rounds with ranges, and also CPU time, for machines with other load.
 
-The text is the embedded language's: pairs that speak well or ill of things, and the label is which. The model has
-random weights, so that accuracy says whether training works as well on both sides, and nothing of pre-training.
+The text is the embedded language: pairs that praise or blame things, with that as the label. The model has random
+weights, so accuracy shows whether training works equally well on both sides, and nothing about pre-training.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ MAX_LENGTH, BATCH = 128, 32
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default: 3)")
-    parser.add_argument("--layers", type=int, default=2, help="of the model (default: 2)")
+    parser.add_argument("--layers", type=int, default=2, help="layers of the model (default: 2)")
     parser.add_argument("--hidden", type=int, default=128, help="width of the model, in heads of 64 (default: 128)")
-    parser.add_argument("--epochs", type=int, default=3, help="times the pairs are read (default: 3)")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs (default: 3)")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="peak learning rate (default: 5e-4)")
     parser.add_argument(
         "--threads", type=int, default=1, help="CPU threads of the baseline; gridlaw takes one (default: 1)"
@@ -112,7 +112,7 @@ def compare(task: str, folder: Path, args: argparse.Namespace) -> None:
                 "CPU seconds": common.spread(cpu_seconds[side], ".1f"),
                 "of their CPU": ratio(cpu_seconds, side),
                 "accuracy": f"{np.mean(accuracies[side]):.3f}",
-                "of each seed": " ".join(f"{one:.3f}" for one in accuracies[side]),
+                "of each seed": " ".join(f"{accuracy:.3f}" for accuracy in accuracies[side]),
             }
             for side in sides
         ]
@@ -120,7 +120,7 @@ def compare(task: str, folder: Path, args: argparse.Namespace) -> None:
 
 
 def run_glue(folder: Path, output: Path, seeds: range, args: argparse.Namespace) -> list[float]:
-    """A process for each seed; the first one's tokenised examples are there for the others."""
+    """A process for each seed; later ones reuse the tokenised examples of the first."""
     for seed in seeds:
         execute(
             args, output, BASELINE, "--model", folder / "model", "--train", folder / "train.json",
@@ -139,7 +139,7 @@ def gridlaw(folder: Path, output: Path, seeds: range, args: argparse.Namespace) 
         "max_length": MAX_LENGTH,
         "batch_size": BATCH,
         "learning_rate": args.learning_rate,
-        # As run_glue's.
+        # As in run_glue.
         "weight_decay": 0.0,
         "warmup_ratio": 0.0,
     }
@@ -151,8 +151,8 @@ def gridlaw(folder: Path, output: Path, seeds: range, args: argparse.Namespace) 
         "--record", output / "record.json", "--work", output / "work",
     )  # fmt: skip
     predictions = pd.read_parquet(output / "predictions.parquet")
-    right = predictions["label"] == predictions["prediction"]
-    return right.groupby(predictions["seed"]).mean().tolist()
+    is_correct = predictions["label"] == predictions["prediction"]
+    return is_correct.groupby(predictions["seed"]).mean().tolist()
 
 
 def execute(args: argparse.Namespace, output: Path, *command: object) -> None:
@@ -176,7 +176,7 @@ def cpu_of_children() -> float:
 
 
 def examples(count: int, seed: int) -> pd.DataFrame:
-    """Pairs of texts about as long as MRPC's, most of whose sentences agree with the label."""
+    """Pairs of texts with the lengths of MRPC's; most of their sentences agree with the label."""
     random = Random(f"pairs {seed}")
     topics, words = language.Urn(language.TOPICS, language.zipf), language.urns(language.zipf)
     speaker = language.Speaker(random, topics, words, language.CUE)
@@ -184,7 +184,7 @@ def examples(count: int, seed: int) -> pd.DataFrame:
     for _ in range(count):
         speaker.change_topic()
         label = int(speaker.chance(0.5))
-        # Three tokens are special ones.
+        # Three tokens are special tokens.
         length = round(min(max(random.gauss(MEAN, DEVIATION), 20), MAX_LENGTH)) - 3
         pair = [text(speaker, label, length // 2), text(speaker, label, length - length // 2)]
         rows.append({"sentence1": pair[0], "sentence2": pair[1], "label": label})

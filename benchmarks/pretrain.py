@@ -1,22 +1,23 @@
-"""Pre-training with masked language modelling against Hugging Face's Trainer: speed, or with --loss what is learnt.
+"""Pre-training with masked language modelling against Hugging Face's Trainer: speed, or with --loss held-out loss.
 
     python benchmarks/pretrain.py                                # speed, three shapes of BERT on one CPU thread
-    python benchmarks/pretrain.py --shapes base --updates 100    # the shape that is worth a GPU
+    python benchmarks/pretrain.py --shapes base --updates 100    # the shape for a GPU
     python benchmarks/pretrain.py --loss                         # held-out loss
 
 The baseline is Trainer as transformers' example run_mlm uses it: a datasets.Dataset of chunks,
 DataCollatorForLanguageModeling, BertForMaskedLM, dropout 0.1, fp32 (on a GPU also bf16). gridlaw is the pipeline's own
-code from the rows on disk on, in two variants: the *same recipe*, and its *default*, which has no dropout and
-multiplies in bf16 where the device does. Model, rows, batch, mask rate, optimiser and threads are the same for all.
+code after the sequences are on disk, in two variants: the *same recipe*, and its *default*, without dropout and in bf16
+if the device multiplies in it. Model, sequences, batch, mask rate, optimizer and threads are the same for all.
 
-Speed: all variants take turns, so that whatever else the machine does meets each of them. A turn's figure is the median
-time of its updates, without the first ones and without start-up, evaluation and checkpoints. A ratio is that of two
-figures of the same round; printed are the median over the rounds and the range. *Model FLOPs* are those that the
-objective asks for (gridlaw.flops), so a program that computes more does not look busier. They are compared with the
-best speed of a square matrix product, measured here as well; a program that skips what nobody reads can pass it.
+Speed: the variants take turns, so that other load on the machine affects all of them. A turn's result is the median
+time of its optimizer steps, without the first ones and without start-up, evaluation and checkpoints. A ratio is that of
+two results of the same round; the program prints the median over rounds, and the range. *Model FLOPs* are those that
+the objective needs (gridlaw.flops), so computing more than that does not count as work. They are compared with the best
+speed of a square matrix product, also measured here; a program that skips unused outputs can exceed it.
 
-Loss: the embedded language, prepared by the pipeline's own programs; every variant reads the same number of tokens with
-the same learning rate, warm-up and linear decay, and is measured by the same function on the same held-out text.
+Loss: the text is the embedded language, prepared by the pipeline's own programs. Every variant reads the same number of
+tokens with the same learning rate, warm-up and linear decay, and is evaluated by the same function on the same held-out
+text.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ SHAPES = {  # layers, width, heads, vocabulary
     "mini30k": (6, 384, 12, 30522),
     "base": (12, 768, 12, 30522),
 }
-# What a variant changes of the recipe; baselines are run by Trainer alone.
+# Changes of each variant to the recipe; baselines are run by Trainer alone.
 BASELINES = {"Trainer": {"dropout": 0.1, "precision": "fp32"}}
 if torch.cuda.is_available():
     BASELINES["Trainer bf16"] = {"dropout": 0.1, "precision": "bf16"}
@@ -59,27 +60,27 @@ VARIANTS = BASELINES | {
     "gridlaw, same recipe": {"dropout": 0.1, "precision": "fp32"},
     "gridlaw, default": {"dropout": 0.0, "precision": "auto"},
 }
-# Updates at the start of a round that are not counted: memory is allocated and kernels are chosen.
+# Optimizer steps at the start of a turn that do not count, because memory is allocated and kernels are chosen.
 WARMING_UP = 2
 NEVER = 1e9
 
 
 def main() -> None:
-    """Measure, and print tables."""
+    """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", action="store_true", help="compare held-out losses instead of speed")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each variant (default: 1, a rank)")
     speed = parser.add_argument_group("speed")
     speed.add_argument("--shapes", nargs="+", choices=SHAPES, default=["tiny8k", "tiny30k", "mini30k"])
     speed.add_argument("--rounds", type=int, default=5, help="turns of each variant (default: 5)")
-    speed.add_argument("--updates", type=int, default=10, help="updates of a turn (default: 10)")
+    speed.add_argument("--updates", type=int, default=10, help="optimizer steps of a turn (default: 10)")
     loss = parser.add_argument_group("loss")
     loss.add_argument("--seeds", type=int, default=3, help="replicates (default: 3)")
     loss.add_argument("--tokens", type=int, default=300_000, help="tokens of the text (default: 300000)")
-    loss.add_argument("--passes", type=int, default=3, help="times the text is read (default: 3)")
+    loss.add_argument("--passes", type=int, default=3, help="epochs (default: 3)")
     args = parser.parse_args()
     if args.updates < WARMING_UP + 2:
-        parser.error(f"--updates: {args.updates} is too few; right would be {WARMING_UP + 2} or more")
+        parser.error(f"--updates: {args.updates} is too few; expected {WARMING_UP + 2} or more")
 
     torch.set_num_threads(args.threads)
     logging.set_verbosity_error()
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def recipe_of(**changes: object) -> dict:
-    """The pipeline's default recipe but for what is named, with run_mlm's defaults of the optimiser."""
+    """The pipeline's default recipe with run_mlm's defaults of the optimizer, and further changes."""
     trainers = {"weight_decay": 0.0, "adam_beta2": 0.999, "max_grad_norm": 1.0, "mask_rate": 0.15}
     recipe = recipes.pretrain(common.configuration(), "small", "1k", gpus=1, seed=1)
     return recipe | trainers | {"schedule": "independent", "decay_ratio": 1, "decay_shape": "linear"} | changes
@@ -112,7 +113,7 @@ def train(variant: str, recipe: dict, files: dict[str, Path]):
         files: folder of the tokenizer, rows of token ids, manifest of the slice.
 
     Returns:
-        model, tokenizer, seconds of each update.
+        model, tokenizer, seconds of each optimizer step.
     """
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as work:
         args = Namespace(**files, recipe=recipe, work=work, trunk=None, tensorboard=None, checkpoint_minutes=NEVER)
@@ -153,7 +154,7 @@ def run_trainer(model, tokenizer, args: Namespace) -> list[float]:
             bf16=devices.bf16(recipe["precision"]),
             seed=recipe["seed"],
             use_cpu=not torch.cuda.is_available(),
-            # A smaller last batch of each pass would mean fewer tokens after as many updates.
+            # A smaller last batch of each epoch would mean fewer tokens after the same number of steps.
             dataloader_drop_last=True,
             save_strategy="no",
             report_to="none",
@@ -177,28 +178,28 @@ def compare_speed(args: Namespace, folder: Path) -> None:
     """Take turns and print a table for each shape."""
     ceilings = {dtype: ceiling(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print("matrix product:", ", ".join(f"{dtype} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()))
-    print(f"{args.rounds} rounds of {args.updates} updates, the first {WARMING_UP} not counted\n", flush=True)
+    print(f"{args.rounds} rounds of {args.updates} optimizer steps, the first {WARMING_UP} not counted\n", flush=True)
     for name in args.shapes:
         layers, width, heads, vocabulary = SHAPES[name]
         files = write_rows(folder / name, vocabulary, BATCH * args.updates)
         model = bert(layers, width, heads, positions=512)
         recipe = recipe_of(model=model, batch_size=BATCH, learning_rate=5e-5, passes=1, warmup_tokens=0)
         turns: dict[str, list[Turn]] = {variant: [] for variant in VARIANTS}
-        # A process of its own for each turn: what one has done to the allocator must not help or hinder the next.
+        # Each turn has its own process, so that the state of the allocator does not affect the next turn.
         with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as process:
             for _ in range(args.rounds):
                 for variant, changes in VARIANTS.items():
                     turns[variant].append(process.submit(turn, variant, recipe | changes, files, args.threads).result())
         flop = turns["Trainer"][0].flop
-        print(f"{name}: {layers} layers of {width}, vocabulary {vocabulary}, {flop / 1e9:.1f} GFLOP an update")
+        print(f"{name}: {layers} layers of {width}, vocabulary {vocabulary}, {flop / 1e9:.1f} GFLOP per step")
         common.print_table([line(variant, turns, ceilings) for variant in VARIANTS])
 
 
 class Turn(NamedTuple):
-    """What one turn of a variant measured."""
+    """The measurements of one turn."""
 
-    seconds: float  # of the median update
-    flop: int  # of an update, as the objective asks for
+    seconds: float  # of the median optimizer step
+    flop: int  # of an optimizer step, as the objective needs
     peak_mb: float  # of the GPU, or of the process
 
 
@@ -211,27 +212,27 @@ def turn(variant: str, recipe: dict, files: dict[str, Path], threads: int) -> Tu
     model, _, seconds = train(variant, recipe, files)
     predicted = round(recipe["mask_rate"] * BATCH * LENGTH)
     flop = flops.training_flops(model, LENGTH, BATCH, predicted)["flops"]
-    # The first time is that of the second update.
+    # The first time is that of the second step.
     return Turn(statistics.median(seconds[WARMING_UP - 1 :]), flop, training.peak_memory_mb())
 
 
 def line(variant: str, turns: dict[str, list[Turn]], ceilings: dict[torch.dtype, float]) -> dict[str, str]:
-    """A variant's line of the table."""
+    """A variant's row of the table."""
     own = turns[variant]
-    seconds = statistics.median(one.seconds for one in own)
+    seconds = statistics.median(result.seconds for result in own)
     ratios = {
         base: [theirs.seconds / ours.seconds for theirs, ours in zip(turns[base], own, strict=True)]
         for base in BASELINES
     }
     return {
         "variant": variant,
-        "ms/update": common.spread([1000 * one.seconds for one in own], ".0f"),
+        "ms/step": common.spread([1000 * result.seconds for result in own], ".0f"),
         "tokens/s": f"{BATCH * LENGTH / seconds:.0f}",
         **{f"{base} / this": common.spread(values) for base, values in ratios.items()},
         "model GFLOP/s": f"{own[0].flop / seconds / 1e9:.0f}",
         "of fp32": f"{own[0].flop / seconds / ceilings[torch.float32]:.0%}",
         "of bf16": f"{own[0].flop / seconds / ceilings[torch.bfloat16]:.0%}",
-        "peak MB": f"{max(one.peak_mb for one in own):.0f}",
+        "peak MB": f"{max(result.peak_mb for result in own):.0f}",
     }
 
 
@@ -254,10 +255,10 @@ def write_rows(folder: Path, vocabulary: int, count: int) -> dict[str, Path]:
 
 
 def ceiling(dtype: torch.dtype, size: int = 2048, times: int = 10) -> float:
-    """FLOP a second of the fastest of several square matrix products."""
+    """FLOP per second of the fastest of several square matrix products."""
     device = devices.device()
     if device.type == "cuda":
-        # The small one is over before the next has been asked for.
+        # A small product ends before the next is launched.
         size = 8192
     left, right = (torch.rand(size, size, device=device).to(dtype) for _ in range(2))
     fastest = float("inf")
@@ -292,11 +293,11 @@ def compare_losses(args: Namespace, folder: Path) -> None:
             losses[variant].append(pretraining.held_out_loss(model, tokenizer, measured, held_out)["held_out_loss"])
     plan = pretraining.Plan.make(recipe, rows.open_slice(files["rows"], files["slice"]))
     read = plan.steps * plan.batch * pack["row_length"]
-    print(f"2 layers of 128, {read} positions read in {plan.steps} updates, {len(held_out)} rows held out")
-    print(f"guessing by frequency: {pack['held_out']['unigram_loss']:.4f} nats\n")
+    print(f"2 layers of 128, {read} positions read in {plan.steps} optimizer steps, {len(held_out)} sequences held out")
+    print(f"unigram baseline: {pack['held_out']['unigram_loss']:.4f} nats\n")
     table = []
     for variant, values in losses.items():
-        differences = [one - other for one, other in zip(values, losses["Trainer"], strict=True)]
+        differences = [loss - base for loss, base in zip(values, losses["Trainer"], strict=True)]
         table.append(
             {
                 "held-out loss, nats": variant,

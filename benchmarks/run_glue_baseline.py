@@ -1,10 +1,10 @@
-"""Fine-tune on one task with one seed as transformers' example run_glue does: what finetune.py measures against.
+"""Fine-tune on one task with one seed as transformers' example run_glue does: the baseline of finetune.py.
 
     python benchmarks/run_glue_baseline.py --model model/ --train train.json --validation validation.json \
         --output output/ --metrics metrics.json
 
-A program as short as the example allows, with its defaults: every example padded to the longest that is allowed, fp32,
-the model's own dropout, validation in batches of 8, examples and what was tokenised kept in the cache of datasets.
+The program is as short as the example allows, with its defaults: every example padded to the maximum length, fp32, the
+model's own dropout, validation in batches of 8, and examples and tokens kept in the cache of datasets.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="folder for the model")
     parser.add_argument("--metrics", required=True, help="accuracy to write, JSON")
     parser.add_argument("--max-seq-length", type=int, default=128, help="tokens of a pair (default: 128)")
-    parser.add_argument("--batch-size", type=int, default=32, help="pairs in an update (default: 32)")
+    parser.add_argument("--batch-size", type=int, default=32, help="pairs of an optimizer step (default: 32)")
     parser.add_argument("--learning-rate", type=float, default=2e-5, help="peak learning rate (default: 2e-5)")
-    parser.add_argument("--epochs", type=float, default=3, help="times the pairs are read (default: 3)")
-    parser.add_argument("--seed", type=int, default=42, help="of the head and the order of the pairs (default: 42)")
+    parser.add_argument("--epochs", type=float, default=3, help="epochs (default: 3)")
+    parser.add_argument("--seed", type=int, default=42, help="seed of the head and of the order of pairs (default: 42)")
     args = parser.parse_args()
     disable_progress_bars()
 

@@ -1,13 +1,13 @@
-"""What a dry run costs by the size of the grid, beside a bare workflow of the same shape.
+"""The cost of a dry run by the size of the grid, compared with a bare workflow of the same shape.
 
     python benchmarks/scale.py
     python benchmarks/scale.py --jobs 1000 --rounds 5 --schedule trunk
 
-The grids have nine tasks and five seeds of pre-training, and as many models and sizes as make about the number of jobs.
-The bare workflow has the same jobs with the same files, every input a plain pattern, every parameter a constant, and no
-configuration. Measured are CPU time and peak memory of whole processes, `snakemake -n` where nothing was run yet and
-where all is done; what is done is made up: files, records, and Snakemake's own metadata. Real and bare take turns; a
-ratio is that of two figures of the same round. Printed are medians over the rounds and ranges.
+The grids have nine tasks and five seeds of pre-training, and enough models and sizes for about the number of jobs. The
+bare workflow has the same jobs and files; every input is a plain pattern, every parameter a constant, and there is no
+configuration. The program measures CPU time and peak memory of whole processes of `snakemake -n`, on a new grid and on
+a finished one, whose files, records and metadata are synthetic. Real and bare take turns; a ratio is that of two
+results of the same round. It prints medians over rounds, with ranges.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ SNAKEFILE = common.ROOT / "Snakefile"
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1000, 5000, 20000], help="about so many")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1000, 5000, 20000], help="number of jobs, about")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default: 3)")
     parser.add_argument("--schedule", choices=["independent", "trunk"], default="independent")
     args = parser.parse_args()
@@ -68,8 +68,8 @@ def compare(folder: Path, wanted: int, args: argparse.Namespace) -> list[dict[st
         for _ in range(args.rounds):
             for side, command in sides.items():
                 run = [sys.executable, "-m", "snakemake", "-n", "-d", folder / state / side, "-s", *command]
-                *measured, said = execute(*run)
-                assert ("Nothing to be done" if state == "done" else f" {jobs}\n") in said, said
+                *measured, output = execute(*run)
+                assert ("Nothing to be done" if state == "done" else f" {jobs}\n") in output, output
                 figures[side].append(measured)
         ratios = [real[0] / yardstick[0] for real, yardstick in zip(figures["gridlaw"], figures["bare"], strict=True)]
         rows.append(
@@ -91,21 +91,21 @@ def execute(*command: object) -> tuple[float, float, str]:
     """Run a command to its end.
 
     Returns:
-        CPU seconds, peak memory in MB, and what it printed.
+        CPU seconds, peak memory in MB, and its output.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, cwd=common.ROOT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        said = output.read().decode()
+        text = output.read().decode()
     if process.returncode:
-        sys.exit(said)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said
+        sys.exit(text)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
 
 
 def grid(jobs: int, schedule: str) -> dict:
-    """An overlay of about so many jobs."""
+    """An overlay with about a number of jobs."""
     cells = max(1, round(jobs / OF_CELL))
     sizes = round(cells**0.5)
     models = [f"model-{number}" for number in range(round(cells / sizes))]
@@ -139,8 +139,8 @@ def bare(config: dict, schedule: str) -> str:
     of_trunk = [f"results/trunk/{cell}/{file}" for file in ("state", "manifest.json")] if schedule == "trunk" else []
     cells = [f"{model}/{size}/1" for model in config["models"] for size in config["sizes"]]
     runs = [f"results/finetune/{{model}}/{{size}}/{{gpus}}/{seed}/{task}" for seed in SEEDS for task in TASKS]
-    records = [f"results/pretrain/{one}/{seed}/record.json" for one in cells for seed in SEEDS]
-    scores = [f"results/score/{one}/{file}" for one in cells for file in ("scores.csv", "record.json")]
+    records = [f"results/pretrain/{name}/{seed}/record.json" for name in cells for seed in SEEDS]
+    scores = [f"results/score/{name}/{file}" for name in cells for file in ("scores.csv", "record.json")]
     baselines = [f"results/baseline/{task}/scores.csv" for task in TASKS]
     names = ("runs", "scores", "summary", "baselines")
     tables = [f"results/{name}.{kind}" for name in names for kind in ("csv", "parquet")]
@@ -228,7 +228,7 @@ def rule(name: str, inputs: list[str], outputs: list[str]) -> str:
 
 
 def count(config: dict, schedule: str) -> int:
-    """Jobs of a grid."""
+    """The number of jobs of a grid."""
     cells = len(config["models"]) * len(config["sizes"])
     trunks = cells * len(SEEDS) if schedule == "trunk" else 0
     # Corpus, segments, tokenizer and rows; slices; tasks with their baselines; the tables, three figures, and all.
@@ -236,7 +236,7 @@ def count(config: dict, schedule: str) -> int:
 
 
 def finish(folder: Path, *command: str) -> None:
-    """Make it so that all of a workflow is done in a folder, and note the shape of its jobs."""
+    """Write the files of a finished workflow into a folder, with the shape of its jobs."""
     from snakemake import cli, dag
 
     def stats(self) -> None:
@@ -253,7 +253,7 @@ def finish(folder: Path, *command: str) -> None:
         Path("shape.json").write_text(json.dumps(shape, indent=1, sort_keys=True))
         sys.exit()
 
-    # A dry run asks for it when all jobs are known.
+    # A dry run calls it once all jobs are known.
     dag.DAG.stats = stats
     cli.main(["-n", "-d", str(folder), "-s", *command])
 
@@ -290,7 +290,7 @@ def sha256(file: str | Path) -> str:
 
 
 def remember(persistence, job) -> None:
-    """Write what Snakemake would keep of a finished job."""
+    """Write Snakemake's metadata of a finished job."""
     from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 
     record = MetadataRecord(

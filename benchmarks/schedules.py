@@ -1,11 +1,11 @@
-"""What sharing a trunk costs and saves: branches against linear decay tuned for each size, over seeds.
+"""Costs and savings of a shared trunk: its branches against linear decay tuned for each size, over seeds.
 
     snakemake --cores 2 --configfile benchmarks/schedules.yaml --directory runs/schedules --until slice
     python benchmarks/schedules.py --resources runs/schedules/resources --corpus toy --sizes 64k 128k 256k 512k
 
-Both schedules see the same rows, masks and first weights for a seed, and the same warm-up. Linear decay takes the best
-of `--rates` at each size, the trunk the best one for all sizes, both chosen with the first seed. Prints held-out loss,
-paired differences and the tokens trained.
+For each seed, both schedules have the same sequences, masks, initial weights and warm-up. Linear decay has the best of
+`--rates` for each size, the trunk the best one for all sizes, both chosen with the first seed. The program prints
+held-out losses, paired differences and trained tokens.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from gridlaw import devices, grid, io, pretraining, rows
 
 
 class Setting:
-    """The rows, the tokenizer and the model of the comparison.
+    """Sequences, tokenizer and model of the comparison.
 
     Args:
-        args: of the program.
-        folder: for checkpoints.
+        args: arguments of the program.
+        folder: folder for checkpoints.
     """
 
     def __init__(self, args: Namespace, folder: Path):
@@ -57,7 +57,7 @@ class Setting:
         }  # fmt: skip
 
     def train(self, recipe: dict, size: str, until, start: Path | None = None) -> tuple[float, Path]:
-        """One training.
+        """Train once.
 
         Returns:
             held-out loss, and the folder of its last checkpoint.
@@ -76,7 +76,7 @@ class Setting:
         return loss, trainer.last_checkpoint()
 
     def linear(self, rate: float, seed: int, size: str) -> float:
-        """Held-out loss of a run with linear decay from the warm-up on."""
+        """Held-out loss of a run with linear decay after the warm-up."""
         schedule = {"schedule": "independent", "decay_ratio": 1.0, "decay_shape": "linear"}
         loss, checkpoint = self.train(self.recipe(rate, seed, **schedule), size, lambda plan: plan.steps)
         shutil.rmtree(checkpoint.parent)
@@ -120,7 +120,7 @@ def main() -> None:
         best = {size: min(args.rates, key=lambda rate, size=size: tuning[rate][size]) for size in args.sizes}
         trunks = {rate: setting.trunk(rate, first) for rate in args.rates}
         shared = min(args.rates, key=lambda rate: sum(trunks[rate].values()))
-        print(f"unigram loss {setting.unigram:.3f}; trunk at rate {shared:g}", file=out)
+        print(f"unigram baseline {setting.unigram:.3f}; trunk at rate {shared:g}", file=out)
         for rate in args.rates:
             cells = "  ".join(f"{size} {tuning[rate][size]:.4f} / {trunks[rate][size]:.4f}" for size in args.sizes)
             print(f"rate {rate:g}, linear / trunk, seed {first}: {cells}", file=out, flush=True)
@@ -140,7 +140,7 @@ def main() -> None:
             means = [f"{statistics.mean(x):.4f} ({statistics.stdev(x):.4f})" for x in (linear[size], branch[size])]
             print(f"| {size} | {means[0]} at {best[size]:g} | {means[1]} | {difference} |", file=out)
         per_seed = linear_tokens / len(others), setting.tokens / len(others)
-        print(f"tokens trained for a seed: {per_seed[0]:,.0f} linear, {per_seed[1]:,.0f} trunk,", end=" ", file=out)
+        print(f"trained tokens per seed: {per_seed[0]:,.0f} linear, {per_seed[1]:,.0f} trunk,", end=" ", file=out)
         print(f"{per_seed[0] / per_seed[1]:.2f} times fewer", file=out)
 
 
