@@ -111,11 +111,11 @@ def run(side: str, typed: list[str]) -> None:
     while _timers():
         time.sleep(0.01)
     seconds = time.monotonic() - start
-    own, others = (sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    head, others = (sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     figures = {
         "passes": str(passes),
         "timers": str(timers),
-        "head, CPU s": f"{own:.1f}",
+        "head, CPU s": f"{head:.1f}",
         "others, CPU s": f"{others:.1f}",
         "seconds": f"{seconds:.0f}",
     }

@@ -218,21 +218,21 @@ def turn(variant: str, recipe: dict, files: dict[str, Path], threads: int) -> Tu
 
 def line(variant: str, turns: dict[str, list[Turn]], ceilings: dict[torch.dtype, float]) -> dict[str, str]:
     """A variant's row of the table."""
-    own = turns[variant]
-    seconds = statistics.median(result.seconds for result in own)
+    results = turns[variant]
+    seconds = statistics.median(result.seconds for result in results)
     ratios = {
-        base: [theirs.seconds / ours.seconds for theirs, ours in zip(turns[base], own, strict=True)]
+        base: [theirs.seconds / ours.seconds for theirs, ours in zip(turns[base], results, strict=True)]
         for base in BASELINES
     }
     return {
         "variant": variant,
-        "ms/step": common.spread([1000 * result.seconds for result in own], ".0f"),
+        "ms/step": common.spread([1000 * result.seconds for result in results], ".0f"),
         "tokens/s": f"{BATCH * LENGTH / seconds:.0f}",
         **{f"{base} / this": common.spread(values) for base, values in ratios.items()},
-        "model GFLOP/s": f"{own[0].flop / seconds / 1e9:.0f}",
-        "of fp32": f"{own[0].flop / seconds / ceilings[torch.float32]:.0%}",
-        "of bf16": f"{own[0].flop / seconds / ceilings[torch.bfloat16]:.0%}",
-        "peak MB": f"{max(result.peak_mb for result in own):.0f}",
+        "model GFLOP/s": f"{results[0].flop / seconds / 1e9:.0f}",
+        "of fp32": f"{results[0].flop / seconds / ceilings[torch.float32]:.0%}",
+        "of bf16": f"{results[0].flop / seconds / ceilings[torch.bfloat16]:.0%}",
+        "peak MB": f"{max(result.peak_mb for result in results):.0f}",
     }
 
 

@@ -116,17 +116,17 @@ def costs(recipe: dict) -> dict[str, str]:
 def by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of each pre-training seed after the most training examples, averaged over fine-tuning seeds, from one gpus
     value of each size."""
-    own = smallest_gpus(scores[scores["note"].isna()])
-    own = own[own["train_set"] == own.groupby("task")["train_set"].transform("last")]
-    return own.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+    selected = smallest_gpus(scores[scores["note"].isna()])
+    selected = selected[selected["train_set"] == selected.groupby("task")["train_set"].transform("last")]
+    return selected.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
 
 
 def compare_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:
     """Compare models by each score and by the average over tasks; p-values are corrected over all pairs of a score."""
     compared: dict[str, list[dict]] = {"scores": [], "averages": []}
-    for names, own in scores.groupby(QUANTITY, sort=False):
+    for names, selected in scores.groupby(QUANTITY, sort=False):
         quantity = dict(zip(QUANTITY, names, strict=True))
-        pairs = comparison.pairs(own, lower_is_better=False, smallest=smallest).assign(**quantity)
+        pairs = comparison.pairs(selected, lower_is_better=False, smallest=smallest).assign(**quantity)
         compared["averages" if quantity["metric"] == "macro_average" else "scores"] += rows(pairs)
     return compared
 

@@ -63,13 +63,13 @@ def main() -> None:
     record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
 
 
-def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:
+def draw(axes: Sequence[Axes], choices: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:
     """Draw the two panels of a group: loss and tokens."""
     for ax, column in zip(axes, ("loss", "corpus_tokens"), strict=True):
-        unit = plotting.hours_axis(ax, own["rank_hours"], " of budget")
-        hours = own["rank_hours"] * unit
-        ax.plot(hours, own[column], color="0.6", linewidth=0.8, zorder=1)
-        for index, choice in own.iterrows():
+        unit = plotting.hours_axis(ax, choices["rank_hours"], " of budget")
+        hours = choices["rank_hours"] * unit
+        ax.plot(hours, choices[column], color="0.6", linewidth=0.8, zorder=1)
+        for index, choice in choices.iterrows():
             marker = plotting.marker(gpus, choice["gpus"])
             colour = models[choice["model"]]["color"]
             face = colour if choice["measured"] else "white"
@@ -77,12 +77,12 @@ def draw(axes: Sequence[Axes], own: pd.DataFrame, models: dict[str, dict], gpus:
         ax.axvline(spent * unit, color="0.4", linewidth=0.7, linestyle=":")
     loss, tokens = axes
     # Without colours the models look the same, so each change of model is labelled.
-    for index in own.index[own["model"].ne(own["model"].shift())]:
-        place = (hours[index], own.loc[index, "loss"])
-        loss.annotate(own.loc[index, "model"], place, (3, 4), textcoords="offset points", size="x-small")
-    loss.fill_between(hours, own["low"], own["high"], color="0.6", alpha=0.25, linewidth=0)
-    plotting.log_axis(loss, "y", own[["low", "high"]].to_numpy(), "held-out loss (nats)")
-    plotting.log_axis(tokens, "y", own["corpus_tokens"], "corpus tokens of the choice", short)
+    for index in choices.index[choices["model"].ne(choices["model"].shift())]:
+        place = (hours[index], choices.loc[index, "loss"])
+        loss.annotate(choices.loc[index, "model"], place, (3, 4), textcoords="offset points", size="x-small")
+    loss.fill_between(hours, choices["low"], choices["high"], color="0.6", alpha=0.25, linewidth=0)
+    plotting.log_axis(loss, "y", choices[["low", "high"]].to_numpy(), "held-out loss (nats)")
+    plotting.log_axis(tokens, "y", choices["corpus_tokens"], "corpus tokens of the choice", short)
 
 
 if __name__ == "__main__":

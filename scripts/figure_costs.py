@@ -53,11 +53,11 @@ def main() -> None:
 def cells(runs: pd.DataFrame) -> list[dict]:
     """Rows of the grid's cells."""
     rows = []
-    for (model, size, gpus), own in runs.groupby(["model", "size", "gpus"], sort=False):
-        done = int((own["status"] == "done").sum())
-        state = DONE if done == len(own) else PARTLY if done else MISSING
-        facts = {"model": model, "size": size, "gpus": gpus, "state": state, "done": done, "runs": len(own)}
-        rows.append(facts | {"rank_hours": own["hours"].sum(min_count=1)})
+    for (model, size, gpus), group in runs.groupby(["model", "size", "gpus"], sort=False):
+        done = int((group["status"] == "done").sum())
+        state = DONE if done == len(group) else PARTLY if done else MISSING
+        facts = {"model": model, "size": size, "gpus": gpus, "state": state, "done": done, "runs": len(group)}
+        rows.append(facts | {"rank_hours": group["hours"].sum(min_count=1)})
     return rows
 
 

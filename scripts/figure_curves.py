@@ -53,8 +53,8 @@ def main() -> None:
 def parts_of(conclusion: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The mean curve of a cell's runs, and its forecasts."""
     cell = {name: conclusion[name] for name in CELL}
-    own = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)]
-    mean = own.groupby(["trained_tokens", "phase"], as_index=False).agg(loss=("loss", "mean"), runs=("loss", "size"))
+    losses = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)]
+    mean = losses.groupby(["trained_tokens", "phase"], as_index=False).agg(loss=("loss", "mean"), runs=("loss", "size"))
     yield mean.assign(what=MEASURED, low=float("nan"), high=float("nan"), **cell)
     if conclusion["state"] == LAW:
         for what, part in ((TRIED, "trial"), (FORECAST, "forecast")):

@@ -27,7 +27,7 @@ def main() -> None:
     args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
 
     laws = [law for law in io.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
-    parts = [described(law, name) for law in laws for name in NAMES]
+    parts = [describe(law, name) for law in laws for name in NAMES]
     table = pd.concat(parts).reindex(columns=COLUMNS) if parts else pd.DataFrame(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     height = max(2.4, 0.2 * len(laws) + 0.8) if laws else 1.2
@@ -48,7 +48,7 @@ def main() -> None:
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 
-def described(law: dict, name: str) -> pd.DataFrame:
+def describe(law: dict, name: str) -> pd.DataFrame:
     """A parameter of a law, its value in some bootstrap samples, and for E the profile."""
     parts = [pd.DataFrame([law["parameters"][name]] if name in law["parameters"] else []).assign(kind="fit")]
     parts.append(pd.DataFrame({"value": law["draws"].get(name, [])}).assign(kind="resample"))

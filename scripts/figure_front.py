@@ -45,7 +45,7 @@ def main() -> None:
             ax.set_ylabel("held-out loss (nats)" if name in losses else "macro average")
         if axes:
             front = Line2D([], [], color="0.4", linewidth=0.8, drawstyle="steps-post", label="Pareto front")
-            numbers = any(len(numbered(own)) for _, own in table.groupby("panel"))
+            numbers = any(len(numbered(points)) for _, points in table.groupby("panel"))
             note = "numbers: probability to be on the front" if numbers else ""
             bars = "bars: 95 % t interval over seeds" if table["low"].notna().any() else ""
             description = "; ".join(filter(None, [f"n = {len(table)} points", note, bars]))
@@ -63,24 +63,24 @@ def mean_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(on_front=cells["value"] > cells["value"].cummax().shift(fill_value=-1.0))
 
 
-def numbered(own: pd.DataFrame) -> pd.DataFrame:
+def numbered(points: pd.DataFrame) -> pd.DataFrame:
     """The cells on the front of a panel that are uncertain; none if there are many."""
-    uncertain = own[own["on_front"].astype(bool) & own["probability"].between(0, 0.995)]
+    uncertain = points[points["on_front"].astype(bool) & points["probability"].between(0, 0.995)]
     return uncertain if len(uncertain) <= NUMBERS else uncertain.head(0)
 
 
-def draw(ax: Axes, own: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) -> None:
+def draw(ax: Axes, points: pd.DataFrame, models: dict[str, dict], gpus: pd.Series) -> None:
     """Draw one panel."""
-    own = own.reset_index(drop=True)
-    cost = own["hours"] * plotting.hours_axis(ax, own["hours"], " of pre-training")
-    front = own["on_front"].astype(bool)
-    ax.step(cost[front], own.loc[front, "value"], where="post", color="0.4", linewidth=0.8, zorder=1)
-    for (model, value), cells in own.groupby(["model", "gpus"], sort=False):
+    points = points.reset_index(drop=True)
+    cost = points["hours"] * plotting.hours_axis(ax, points["hours"], " of pre-training")
+    front = points["on_front"].astype(bool)
+    ax.step(cost[front], points.loc[front, "value"], where="post", color="0.4", linewidth=0.8, zorder=1)
+    for (model, value), cells in points.groupby(["model", "gpus"], sort=False):
         costs = cost[cells.index]
         ax.plot(costs, cells["value"], linewidth=0.4, **models[model], **plotting.marker(gpus, value))
         reach = [(cells["value"] - cells["low"]).fillna(0), (cells["high"] - cells["value"]).fillna(0)]
         ax.errorbar(costs, cells["value"], reach, fmt="none", ecolor=models[model]["color"], elinewidth=0.7)
-    for index, cell in numbered(own).iterrows():
+    for index, cell in numbered(points).iterrows():
         ax.annotate(
             f"{cell['probability']:.2f}",
             (cost[index], cell["value"]),

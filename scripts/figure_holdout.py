@@ -58,11 +58,11 @@ def main() -> None:
 
 def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict]) -> None:
     """Draw the cells held out along one axis."""
-    for model, own in cells.groupby("model", sort=False):
+    for model, points in cells.groupby("model", sort=False):
         colour = models[model]["color"]
-        reach = [own["predicted"] - own["low"], own["high"] - own["predicted"]]
+        reach = [points["predicted"] - points["low"], points["high"] - points["predicted"]]
         ax.errorbar(
-            own["actual"], own["predicted"], reach, fmt="o", markersize=4, color=colour, markerfacecolor="white",
+            points["actual"], points["predicted"], reach, fmt="o", markersize=4, color=colour, markerfacecolor="white",
             elinewidth=0.8, capsize=1.5,
         )  # fmt: skip
     ends = [cells["actual"].min(), cells["actual"].max()]

@@ -32,7 +32,7 @@ def main() -> None:
 
     laws = {group: fitted.laws for group, fitted in fits.read(args.fits).items()}
     parts = [
-        described(law).assign(group=group, model=model)
+        describe(law).assign(group=group, model=model)
         for group, by_model in laws.items()
         for model, law in by_model.items()
     ]
@@ -41,8 +41,8 @@ def main() -> None:
     with plotting.panels(args.figure, list(laws), table) as (figure, axes):
         for name, ax in axes.items():
             shown = table[table["group"] == name]
-            for model, own in shown.groupby("model", sort=False):
-                draw(ax, own, models[model])
+            for model, points in shown.groupby("model", sort=False):
+                draw(ax, points, models[model])
             label(ax, shown)
         if axes:
             dot = {"color": "0.3", "linestyle": "none", "marker": "o", "markersize": 4}
@@ -53,7 +53,7 @@ def main() -> None:
     record.write(args.record, args.recipe, [args.fits], plotting.files(args.figure))
 
 
-def described(law: Law) -> pd.DataFrame:
+def describe(law: Law) -> pd.DataFrame:
     """Cells, curve and forecasts of a law, a row for each point."""
     cells = pd.DataFrame({"corpus_tokens": law.points.x[:, 0], "mean": law.points.y, "kind": "measured"})
     if law.state != LAW:
@@ -80,9 +80,9 @@ def described(law: Law) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
+def draw(ax: Axes, points: pd.DataFrame, style: dict) -> None:
     """Draw one model."""
-    kinds = dict(list(own.groupby("kind")))
+    kinds = dict(list(points.groupby("kind")))
     if "law" in kinds:
         curve = kinds["law"]
         ax.plot(curve["corpus_tokens"], curve["mean"], linewidth=1.3, **style)
@@ -104,18 +104,18 @@ def draw(ax: Axes, own: pd.DataFrame, style: dict) -> None:
     )
 
 
-def label(ax: Axes, own: pd.DataFrame) -> None:
+def label(ax: Axes, points: pd.DataFrame) -> None:
     """Make the axes logarithmic with few ticks and short labels."""
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("corpus tokens")
     ax.set_ylabel("held-out loss (nats)")
-    lowest, highest = own[["mean", "low"]].min().min(), own[["mean", "high"]].max().max()
+    lowest, highest = points[["mean", "low"]].min().min(), points[["mean", "high"]].max().max()
     ax.yaxis.set_major_locator(LogLocator(subs=FEW if highest / lowest > 10 else MANY))
     ax.yaxis.set_major_formatter("{x:g}")
     ticks: list[float] = []
-    reach = np.log(own["corpus_tokens"].max() / own["corpus_tokens"].min())
-    for tokens in sorted(own.loc[own["kind"] != "law", "corpus_tokens"]):
+    reach = np.log(points["corpus_tokens"].max() / points["corpus_tokens"].min())
+    for tokens in sorted(points.loc[points["kind"] != "law", "corpus_tokens"]):
         # Closer labels would overlap.
         if not ticks or np.log(tokens / ticks[-1]) > 0.1 * reach:
             ticks.append(tokens)

@@ -30,9 +30,9 @@ def main() -> None:
         for ax in axes[max(1, len(tokenizers)) :]:
             ax.set_visible(False)
         for tokenizer, ax in zip(tokenizers, axes, strict=False):
-            own = table[table["tokenizer"] == tokenizer]
-            zero = plotting.tokens_axis(ax, own)
-            for (model, gpus), curve in own.groupby(["model", "gpus"], sort=False):
+            cells = table[table["tokenizer"] == tokenizer]
+            zero = plotting.tokens_axis(ax, cells)
+            for (model, gpus), curve in cells.groupby(["model", "gpus"], sort=False):
                 curve = curve.sort_values("size_tokens")
                 marker = plotting.marker(table["gpus"], gpus)
                 plotting.line(ax, curve["size_tokens"].replace(0, zero), curve, models[model], marker)

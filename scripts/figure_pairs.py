@@ -41,8 +41,8 @@ def main() -> None:
     compared = {f"by loss {group['group']}".strip(): group["comparisons"] for group in decisions["groups"]}
     compared[AVERAGE] = decisions["averages"]
     all_pairs = {name: pd.DataFrame(pairs, columns=PAIRS[1:]).assign(panel=name) for name, pairs in compared.items()}
-    pairs = pd.concat([largest(own) for own in all_pairs.values()])
-    ranks = pd.concat([ranked(own, lower_is_better=own is not all_pairs[AVERAGE]) for own in all_pairs.values()])
+    pairs = pd.concat([largest(panel) for panel in all_pairs.values()])
+    ranks = pd.concat([ranked(panel, lower_is_better=panel is not all_pairs[AVERAGE]) for panel in all_pairs.values()])
     panels = list(pairs["panel"].unique())
     models = plotting.styles(args.recipe["models"], ranks["model"])
     rows, side = max(1, len(panels)), max(2.6, 0.17 * len(models) + 1.3)
@@ -53,12 +53,12 @@ def main() -> None:
             axes[1].set_visible(False)
         for row, name in enumerate(panels):
             left, right = axes[2 * row : 2 * row + 2]
-            own = pairs[pairs["panel"] == name]
-            left.set_title(f"{name}, {own['size'].iloc[0]}")
-            if own["probability"].isna().all():
+            panel = pairs[pairs["panel"] == name]
+            left.set_title(f"{name}, {panel['size'].iloc[0]}")
+            if panel["probability"].isna().all():
                 plotting.say(left, "One seed is too few for a comparison.")
             else:
-                draw(left, own)
+                draw(left, panel)
             draw_ranks(right, ranks[ranks["panel"] == name], models)
         if panels:
             scale = ScalarMappable(cmap=COLOURS)

@@ -82,17 +82,17 @@ def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:
 def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
     """Loss of each model at amounts of compute within the range of two models or more; each amount forms a line."""
     measured = cells.dropna(subset=["flops"]).sort_values("flops")
-    own = {model: rows for model, rows in measured.groupby("model", sort=False) if len(rows) > 1}
+    by_model = {model: rows for model, rows in measured.groupby("model", sort=False) if len(rows) > 1}
     columns = [*cells.columns]
-    if len(own) < 2:
+    if len(by_model) < 2:
         return pd.DataFrame(columns=columns)
     # Between the second smallest beginning and the second largest end there are two models.
-    begins, ends = (sorted(rows["flops"].iloc[index] for rows in own.values()) for index in (0, -1))
+    begins, ends = (sorted(rows["flops"].iloc[index] for rows in by_model.values()) for index in (0, -1))
     if ends[-2] <= begins[1]:
         return pd.DataFrame(columns=columns)
     points = []
     for flops in np.geomspace(begins[1], ends[-2], LINES + 2)[1:-1]:
-        for model, rows in own.items():
+        for model, rows in by_model.items():
             if rows["flops"].iloc[0] <= flops <= rows["flops"].iloc[-1]:
                 between = {name: power_law(flops, rows["flops"], rows[name]) for name in ("corpus_tokens", "mean")}
                 facts = {"model": model, "params": rows["params"].iloc[0], "flops": flops}
@@ -103,15 +103,15 @@ def at_equal_compute(cells: pd.DataFrame) -> pd.DataFrame:
 
 def optima(lines: pd.DataFrame) -> Iterator[dict]:
     """The minimum of the parabola through each line, if it lies between two models."""
-    for line, own in lines.groupby("line", sort=False):
-        if len(own) > 2:
-            curve = parabola(own)
+    for line, points in lines.groupby("line", sort=False):
+        if len(points) > 2:
+            curve = parabola(points)
             minimum = curve.deriv().roots()
-            low, high = np.log(own["params"].iloc[[0, -1]])
+            low, high = np.log(points["params"].iloc[[0, -1]])
             if curve.deriv(2)(low) > 0 and low < minimum[0] < high:
                 params = float(np.exp(minimum[0]))
-                tokens = power_law(params, own["params"], own["corpus_tokens"])
-                facts = {"params": params, "corpus_tokens": tokens, "flops": own["flops"].iloc[0]}
+                tokens = power_law(params, points["params"], points["corpus_tokens"])
+                facts = {"params": params, "corpus_tokens": tokens, "flops": points["flops"].iloc[0]}
                 yield {**facts, "kind": OPTIMUM, "line": line, "mean": float(curve(minimum[0]))}
 
 
@@ -141,30 +141,30 @@ def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict], law: Callable[[
         return
     is_text = cells["panel"].iloc[0] == TEXT
     lowest = cells[cells["kind"] == OPTIMUM]
-    for line, own in cells[cells["kind"] != OPTIMUM].groupby("line", sort=False):
-        between = np.geomspace(own["params"].min(), own["params"].max(), 50)
-        if is_text or len(own) < 3:
-            ax.plot(own["params"], own["mean"], **GREY)
+    for line, points in cells[cells["kind"] != OPTIMUM].groupby("line", sort=False):
+        between = np.geomspace(points["params"].min(), points["params"].max(), 50)
+        if is_text or len(points) < 3:
+            ax.plot(points["params"], points["mean"], **GREY)
         else:
-            ax.plot(between, parabola(own)(np.log(between)), **GREY)
+            ax.plot(between, parabola(points)(np.log(between)), **GREY)
         if law:
-            ax.plot(between, law(between, power_law(between, own["params"], own["corpus_tokens"])), **DOTTED)
+            ax.plot(between, law(between, power_law(between, points["params"], points["corpus_tokens"])), **DOTTED)
         name = line if is_text else plotting.power(float(line))
         ax.annotate(
             name,
-            (own["params"].iloc[-1], own["mean"].iloc[-1]),
+            (points["params"].iloc[-1], points["mean"].iloc[-1]),
             (5, 0),
             textcoords="offset points",
             va="center",
             size="x-small",
             color="0.35",
         )
-    for model, own in cells.groupby("model", sort=False):
+    for model, points in cells.groupby("model", sort=False):
         colour = models[model]["color"]
         face = colour if is_text else "white"
-        ax.plot(own["params"], own["mean"], "o", markersize=4, color=colour, markerfacecolor=face)
-        reach = [own["mean"] - own["low"], own["high"] - own["mean"]]
-        ax.errorbar(own["params"], own["mean"], np.nan_to_num(reach), fmt="none", ecolor=colour, capsize=1.5)
+        ax.plot(points["params"], points["mean"], "o", markersize=4, color=colour, markerfacecolor=face)
+        reach = [points["mean"] - points["low"], points["high"] - points["mean"]]
+        ax.errorbar(points["params"], points["mean"], np.nan_to_num(reach), fmt="none", ecolor=colour, capsize=1.5)
     ax.plot(lowest["params"], lowest["mean"], **LOWEST)
     plotting.log_axis(ax, "x", cells["params"], "parameters", short)
     plotting.log_axis(ax, "y", cells["mean"], "held-out loss (nats)")

@@ -82,12 +82,12 @@ def draw(
     ax: Axes, table: pd.DataFrame, column: str, models: dict[str, dict], hosts: dict[str, int] | None = None
 ) -> None:
     """Draw one panel: a line for each model; by time, a marker for each host without lines."""
-    for model, own in table.groupby("model", sort=False):
+    for model, cells in table.groupby("model", sort=False):
         if not hosts:
-            own = own.sort_values(column)
-            ax.plot(own[column], 100 * own["residual"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
+            cells = cells.sort_values(column)
+            ax.plot(cells[column], 100 * cells["residual"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
             continue
-        for host, rows in own.groupby("host"):
+        for host, rows in cells.groupby("host"):
             style = {
                 "color": models[model]["color"],
                 "linestyle": "none",

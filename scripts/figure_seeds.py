@@ -74,12 +74,12 @@ def draw(ax: Axes, table: pd.DataFrame, kind: str, tasks: list[tuple], models: d
     """Draw one panel: a row for each task, and in it a lane for each model."""
     lanes = dict(zip(models, np.linspace(-0.25, 0.25, len(models)) if len(models) > 1 else [0.0], strict=True))
     for row, (task, metric, _) in enumerate(tasks):
-        own = table[(table["task"] == task) & (table["metric"] == metric)]
-        cells = own[own["seeds_of"] == kind].dropna(subset=["sd"])
+        rows = table[(table["task"] == task) & (table["metric"] == metric)]
+        cells = rows[rows["seeds_of"] == kind].dropna(subset=["sd"])
         for model, dots in cells.groupby("model", sort=False):
             y = np.full(len(dots), row + lanes[model])
             ax.plot(dots["sd"], y, "o", markersize=3, color=models[model]["color"], alpha=0.7)
-        pooled, between = np.sqrt((cells["sd"] ** 2).mean()), own.loc[own["seeds_of"] == CELLS, "sd"]
+        pooled, between = np.sqrt((cells["sd"] ** 2).mean()), rows.loc[rows["seeds_of"] == CELLS, "sd"]
         ax.plot([pooled, pooled], [row - 0.36, row + 0.36], color="0.15", linewidth=1.5)
         ax.plot(between, [row] * len(between), "D", markersize=5, color="0.15", markerfacecolor="none")
     ax.set_yticks(range(len(tasks)), [task for task, *_ in tasks])

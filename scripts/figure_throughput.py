@@ -58,11 +58,11 @@ def draw(speed: Axes, efficiency: Axes, table: pd.DataFrame, models: dict[str, d
 def throughput(runs: pd.DataFrame) -> pd.DataFrame:
     """Tokens per second of each model and gpus value with its interval, and the ideal from the smallest value."""
     curves = []
-    for _, own in runs.groupby("model", sort=False):
-        counts = own.groupby("size").agg(gpus=("gpus", "nunique"), size_tokens=("size_tokens", "first"))
+    for _, group in runs.groupby("model", sort=False):
+        counts = group.groupby("size").agg(gpus=("gpus", "nunique"), size_tokens=("size_tokens", "first"))
         size = counts.sort_values(["gpus", "size_tokens"]).index[-1]
         columns = {"tokens_per_second": "mean", "tokens_per_second_low": "low", "tokens_per_second_high": "high"}
-        at_size = own[own["size"] == size].groupby(["model", "size", "device", "gpus"], sort=True)
+        at_size = group[group["size"] == size].groupby(["model", "size", "device", "gpus"], sort=True)
         curve = at_size[list(columns)].median().rename(columns=columns).assign(n=at_size.size()).reset_index()
         curve["ideal"] = curve["mean"].iloc[0] * curve["gpus"] / curve["gpus"].iloc[0]
         curves.append(curve)

@@ -29,7 +29,7 @@ def main() -> None:
 
     laws = [law for law in io.read_json(args.laws)["laws"] if "task" in law and law["cells"]]
     tasks = list(dict.fromkeys((law["task"], law["metric"]) for law in laws))
-    table = pd.concat([described(law) for law in laws]) if laws else pd.DataFrame()
+    table = pd.concat([describe(law) for law in laws]) if laws else pd.DataFrame()
     table = table.reindex(columns=COLUMNS)
     models = plotting.styles(args.recipe["models"], table["model"])
     rows, columns, width = plotting.arranged(len(tasks))
@@ -37,8 +37,8 @@ def main() -> None:
         if not tasks:
             plotting.say(axes[0], "No cell has both a held-out loss and a score.")
         for (task, metric), ax in zip(tasks, axes, strict=False):
-            own = [law for law in laws if (law["task"], law["metric"]) == (task, metric)]
-            draw(ax, table[(table["task"] == task) & (table["metric"] == metric)], own, models)
+            group = [law for law in laws if (law["task"], law["metric"]) == (task, metric)]
+            draw(ax, table[(table["task"] == task) & (table["metric"] == metric)], group, models)
             ax.set_title(task)
             ax.set(xlabel="held-out loss (nats)", ylabel=words.metric(metric))
         for ax in axes[max(1, len(tasks)) :]:
@@ -50,7 +50,7 @@ def main() -> None:
     record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
 
 
-def described(law: dict) -> pd.DataFrame:
+def describe(law: dict) -> pd.DataFrame:
     """Cells and curve of a law, a row for each point."""
     cells = pd.DataFrame(law["cells"]).rename(columns={"score": "mean"})
     sd = cells["sd"].astype(float)
@@ -69,12 +69,12 @@ def described(law: dict) -> pd.DataFrame:
 def draw(ax: Axes, table: pd.DataFrame, laws: list[dict], models: dict[str, dict]) -> None:
     """Draw one task."""
     cells = table[table["kind"] == "cell"]
-    for model, own in cells.groupby("model", sort=False):
-        own = own.sort_values("loss")
+    for model, group in cells.groupby("model", sort=False):
+        group = group.sort_values("loss")
         colour = models[model]["color"]
-        ax.plot(own["loss"], own["mean"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
-        reach = [(own["mean"] - own["low"]).fillna(0), (own["high"] - own["mean"]).fillna(0)]
-        ax.errorbar(own["loss"], own["mean"], reach, fmt="none", ecolor=colour, elinewidth=0.7, alpha=0.6)
+        ax.plot(group["loss"], group["mean"], marker="o", markersize=3.5, linewidth=0.5, **models[model])
+        reach = [(group["mean"] - group["low"]).fillna(0), (group["high"] - group["mean"]).fillna(0)]
+        ax.errorbar(group["loss"], group["mean"], reach, fmt="none", ecolor=colour, elinewidth=0.7, alpha=0.6)
     for kind, curves in table[table["kind"] != "cell"].groupby("kind"):
         style = SOLID if kind == LAW else DOTTED
         for _, curve in curves.groupby("group"):

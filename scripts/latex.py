@@ -27,6 +27,7 @@ from gridlaw.words import short
 PAGE = 40
 AVERAGE = ("all tasks", "macro_average", "validation")
 CELL = ["size", "model"]
+QUANTITY = ["task", "metric", "split"]
 BOLD = (
     " Bold: better than every other model of that size (Welch's $t$ test over pre-training seeds, $p < .05$ with Holm's"
     " correction for all pairs{least})."
@@ -61,16 +62,16 @@ def main() -> None:
 def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], models: list[str]) -> str:
     """Mean scores after the most training examples: a row for each cell, a column for each task."""
     panels = [*map(tuple, tasks), AVERAGE]
-    own = smallest_gpus(summary[summary["note"].isna()])
-    own = own[own["train_set"] == own["train_set"].iloc[-1]] if len(own) else own
+    selected = smallest_gpus(summary[summary["note"].isna()])
+    selected = selected[selected["train_set"] == selected["train_set"].iloc[-1]] if len(selected) else selected
     columns, compared = {}, defaultdict(list)
     for pair in (*decisions["scores"], *decisions["averages"]):
         compared[pair["task"], pair["metric"], pair["split"]].append(pair)
     for task, metric, split in panels:
-        means = own[(own["task"] == task) & (own["metric"] == metric) & (own["split"] == split)].set_index(CELL)
+        means = selected[(selected[QUANTITY] == pd.Series((task, metric, split), QUANTITY)).all(axis=1)].set_index(CELL)
         if len(means):
             columns[escaped(task), metric.replace("_", " ")] = cells(means, compared[task, metric, split])
-    counts = sorted({int(n) for n in own["n"]})
+    counts = sorted({int(n) for n in selected["n"]})
     caption = (
         "Scores by size of the corpus in tokens and model: means over seeds"
         f" ($n = {'$--$'.join(map(str, counts))}$) with half of their 95\\,\\% $t$ intervals."
@@ -107,8 +108,8 @@ def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
         for mean, reach in zip(table["mean"], half, strict=True)
     ]
     texts = pd.Series(words, index=table.index)
-    for size, own in table.groupby(level="size", sort=False):
-        best = comparison.best(compared, size, own.index.get_level_values("model"))
+    for size, selected in table.groupby(level="size", sort=False):
+        best = comparison.best(compared, size, selected.index.get_level_values("model"))
         if best:
             texts[size, best] = f"\\mathbf{{{texts[size, best]}}}"
     return "$" + texts + "$"

@@ -135,12 +135,12 @@ def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, l
     ranks += [(test["name"], test["verdict"]) for test in laws["equivalence"] if test["verdict"]]
     for group in decisions["groups"]:
         name = group["group"]
-        model += [(name, words) for words in compared(group["comparisons"])]
+        model += [(name, words) for words in comparisons(group["comparisons"])]
         refused += [(name, group["second_seed"]["verdict"])] if group["second_seed"] else []
         crossovers = [pair for pair in group["crossovers"] if pair.get("share_of_draws", 0) >= LIKELY]
         model += [(name, answer["verdict"]) for answer in (*crossovers, *group["budgets"])]
         hours += [(name, answer["verdict"]) for answer in (*group["returns"], group["next"])]
-    model += [("By the average over tasks", words) for words in compared(decisions["averages"])]
+    model += [("By the average over tasks", words) for words in comparisons(decisions["averages"])]
     refused += refusals([law for law in others if law["state"] != LAW])
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
@@ -154,10 +154,10 @@ def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
     known = known[known["corpus_tokens"] == known.groupby("model")["corpus_tokens"].transform("min")]
     order = known.groupby("model")["forecast"].first().sort_values().index[:NAMED]
     for name in order:
-        own = known[known["model"] == name]
-        values = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in own.itertuples()]
+        group = known[known["model"] == name]
+        values = [f"{row.quantity} {row.forecast:.3f} ({row.low:.3f} to {row.high:.3f})" for row in group.itertuples()]
         words = f"{join_and(values)}."
-        yield f"{name} on {own['size'].iloc[0]} tokens, forecast", words[0].upper() + words[1:]
+        yield f"{name} on {group['size'].iloc[0]} tokens, forecast", words[0].upper() + words[1:]
 
 
 def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
@@ -165,14 +165,14 @@ def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
     alike: dict[str, list[dict]] = {}
     for law in laws:
         alike.setdefault(law.get("reason", law["verdict"]), []).append(law)
-    for reason, own in alike.items():
+    for reason, group in alike.items():
         words = reason
-        if curable := [law for law in own if law.get("needs")]:
+        if curable := [law for law in group if law.get("needs")]:
             least = min(curable, key=lambda law: law["needs"]["cost"] or math.inf)
             words += (
-                f" For {least['name']}: {least['needs']['words']}" if len(own) > 1 else f" {least['needs']['words']}"
+                f" For {least['name']}: {least['needs']['words']}" if len(group) > 1 else f" {least['needs']['words']}"
             )
-        yield few([law["name"] for law in own]), words
+        yield few([law["name"] for law in group]), words
 
 
 def few(names: list[str]) -> str:
@@ -180,7 +180,7 @@ def few(names: list[str]) -> str:
     return join_and(names if len(names) <= NAMED else [*names[:NAMED], f"{len(names) - NAMED} more"])
 
 
-def compared(pairs: list[dict]) -> Iterator[str]:
+def comparisons(pairs: list[dict]) -> Iterator[str]:
     """Sentences on the comparisons of models over all sizes; for many models, counts at the largest size."""
     if len({pair[side] for pair in pairs for side in ("a", "b")}) > FEW_MODELS:
         largest = max((pair["size"] for pair in pairs), key=grid.size_order)
@@ -240,11 +240,11 @@ def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, l
 
 def cost(spent: Spending, predictions: list[dict], to_do: dict[str, str]) -> dict:
     """Actual costs of the grid, predicted costs, and the cost to finish it."""
-    compared = spent.compared(predictions)
+    comparisons = spent.comparison(predictions)
     tables = [page.table("spent", "Costs of trainings", "Failed and interrupted attempts included.", spent.table())]
-    if len(compared):
+    if len(comparisons):
         caption = "A row for each run of the workflow that trained something; predictions are from its start."
-        tables.append(page.table("predicted", "Predicted and actual costs", caption, compared))
+        tables.append(page.table("predicted", "Predicted and actual costs", caption, comparisons))
     remaining = [f"To finish the grid: {'; '.join(to_do.values())}."] if to_do else []
     return {"sentences": [" ".join(spent.words()), *remaining], "tables": tables}
 

@@ -73,14 +73,14 @@ def left_out(runs: pd.DataFrame) -> dict[str, str]:
 def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
     """Groups of comparable runs, in the order of the table."""
     names = [run_name(run) for run in runs.itertuples()]
-    used = runs[~pd.Series(names, index=runs.index).isin(left_out(runs))]
+    comparable = runs[~pd.Series(names, index=runs.index).isin(left_out(runs))]
     if strong:
-        used = smallest_gpus(used)
+        comparable = smallest_gpus(comparable)
     keys = COMMON if strong else [*COMMON, "gpus"]
-    apart = [key for key in keys if used[key].nunique(dropna=False) > 1]
-    for _, group in used.groupby(keys, sort=False, dropna=False):
+    differing = [key for key in keys if comparable[key].nunique(dropna=False) > 1]
+    for _, group in comparable.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
-        name = ", ".join(f"{key} {_setting(first[key])}" for key in apart)
+        name = ", ".join(f"{key} {_setting(first[key])}" for key in differing)
         yield Group(name, group)
 
 

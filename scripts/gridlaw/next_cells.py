@@ -229,10 +229,10 @@ def overlay(chosen: list[dict], axes: dict) -> dict:
     sizes = sorted({*axes["sizes"], *(cell.size for cell in new)}, key=grid.size_order)
     # An exclusion that matches a new cell is replaced by exclusions of the other cells that it matched.
     exclude = [dict(entry) for entry in axes["exclude"] if all(_keeps(entry, cell) for cell in new)]
-    wanted = {*grid.cells(axes), *new}
+    cells_to_keep = {*grid.cells(axes), *new}
     others: dict[tuple[str, str], list[int]] = {}
     for cell in grid.cells(axes | {"sizes": sizes, "exclude": exclude}):
-        if cell not in wanted:
+        if cell not in cells_to_keep:
             others.setdefault((cell.model, cell.size), []).append(cell.gpus)
     for (model, size), gpus in others.items():
         every = {} if gpus == axes["gpus"] else {"gpus": gpus}

@@ -95,9 +95,9 @@ class Overview:
         texts = {cell: tally.text(terminal) for cell, tally in self.tallies.items()}
         wide = []
         for size in sizes:
-            own = [cell for cell in self.cells if cell.size == size]
-            values = sorted({cell.gpus for cell in own})
-            width = max([*(len(texts[cell]) for cell in own), len(str(values[-1]))])
+            cells_of_size = [cell for cell in self.cells if cell.size == size]
+            values = sorted({cell.gpus for cell in cells_of_size})
+            width = max([*(len(texts[cell]) for cell in cells_of_size), len(str(values[-1]))])
             wide.append(Column(size, values, width, " "))
         names = min(NAME, max(len("gpus"), *map(len, self.config["models"]))) + len(GAP)
         is_wide = names + sum(column.width + len(GAP) for column in wide) <= terminal.width

@@ -41,7 +41,7 @@ class Spending:
     def words(self) -> Iterator[str]:
         """All costs, in sentences."""
         attempts = self._attempts
-        parts = {STEPS[step]: own["rank_hours"].sum() for step, own in attempts.groupby("step", sort=False)}
+        parts = {STEPS[step]: group["rank_hours"].sum() for step, group in attempts.groupby("step", sort=False)}
         shares = [f"{rank_time(hours)} of {name}" for name, hours in parts.items()]
         total = rank_time(attempts["rank_hours"].sum())
         yield f"Trainings took {total}: {join_and(shares)}." if shares else "None trained."
@@ -62,42 +62,42 @@ class Spending:
         """A table with a row for each kind of training."""
         unit, factor = ("rank-hours", 1) if self._attempts["rank_hours"].sum() >= 1 else ("rank-minutes", 60)
         rows = []
-        for step, own in self._attempts.groupby("step", sort=False):
+        for step, group in self._attempts.groupby("step", sort=False):
             row = {
                 "what": STEPS[step],
-                "trainings": len(own[TRAINING].drop_duplicates()),
-                "attempts": len(own),
-                "not finished": int(own["failed"].sum()),
-                unit: own["rank_hours"].sum() * factor,
-                f"{unit} not finished": own.loc[own["failed"], "rank_hours"].sum() * factor,
-                "kWh": own["kwh"].sum(min_count=1),
-                self._prices["currency"]: self._money(own) or None,
+                "trainings": len(group[TRAINING].drop_duplicates()),
+                "attempts": len(group),
+                "not finished": int(group["failed"].sum()),
+                unit: group["rank_hours"].sum() * factor,
+                f"{unit} not finished": group.loc[group["failed"], "rank_hours"].sum() * factor,
+                "kWh": group["kwh"].sum(min_count=1),
+                self._prices["currency"]: self._money(group) or None,
             }
             rows.append(row)
         return pd.DataFrame(rows).dropna(axis=1, how="all")
 
-    def compared(self, predictions: list[dict]) -> pd.DataFrame:
+    def comparison(self, predictions: list[dict]) -> pd.DataFrame:
         """A table of predicted and actual costs, a row for each run of the workflow that trained something."""
-        started = pd.to_datetime(self._attempts["started"])
+        starts = pd.to_datetime(self._attempts["started"])
         begins = [datetime.fromisoformat(prediction["begun"]) for prediction in predictions]
         # An attempt belongs to the last run that began before it.
         ends = [*begins, None][1:]
         rows = []
         for prediction, begin, end in zip(predictions, begins, ends, strict=True):
-            own = self._attempts[(started >= begin) & (started < end if end else True)]
-            if own.empty:
+            group = self._attempts[(starts >= begin) & (starts < end if end else True)]
+            if group.empty:
                 continue
-            ended = pd.to_datetime(own["ended"]).max()
+            end_time = pd.to_datetime(group["ended"]).max()
             rows.append(
                 {
                     "run of": prediction["begun"].replace("T", " ").removesuffix("+00:00"),
                     "predicted by": f"{prediction['measured'] or 'no'} finished trainings",
                     "trainings planned": prediction["trainings"],
-                    "finished": own["cause"].eq(FINISHED).sum(),
+                    "finished": group["cause"].eq(FINISHED).sum(),
                     "compute predicted": interval(*(rank_time(part / 3600) for part in prediction["rank_seconds"])),
-                    "compute taken": rank_time(own["rank_hours"].sum()),
+                    "compute taken": rank_time(group["rank_hours"].sum()),
                     "time predicted": interval(*map(duration, prediction["seconds"])),
-                    "time taken": "" if pd.isna(ended) else duration((ended - begin).total_seconds()),
+                    "time taken": "" if pd.isna(end_time) else duration((end_time - begin).total_seconds()),
                 }
             )
         return pd.DataFrame(rows)

@@ -210,7 +210,7 @@ def test_page_figure_and_paper_agree(analyse):
     done = analyse(runs)
     (group,) = done.decisions["groups"]
     for pairs in (group["comparisons"], done.decisions["scores"], done.decisions["averages"]):
-        assert list(report.compared(pairs)) == [
+        assert list(report.comparisons(pairs)) == [
             "small is better than tiny at 1M and 8M.",
             "large is better than tiny at 1M and 8M.",
             "small and large are not separable at 1M.",
@@ -227,7 +227,7 @@ def test_page_figure_and_paper_agree(analyse):
     done.smallest = {"loss": 0.06, "score": 0.06}
     done(runs)
     (group,) = done.decisions["groups"]
-    assert "small and large are equivalent at 1M and 8M." in list(report.compared(group["comparisons"]))
+    assert "small and large are equivalent at 1M and 8M." in list(report.comparisons(group["comparisons"]))
     done.paper()
     assert bold(done.folder / "loss.tex") == bold(done.folder / "scores.tex") == []
     assert "by at least" not in (done.folder / "loss.tex").read_text()

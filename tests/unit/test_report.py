@@ -24,7 +24,7 @@ def test_few_models_are_compared_size_by_size():
         pair("a", "c", "8k", conclusion="one seed"),
     ]
     pairs += [pair("b", "c", "8k", conclusion="equivalent")]
-    assert list(report.compared(pairs)) == [
+    assert list(report.comparisons(pairs)) == [
         "b is better than a at 8k.",
         "a and b are not separable at 16k and 64k.",
         "a and c: one seed is too few for a comparison at 8k.",
@@ -38,7 +38,7 @@ def test_of_many_models_the_best_at_the_largest_size():
     pairs += [
         pair(x, y, "1M", "e" if y == "e" and x != "d" else None) for i, x in enumerate(names) for y in names[i + 1 :]
     ]
-    assert list(report.compared(pairs)) == [
+    assert list(report.comparisons(pairs)) == [
         "e is better than 3 others at 1M; not separable from it: d.",
         "7 of 10 pairs of models at 1M are not separable.",
     ]
@@ -217,7 +217,7 @@ def test_predicted_beside_taken(tmp_path):
     file.write_text(
         "\n".join(json.dumps(one | {"begun": f"2026-11-20T{time}:00+00:00"}) for time in ("09:59", "10:15", "12:00"))
     )
-    found = Spending(attempts, PRICES).compared(spending.predictions(file))
+    found = Spending(attempts, PRICES).comparison(spending.predictions(file))
     assert found["compute taken"].tolist() == ["1 rank-hour", "30 rank-minutes"]
     assert found["compute predicted"].tolist() == ["1 rank-hour (30 rank-minutes to 2 rank-hours)"] * 2
     assert found["finished"].tolist() == [1, 1]
