@@ -79,14 +79,14 @@ class Adoption:
         if step not in self._due:
             self.count["here"] += 1
             return True
-        made = io.find_json(self.folder / step.record)
+        facts = io.find_json(self.folder / step.record)
         try:
-            if made:
-                self._compare(step, made)
-            if not made or not all(self.take(earlier) for earlier in step.after):
+            if facts:
+                self._compare(step, facts)
+            if not facts or not all(self.take(earlier) for earlier in step.after):
                 self.count["without"] += 1
                 return False
-            self._bring(step, made)
+            self._bring(step, facts)
         except (Refused, Failure) as reason:
             print(f"refused: {step.name}: {reason}", flush=True)
             self.count["refused"] += 1
@@ -94,18 +94,18 @@ class Adoption:
         self.count["adopted"] += 1
         return True
 
-    def _compare(self, step: Step, made: dict) -> None:
+    def _compare(self, step: Step, facts: dict) -> None:
         """Refuse a result with another recipe or other code."""
-        config, basis = self.verdicts.config, record.basis(made)
+        config, basis = self.verdicts.config, record.basis(facts)
         if not basis.keys() >= NEEDED:
             raise Refused("its record is not from this version of gridlaw")
         differences = reasons.of(config, step, basis)
         if differences:
             raise Refused("; ".join(differences))
 
-    def _bring(self, step: Step, made: dict) -> None:
+    def _bring(self, step: Step, facts: dict) -> None:
         """Copy a result, check the copy, and move it into place."""
-        used = record.basis(made)["inputs"]
+        used = record.basis(facts)["inputs"]
         # The content of the user's own files is part of the recipe.
         changed = [file for file in step.inputs if maker(file) and io.digest(file) != used.get(file)]
         if changed:
@@ -115,11 +115,11 @@ class Adoption:
         refuse_links(source)
         shutil.copytree(source, coming, copy_function=shutil.copyfile)
         try:
-            check(step, coming, made["outputs"])
+            check(step, coming, facts["outputs"])
         except Refused:
             shutil.rmtree(coming)
             raise
-        io.write_json(coming / "record.json", made | {"adopted": record.signed(**{"from": str(self.folder)})})
+        io.write_json(coming / "record.json", facts | {"adopted": record.signed(**{"from": str(self.folder)})})
         # Between the two renames the result is missing, record included.
         with work.claim(step.work) if step.rule in TRAININGS else nullcontext():
             if target.exists():
@@ -128,7 +128,7 @@ class Adoption:
         shutil.rmtree(going, ignore_errors=True)
         number = sum(file.stat().st_size for file in target.rglob("*"))
         self.bytes += number
-        print(f"adopted: {step.name} ({size(number)}, computed on {made['host']})", flush=True)
+        print(f"adopted: {step.name} ({size(number)}, computed on {facts['host']})", flush=True)
 
 
 def temporary_folders(step: Step) -> list[Path]:

@@ -240,7 +240,7 @@ def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict
             for step, place, task in steps:
                 facts = io.find_json(results / step / place / "record.json")
                 # Size 0 is not trained, so its ranks would have nothing to share.
-                ranks = 1 if step == "finetune" or size == "0" else gpus
+                ranks = gpus if step != "finetune" and grid.is_trained(size) else 1
                 training = {"step": step, **cell, **task, "ranks": ranks}
                 if facts:
                     *failed, last = facts["attempts"]

@@ -101,7 +101,7 @@ def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
         for text, held_out in documents:
             if not isinstance(text, str):
                 raise cli.Failure(
-                    f"document {counts['documents']} is {type(text).__name__}, not text; set column to the right column"
+                    f"document {counts['documents']} is {type(text).__name__}, not text; set column to another column"
                 )
             words = len(text.split())
             if not words:

@@ -95,8 +95,8 @@ def cut_batch(batch: dict, limit: int) -> dict:
     """Return the segments of a batch of documents, each with its document and its number of words."""
     segments = [
         (document, segment)
-        for document, whole in zip(batch["document"], batch["text"], strict=True)
-        for segment in text.segments(whole, limit)
+        for document, content in zip(batch["document"], batch["text"], strict=True)
+        for segment in text.segments(content, limit)
     ]
     return {
         "document": [document for document, _ in segments],

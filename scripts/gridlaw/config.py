@@ -449,7 +449,7 @@ def _cells(config: dict) -> Iterator[str]:
     node = config["gpus_per_node"]
     for gpus in sorted({cell.gpus for cell in cells if node and cell.gpus > node and cell.gpus % node}):
         yield f"gpus: {gpus} ranks do not fill nodes of {node} GPUs (gpus_per_node); use a multiple of {node}"
-    trained = [cell for cell in cells if grid.parse_size(cell.size) != 0]
+    trained = [cell for cell in cells if grid.is_trained(cell.size)]
     if trained and config["corpus"] is None:
         yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"
     if config["corpus"] is not None:

@@ -122,30 +122,30 @@ class Rates:
 
     def learn(self, step: Step) -> str | None:
         """Add the measurements of a step, if it is done; return the device if it is a training."""
-        made = self._verdicts.record(step.record)
-        if made is None or "wall_seconds" not in made:
+        facts = self._verdicts.record(step.record)
+        if facts is None or "wall_seconds" not in facts:
             return None
         trained = flops = 0.0
         try:
             if step.rule == "finetune":
-                trained = sum(run["seconds"] for run in made["runs"])
-                examples = sum(run["train_examples"] for run in made["runs"])
-                flops = self._finetuning(step.wildcards["model"], made["recipe"], examples)
-            elif made.get("steps_here"):
-                trained, flops = made["train_seconds"], made["flops"] * made["steps_here"] / made["steps"]
+                trained = sum(run["seconds"] for run in facts["runs"])
+                examples = sum(run["train_examples"] for run in facts["runs"])
+                flops = self._finetuning(step.wildcards["model"], facts["recipe"], examples)
+            elif facts.get("steps_here"):
+                trained, flops = facts["train_seconds"], facts["flops"] * facts["steps_here"] / facts["steps"]
         except (Unknown, KeyError):
             pass
         # Runs of earlier attempts do not count in the wall time of the last attempt.
-        self._starts[step.rule].append(max(0.0, made["wall_seconds"] - trained))
+        self._starts[step.rule].append(max(0.0, facts["wall_seconds"] - trained))
         if not trained or not flops:
             return None
         self.measured += 1
         for kind in (*_kinds(step), ()):
             self._paces[kind].append(trained * ranks(step) / flops)
-        joules = made.get("energy", {}).get("joules")
+        joules = facts.get("energy", {}).get("joules")
         if joules:
-            self._watts.append(joules / made["wall_seconds"] / ranks(step))
-        return made["device"]
+            self._watts.append(joules / facts["wall_seconds"] / ranks(step))
+        return facts["device"]
 
     def _pace(self, step: Step) -> Span:
         """Return the rank-seconds per FLOP of the finished trainings most similar to a step, and their range.
@@ -195,9 +195,9 @@ class Rates:
 
     def _kept(self, step: Step) -> Collection[str]:
         """Return the names of the finished fine-tuning runs that stay valid, because only runs were added."""
-        made = self._verdicts.record(step.record)
-        if made is not None:
-            basis = record.basis(made)
+        facts = self._verdicts.record(step.record)
+        if facts is not None:
+            basis = record.basis(facts)
             before, now = (
                 {key: recipe[key] for key in recipe.keys() - EXTENDABLE} for recipe in (basis["recipe"], step.recipe)
             )
@@ -245,10 +245,10 @@ class Rates:
         fetched = self._verdicts.record(f"resources/task/{task}/manifest.json")
         if fetched:
             return fetched["splits"][entry["train"]]
-        known = entry.get("train_size") or GLUE.get(entry.get("config"))
-        if known is None:
+        examples = entry.get("train_size") or GLUE.get(entry.get("config"))
+        if examples is None:
             raise Unknown(f"on {task}, until the task is fetched and its examples are counted")
-        return known
+        return examples
 
     def _bytes(self, step: Step) -> float:
         """Return the bytes of a training's result, without predictions."""

@@ -40,7 +40,7 @@ class Demands:
     def __init__(self, config: dict, site: dict | None, plans: bool):
         self._config, self._site, self._plans = config, site, plans
         self._gpu = site["gpu"] if site else None
-        self._rates, self._learnt = None, -math.inf
+        self._rates, self._measured_at = None, -math.inf
 
     def request(self, rule: str) -> dict[str, object]:
         """Return the resources of a rule, by name: values, or functions of a job's wildcards; None is no request."""
@@ -107,12 +107,12 @@ class Demands:
 
     def _minutes(self, rule: str, job: Wildcards, attempt: int, most: int) -> int:
         """Return the minutes to request for an attempt; after a time limit, the next one resumes from a checkpoint."""
-        if self._rates is None or time.monotonic() - self._learnt > FRESH_SECONDS:
+        if self._rates is None or time.monotonic() - self._measured_at > FRESH_SECONDS:
             # Imported lazily: jobs, and runs on one machine, do not need it.
             from gridlaw.cost import Rates
             from gridlaw.verdicts import Verdicts
 
-            self._verdicts, self._learnt = Verdicts(self._config), time.monotonic()
+            self._verdicts, self._measured_at = Verdicts(self._config), time.monotonic()
             self._rates = Rates(self._verdicts, remote=bool(self._gpu))
         step = self._verdicts.steps.of("/".join(["results", rule, *job, "record.json"]))
         cost = self._rates.estimate([step])

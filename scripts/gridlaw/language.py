@@ -262,7 +262,7 @@ class Speaker:
             subject = subject._replace(determiner=self.pick(DETERMINERS[not subject.plural][1:]))
         return [*self.phrase(subject), *self.aside(subject.kind), *predicate, "."]
 
-    def summarise(self, event: Event, gist: Gist) -> list[str]:
+    def summarize(self, event: Event, gist: Gist) -> list[str]:
         """Express a gist in class words, active or passive, with the event's determiners and numbers."""
         agent, patient = event.agent, event.patient
         doer = [agent.determiner, KINDS[gist.agent][agent.plural]]
@@ -304,7 +304,7 @@ def report(speaker: Speaker) -> list[str]:
     event = speaker.event(speaker.pick(GISTS))
     sentence, chance = speaker.tell(event), speaker.rng.random()
     if chance < GIST:
-        return sentence + speaker.summarise(event, event.gist)
+        return sentence + speaker.summarize(event, event.gist)
     if chance < GIST + DEFINITION:
         return sentence + speaker.define(speaker.pick((event.agent, event.patient)))
     return sentence
@@ -360,7 +360,7 @@ def paraphrase(speaker: Speaker) -> dict:
     """Return an example: do two sentences express the same event (1), or differ in one or two parts (0)?"""
     gist, label = speaker.pick(GISTS), int(speaker.chance(0.5))
     event = speaker.event(gist if label else speaker.pick(related(gist, 1, 2)))
-    second = speaker.summarise(event, gist)
+    second = speaker.summarize(event, gist)
     return {"sentence1": speaker.tell(event), "sentence2": second, "label": label}
 
 
@@ -375,7 +375,7 @@ def similarity(speaker: Speaker) -> dict:
     """Return an example: how many of three parts do two events share, on a scale from 0 to 5?"""
     gist, shared = speaker.pick(GISTS), speaker.pick(range(4))
     event = speaker.event(speaker.pick(related(gist, shared)))
-    second = speaker.summarise(event, gist)
+    second = speaker.summarize(event, gist)
     return {
         "sentence1": speaker.tell(event),
         "sentence2": second,

@@ -62,11 +62,11 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
     # Snakemake asks a dozen times for each output, one job after the other.
     @lru_cache(maxsize=64)
     def answer(file: str, target) -> MetadataRecord | None:
-        known = super(WithRecords, persistence).metadata(target)
+        metadata = super(WithRecords, persistence).metadata(target)
         step = verdicts.steps.of(file)
-        made = verdicts.record(step.record) if step else None
-        if made is None or (known is not None and not record.is_marked(made)):
-            return known
+        facts = verdicts.record(step.record) if step else None
+        if facts is None or (metadata is not None and not record.is_marked(facts)):
+            return metadata
         return restored(step)
 
     @lru_cache(maxsize=64)
@@ -78,13 +78,13 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
         part.max_checksum_file_size = max(part.max_checksum_file_size, COMPARED_BYTES)
 
 
-def _restored(rule: str, made: dict) -> MetadataRecord:
+def _restored(rule: str, facts: dict) -> MetadataRecord:
     """Return a record as Snakemake's metadata; Snakemake does not compare fields that are left out."""
-    started = datetime.fromisoformat(made["started"]).timestamp()
+    started = datetime.fromisoformat(facts["started"]).timestamp()
     return MetadataRecord(
         rule=rule,
         record_format_version=RECORD_FORMAT_VERSION,
         starttime=started,
-        endtime=started + made["wall_seconds"],
-        input_checksums={file: f"sha256:{digest}" for file, digest in record.basis(made)["inputs"].items()},
+        endtime=started + facts["wall_seconds"],
+        input_checksums={file: f"sha256:{digest}" for file, digest in record.basis(facts)["inputs"].items()},
     )

@@ -193,16 +193,16 @@ def check(site: dict) -> None:
             " command: it resumes from their checkpoints"
         )
     lines = [line.split("|") for line in _run("sinfo", "--noheader", "--format", "%R|%G").splitlines()]
-    known = sorted({partition for partition, _ in lines})
+    partitions = sorted({partition for partition, _ in lines})
     for section in ("cpu", "gpu"):
         partition = (site[section] or {}).get("partition")
-        if known and partition not in (None, *known):
+        if partitions and partition not in (None, *partitions):
             sys.exit(
                 f"site: {section}.partition: this cluster has no partition {partition}; expected one of"
-                f" {', '.join(known)}, in profiles/slurm/site.yaml"
+                f" {', '.join(partitions)}, in profiles/slurm/site.yaml"
             )
     gpu = site["gpu"]
-    if known and gpu and gpu["model"]:
+    if partitions and gpu and gpu["model"]:
         gres_of_partition = [gres for partition, gres in lines if gpu["partition"] in (None, partition)]
         models = sorted({model for gres in gres_of_partition for model in re.findall(r"\bgpu:([A-Za-z_][\w.]*)", gres)})
         if gpu["model"] not in models:
