@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from gridlaw import grid
 from gridlaw.grid import Cell
+from gridlaw.reasons import DefinitionReason
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, PARTLY, RUNNING, STALE
 from gridlaw.steps import FILES, Step
 from gridlaw.terminal import MARKS, Terminal, shorten
@@ -217,12 +218,12 @@ def _fit(columns: list[Column], width: int) -> list[Column]:
 
 def _by_file(lines: list[str]) -> list[str]:
     """Reasons with the changed definitions of each file on one line, after the reasons of the configuration."""
-    files: dict[str, list[str]] = defaultdict(list)
-    for line in lines:
-        file, _, change = line.partition(": ")
-        files[file if file.startswith("scripts/") else ""].append(change if file.startswith("scripts/") else line)
-    merged = files.pop("", [])
-    for file, changes in files.items():
+    merged = [line for line in lines if not isinstance(line, DefinitionReason)]
+    changes_by_file: dict[str, list[str]] = defaultdict(list)
+    for reason in lines:
+        if isinstance(reason, DefinitionReason):
+            changes_by_file[reason.file].append(reason.change)
+    for file, changes in changes_by_file.items():
         more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
         merged.append(f"{file}: {join_comma(changes[:3])}{more}")
     return merged

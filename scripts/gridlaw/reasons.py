@@ -22,6 +22,24 @@ PANELS = ("figure_scores", "figure_seeds", "latex")
 UNSET = object()
 
 
+class DefinitionReason(str):
+    """A changed definition as a reason, `scripts/FILE.py: NAME changed`, with its `file`, and the `change` in it."""
+
+    __slots__ = ("change", "file")
+
+    def __new__(cls, label: str, state: str) -> DefinitionReason:
+        """Make the reason.
+
+        Args:
+            label: the definition, `scripts/FILE.py: NAME`.
+            state: added, removed or changed.
+        """
+        reason = super().__new__(cls, f"{label} {state}")
+        reason.file, _, name = label.partition(": ")
+        reason.change = f"{name} {state}"
+        return reason
+
+
 def of(config: dict, step: Step, made: dict) -> list[str]:
     """Differences between what a result was made from and what its step's would be, a line each; none if it is valid.
 
@@ -74,7 +92,7 @@ def _of_code(step: Step, made: dict) -> Iterator[str]:
         yield f"scripts/{step.program.name} changed, or what it imports"
         return
     states = dict.fromkeys(removed, "removed") | dict.fromkeys(added, "added") | dict.fromkeys(changed, "changed")
-    yield from (f"{label} {states[label]}" for label in sorted(states))
+    yield from (DefinitionReason(label, states[label]) for label in sorted(states))
 
 
 def _name(label: str) -> str:

@@ -10,6 +10,7 @@ from conftest import ROOT, configuration, finish
 from snakemake.utils import update_config
 
 from gridlaw.overview import Overview
+from gridlaw.reasons import DefinitionReason
 from gridlaw.steps import Steps
 from gridlaw.terminal import Terminal, shorten
 from gridlaw.verdicts import Verdicts, causes, to_run
@@ -109,6 +110,20 @@ def test_each_reason_once(folder):
         "~ data.seed 1 → 7: all cells",
         "~ finetune.epochs 5 → 9: all cells on gpus 1",
     ]
+
+
+def test_changed_definitions_of_a_file_share_a_line(folder):
+    done(but(), "figure")
+    verdicts = Verdicts(but())
+    step = next(step for step in verdicts.steps if step.name == "pretrain tiny 1k 1 1")
+    labels = [f"scripts/gridlaw/a.py: f{number}" for number in range(5)]
+    lines = ["pretrain.seed 1 → 2", *(DefinitionReason(label, "changed") for label in labels)]
+    lines.append("scripts/pretrain.py changed, or what it imports")
+    grid = Overview(verdicts, {step}, {step: dict.fromkeys(lines, step)})
+    assert " ".join(line.strip() for line in grid.reasons(Terminal(200))) == (
+        "~ pretrain.seed 1 → 2; scripts/pretrain.py changed, or what it imports;"
+        " scripts/gridlaw/a.py: f0 changed, f1 changed, f2 changed and 2 more: tiny 1k on gpus 1"
+    )
 
 
 def test_failed_and_interrupted(folder):
