@@ -13,7 +13,7 @@ from snakemake.utils import update_config
 
 from gridlaw import identity, io, layout, reasons, recipes, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
-from gridlaw.steps import FIGURES, WILDCARDS, Steps
+from gridlaw.steps import FIGURES, WILDCARDS, Step, Steps
 from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
 
 GRID = {
@@ -200,6 +200,28 @@ def test_every_entry_of_every_recipe_has_its_key():
             assert key.endswith(known.get(name, "finetune" if name == "seeds" else name))
             seen.add(step.rule)
     assert seen == set(WILDCARDS) - {*UNNAMED, "checkpoint"}
+
+
+def test_ancestors_come_once_and_in_order(grid):
+    steps = list(Steps(configuration(GRID)))
+    for step in steps:
+        ancestors = step.ancestors()
+        assert len(set(ancestors)) == len(ancestors)
+        assert set(ancestors) == {*step.after, *(older for earlier in step.after for older in earlier.ancestors())}
+        assert all(ancestors.index(older) < k for k, earlier in enumerate(ancestors) for older in earlier.after)
+    successors = Steps(configuration(GRID)).successors()
+    assert {(e.name, s.name) for e, later in successors.items() for s in later} == {
+        (earlier.name, step.name) for step in steps for earlier in step.after
+    }
+
+
+def test_shared_ancestors_are_visited_once():
+    """Sixty diamonds on top of each other have 2^60 paths."""
+    top = Step("corpus", {}, "0", {}, (), ())
+    for number in range(60):
+        sides = tuple(Step("pack", {}, f"{number}{side}", {}, (), (top,)) for side in "ab")
+        top = Step("slice", {}, f"{number}", {}, (), sides)
+    assert len(top.ancestors()) == 1 + 3 * 60 - 1
 
 
 def test_changed_code_is_named_by_definition(grid, monkeypatch):
