@@ -72,13 +72,13 @@ def test_programs_that_people_run(help_of, name):
     said = help_of(name)
     assert "--configfile" in said
     assert f"python scripts/{name}.py" in said
-    assert f"scripts/{name}.py" in (ROOT / "docs/preview.md").read_text()
+    assert f"scripts/{name}.py" in (ROOT / "docs/guides/preview-and-cost.md").read_text()
 
 
 @pytest.mark.parametrize(("name", "page"), ALONE.items())
 def test_programs_that_need_no_grid(help_of, name, page):
     assert f"python scripts/{name}.py" in help_of(name)
-    assert f"scripts/{name}.py" in (ROOT / f"docs/{page}.md").read_text()
+    assert f"scripts/{name}.py" in (ROOT / f"docs/explanation/{page}.md").read_text()
 
 
 def test_every_record_is_a_steps():
