@@ -4,7 +4,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo test test-all test-nightly lint clean
+.PHONY: help setup demo test test-all test-nightly lint reference clean
 
 help:
 	@echo "make demo          set up and run the default grid to its report"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all      the same, and all other tests but the nightly ones"
 	@echo "make test-nightly  tests of rare combinations"
 	@echo "make lint          set up and check the style of everything"
+	@echo "make reference     set up and write docs/reference/config.md from schemas/"
 	@echo "make clean         remove what runs have made (results/, resources/, work/, logs/)"
 
 # Made anew when the pins change; a finished set-up is used again, also without a network.
@@ -49,6 +50,9 @@ lint: setup
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint > /dev/null
+
+reference: setup
+	python docs/make_reference.py
 
 clean:
 	rm -rf results resources work logs

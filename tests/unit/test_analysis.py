@@ -11,6 +11,7 @@ import laws
 import numpy as np
 import pandas as pd
 import pytest
+import reference
 import report
 import yaml
 from scipy import stats
@@ -130,6 +131,7 @@ class Analysis:
         self.laws, self.decisions = (self.read(name) for name in ("laws", "decisions"))
         self.forecasts = pd.read_csv(self.folder / "forecasts.csv")
         self.next = yaml.safe_load((self.folder / "next.yaml").read_text())
+        assert reference.unknown([self.laws, self.decisions]) == set()
         for words in verdicts([self.laws, self.decisions]):
             assert words.strip() == words != ""
             assert not any(wrong in words for wrong in ("  ", "nan", "None", "inf ", "there are 1 ", "1 values"))
