@@ -29,7 +29,7 @@ def write_json(file: str | Path, content: dict) -> None:
 
 def read_json(file: str | Path) -> dict:
     """Read a JSON file that must exist, such as a manifest or a record."""
-    return json.loads(Path(file).read_text())
+    return json.loads(Path(file).read_bytes())
 
 
 def find_json(file: str | Path) -> dict | None:
