@@ -41,13 +41,7 @@ rule all:
     """The whole grid: tables, figures, laws, forecasts, decisions and the report of them."""
     default_target: True
     input:
-        rules.aggregate.output,
-        rules.laws.output,
-        rules.forecasts.output,
-        rules.decisions.output,
-        [steps.FILES[f"figure_{name}"] for name in FIGURES],
-        rules.latex.output,
-        rules.report.output,
+        [kind.files() for kind in steps.SINGLE.values()],
     localrule: True
 
 

@@ -144,7 +144,7 @@ def gridlaw(folder: Path, output: Path, seeds: range, args: argparse.Namespace) 
         "warmup_ratio": 0.0,
     }
     execute(
-        args, output, common.SCRIPTS / "finetune.py", "--recipe", recipes.canonical(recipe),
+        args, output, common.SCRIPTS / "finetune.py", "--recipe", canonical(recipe),
         "--model", folder / "model", "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
         "--predictions", output / "predictions.parquet", "--manifest", output / "manifest.json",

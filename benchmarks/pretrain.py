@@ -318,7 +318,7 @@ def write_text(folder: Path, tokens: int) -> tuple[dict[str, Path], dict]:
 
     def run(program: str, recipe: dict, *files: str) -> None:
         options = [part if part.startswith("--") else str(folder / part) for part in files]
-        command = [sys.executable, common.SCRIPTS / f"{program}.py", "--recipe", recipes.canonical(recipe), *options]
+        command = [sys.executable, common.SCRIPTS / f"{program}.py", "--recipe", canonical(recipe), *options]
         subprocess.run([*command, "--record", folder / f"{program}.record"], check=True)
 
     run("corpus", corpus, "--documents", "documents", "--manifest", "corpus.json")

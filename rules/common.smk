@@ -1,4 +1,4 @@
-"""The grid, and what rules take from it: paths, recipes, digests of programs."""
+"""The grid, and what rules take from it: inputs, outputs, commands, recipes, digests of programs."""
 
 import inspect
 import shlex
@@ -12,18 +12,16 @@ from gridlaw import (
     caption,
     console,
     demands,
-    files,
     forkserver,
-    grid,
     identity,
-    layout,
     preview,
-    recipes,
     site,
-    steps,
     throttle,
 )
 from gridlaw.config import complete
+from gridlaw.workflow import steps
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.recipe import canonical
 
 # Jobs are submitted to a cluster, or run on one.
 CLUSTER = workflow.nodes is not None or workflow.remote_exec
@@ -70,99 +68,67 @@ THREADS = SITE["cpu"]["cpus"] if CLUSTER else 16
 EVALUATION = "evaluation_{model}_{size}_{gpus}" if CLUSTER else None
 RANKS = "ranks" if CLUSTER else None
 
-CORPUS = config["corpus"]
-CELLS = list(grid.cells(config))
-SCORED = sorted({cell._replace(gpus=gpus) for cell, gpus in grid.scored(config).items()})
-PACKS = sorted({f"{layout.pack_folder(config, model)}/manifest.json" for model in config["models"]}) if CORPUS else []
-FIGURES = list(steps.FIGURES)
-COMPARED = recipes.aggregate(config)["compared"]
+EXPERIMENT = Experiment(config)
+FIGURES = [kind for kind in steps.KINDS if kind.startswith("figure_")]
 
 
 def digest(rule_name):
     """Identity of a rule's program."""
-    return identity.digest(Path(workflow.basedir, "scripts", f"{rule_name}.py"))
+    return identity.digest(steps.program(rule_name))
 
 
-def shown(file, kind, name):
-    """A result that `snakemake --report` shows, with its title and caption."""
-    title, _ = caption.read(kind, name)
-    labels = {"what": title, "file": Path(file).name}
-    return report(file, caption=str(caption.file(kind, name)), category=kind.capitalize(), labels=labels)
-
-
-def recipe(step, *wildcards):
-    """The canonical recipe of a step, from the configuration and the values of some wildcards."""
+def recipe(rule_name):
+    """The canonical recipe of a job of a rule."""
+    kind = steps.KINDS[rule_name]
 
     # Many jobs have the same one.
     @cache
-    def of(*values):
-        return recipes.canonical(getattr(recipes, step)(config, *values))
+    def find(*values):
+        return canonical(kind.recipe(config, *values).values)
 
-    def of_job(job):
-        return of(*(job[name] for name in wildcards))
+    def find_for(job):
+        return find(*(job[name] for name in kind.recipe_wildcards))
 
     # Snakemake asks for it several times a job, and to find it out takes longer than the call.
-    of_job.__signature__ = inspect.signature(of_job)
-    return of_job
+    find_for.__signature__ = inspect.signature(find_for)
+    return find_for
 
 
-def corpus_files(key):
-    """Local files of a corpus; its recipe tells what is in them, their age does not matter."""
+def inputs(rule_name):
+    """Input files of a job of a rule, by name."""
+    kind = steps.KINDS[rule_name]
 
-    def of(job):
-        return ancient(files.find_corpus_files(config, job.corpus, key))
+    def find(job):
+        files = kind.inputs(EXPERIMENT, *(job[name] for name in kind.wildcards))
+        return {name: files[name] if source.aged else ancient(files[name]) for name, source in kind.reads.items()}
 
-    return of
-
-
-def checkpoint_files(job):
-    """Files of a released model in a local folder, likewise."""
-    return ancient(files.find_checkpoint_files(config["catalogue"]["models"][job.model]["pretrained"]))
+    return find
 
 
-def network_input(job):
-    """What a model's first weights and its rows are made from; a text that size 0 or the grid does not have is nothing."""
-    tokenizer = recipes.tokenizer_of(config, job.model)
-    text = grid.parse_size(job.size) != 0
-    return {
-        "tokenizer": f"{layout.tokenizer_folder(config, tokenizer)}/manifest.json",
-        "rows": ancient(f"{layout.pack_folder(config, job.model)}/rows.bin") if text else [],
-        "slice": layout.slice_manifest(config, job.model, job.size) if text else [],
-    }
+def outputs(rule_name):
+    """Output files of a rule, by name."""
+    kind = steps.KINDS[rule_name]
+    return {name: flagged(kind.pattern(name), output) for name, output in kind.writes.items()}
 
 
-def trunk_input(job):
-    """A trunk's state goes on from that of a smaller size."""
-    before = layout.trunk_before(config, job.model, job.size, job.gpus, job.seed, CELLS)
-    return network_input(job) | state_input(job, before)
+def flagged(file, output):
+    """An output file as Snakemake has to know it; `snakemake --report` shows some, with title and caption."""
+    if output.directory:
+        return directory(file)
+    if not output.shown:
+        return file
+    title, _ = caption.read(*output.shown)
+    labels = {"what": title, "file": Path(file).name}
+    category = output.shown[0].capitalize()
+    return report(file, caption=str(caption.file(*output.shown)), category=category, labels=labels)
 
 
-def pretrain_input(job):
-    """A run's text is its slice in the model's tokenizer; a grid without a corpus has no held-out text."""
-    folder = layout.pack_folder(config, job.model)
-    return {
-        **network_input(job),
-        "pack": f"{folder}/manifest.json" if CORPUS else [],
-        "held_out": ancient(f"{folder}/held_out.bin") if CORPUS else [],
-        **state_input(job, job.size if layout.shares_trunk(config, job.model, job.size) else None),
-    }
+def log_file(rule_name):
+    """The file of a job's messages."""
+    values = [f"{{{name}}}" for name in steps.KINDS[rule_name].wildcards]
+    return "/".join(["logs", rule_name, *values]) + ".log"
 
 
-def state_input(job, size):
-    """The trunk's state at a size, if any."""
-    trunk = f"results/trunk/{job.model}/{size}/{job.gpus}/{job.seed}"
-    return {"state": ancient(f"{trunk}/state") if size else [], "trunk": f"{trunk}/manifest.json" if size else []}
-
-
-def ranks_input(job):
-    """The runs of a model at one size, on a single rank and on more."""
-    runs = [
-        f"results/pretrain/{job.model}/{job.size}/{gpus}/{seed}"
-        for gpus in grid.compared(config, job.model, job.size)
-        for seed in sorted(config["seeds"]["pretrain"])
-    ]
-    return {
-        "records": [f"{run}/record.json" for run in runs],
-        "manifests": [f"{run}/manifest.json" for run in runs],
-        "models": ancient([f"{run}/model/model.safetensors" for run in runs]),
-    }
+def command(rule_name):
+    """The shell command of a rule."""
+    return steps.shell_command(steps.KINDS[rule_name])

@@ -4,16 +4,11 @@
 rule finetune:
     """Fine-tune one cell's model on one task: every seed and training-set size, in one process."""
     input:
-        model=ancient("results/pretrain/{model}/{size}/{gpus}/{seed}/model/model.safetensors"),
-        manifest="results/pretrain/{model}/{size}/{gpus}/{seed}/manifest.json",
-        examples=ancient("resources/task/{task}/examples.parquet"),
-        task="resources/task/{task}/manifest.json",
+        unpack(inputs("finetune")),
     output:
-        predictions="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/predictions.parquet",
-        manifest="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/manifest.json",
-        record="results/finetune/{model}/{size}/{gpus}/{seed}/{task}/record.json",
+        **outputs("finetune"),
     log:
-        "logs/finetune/{model}/{size}/{gpus}/{seed}/{task}.log",
+        log_file("finetune"),
     group:
         EVALUATION
     conda:
@@ -21,12 +16,7 @@ rule finetune:
     resources:
         **demand("finetune"),
     params:
-        recipe=recipe("finetune", "model", "task"),
+        recipe=recipe("finetune"),
         code=digest("finetune"),
     shell:
-        "run=$(dirname {output.record:q}) run=${{run#results/}}; "
-        'HF_HUB_OFFLINE=1 python "$scripts/finetune.py" --recipe {params.recipe:q} --model "$(dirname {input.model:q})"'
-        " --model-manifest {input.manifest:q} --examples {input.examples:q} --task {input.task:q}"
-        " --predictions {output.predictions:q} --manifest {output.manifest:q} --record {output.record:q}"
-        " --work work/$run --checkpoint-minutes $checkpoint_minutes"
-        " --tensorboard logs/tensorboard/$run > {log:q} 2>&1"
+        command("finetune")

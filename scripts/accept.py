@@ -17,13 +17,17 @@ from collections.abc import Iterable
 from gridlaw import cli, console, io, record, work
 from gridlaw.cli import Failure
 from gridlaw.states import DONE, STALE
-from gridlaw.steps import FILES, OF_A_CELL, WILDCARDS, Step
 from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.workflow.steps import KINDS, OF_A_CELL, SINGLE, Step
 
 
 def main() -> None:
     parser = console.parser(__doc__)
-    parser.add_argument("--step", choices=sorted(set(WILDCARDS) - set(FILES)), help="only results of this rule")
+    parser.add_argument(
+        "--step",
+        choices=sorted(KINDS.keys() - SINGLE.keys()),
+        help="only results of this rule",
+    )
     parser.add_argument("--note", required=True, help="why they are valid still")
     args = parser.parse_args()
     if not args.note.strip():
@@ -48,7 +52,7 @@ def stale(verdicts: Verdicts, args: Namespace) -> list[Step]:
     """The results that the command line means and that are stale by themselves, upstream first."""
     cells = console.cells(args, verdicts.config) if args.model else [None]
     found = [step for step in verdicts.steps if step.cell in cells and args.step in (None, step.rule)]
-    found = [step for step in found if verdicts.of(step).state == STALE and step.rule not in FILES]
+    found = [step for step in found if verdicts.of(step).state == STALE and not step.kind.single]
     if not found:
         raise Failure("nothing is stale there by its record; python scripts/explain.py shows what is")
     return found

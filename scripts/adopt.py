@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gridlaw import cli, console, io, reasons, record, work
 from gridlaw.cli import Failure
-from gridlaw.steps import TRAININGS, Step, maker
 from gridlaw.verdicts import NEEDED, Verdicts, to_run
 from gridlaw.words import size
+from gridlaw.workflow.steps import TRAININGS, Step, identify
 
 # Subfolder of the files whose digests are in a manifest.
 CONTENT = {"pretrain": "model", "trunk": "state", "checkpoint": ""}
@@ -96,10 +96,10 @@ class Adoption:
 
     def _compare(self, step: Step, facts: dict) -> None:
         """Refuse a result with another recipe or other code."""
-        config, basis = self.verdicts.config, record.basis(facts)
+        basis = record.basis(facts)
         if not basis.keys() >= NEEDED:
             raise Refused("its record is not from this version of gridlaw")
-        differences = reasons.of(config, step, basis)
+        differences = reasons.of(step, basis)
         if differences:
             raise Refused("; ".join(differences))
 
@@ -107,7 +107,7 @@ class Adoption:
         """Copy a result, check the copy, and move it into place."""
         used = record.basis(facts)["inputs"]
         # The content of the user's own files is part of the recipe.
-        changed = [file for file in step.inputs if maker(file) and io.digest(file) != used.get(file)]
+        changed = [file for file in step.inputs if identify(file) and io.digest(file) != used.get(file)]
         if changed:
             raise Refused(f"it was made from other versions of {' and '.join(changed)}")
         source, target = self.folder / step.folder, Path(step.folder)

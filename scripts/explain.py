@@ -18,10 +18,10 @@ from gridlaw.cost import Rates
 from gridlaw.grid import Cell
 from gridlaw.overview import Overview
 from gridlaw.states import DONE, STALE
-from gridlaw.steps import Step
 from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
 from gridlaw.words import duration, join_comma
+from gridlaw.workflow.steps import Step
 
 
 def main() -> None:

@@ -21,13 +21,17 @@ from pathlib import Path
 
 from gridlaw import cli, console, work
 from gridlaw.cli import Failure
-from gridlaw.steps import FILES, RESOURCES, TRAININGS, WILDCARDS, Steps
 from gridlaw.words import size
+from gridlaw.workflow.steps import KINDS, TRAININGS, Steps
 
 # Top folders; the rules whose results have a folder there; and a file that shows that such a folder is not the user's.
 PLACES = {
-    "results": (set(WILDCARDS) - RESOURCES - set(FILES), "record.json"),
-    "resources": (RESOURCES, "record.json"),
+    top: (
+        {kind.name for kind in KINDS.values() if not kind.single and kind.folder.startswith(f"{top}/")},
+        "record.json",
+    )
+    for top in ("results", "resources")
+} | {
     "work": (set(TRAININGS), work.FINGERPRINT),
     "logs/tensorboard": (set(TRAININGS), "**/events.out.tfevents*"),
 }
@@ -73,7 +77,7 @@ def find_obsolete(root: str, kept: set[tuple[str, ...]]) -> Iterator[Place]:
         print(f"{root} is a link; left alone", file=sys.stderr)
         return
     for rule in sorted(rules):
-        for values in walk(Path(root, rule), len(WILDCARDS[rule])):
+        for values in walk(Path(root, rule), len(KINDS[rule].wildcards)):
             place = Place(Path(root, rule, *values), rule, values)
             # A name with a dot is a left-over of a killed adoption.
             if values[-1].startswith(".") or ((rule, *values) not in kept and any(place.path.glob(sign))):

@@ -19,7 +19,8 @@ from filelock import FileLock
 from snakemake.utils import update_config
 from world import GRID, watching, write_data
 
-from gridlaw import config, io, steps, verdicts
+from gridlaw import config, io, verdicts
+from gridlaw.workflow import steps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,28 +58,10 @@ def configuration(overlay: dict | str = "{}") -> dict:
     return config.complete(whole)
 
 
-# What rules declare beside their records.
-OUTPUTS = {
-    "corpus": ["documents.parquet", "manifest.json"],
-    "segments": ["train.parquet", "held_out.parquet", "manifest.json"],
-    "tokenizer": ["tokenizer.json", "manifest.json"],
-    "checkpoint": ["config.json", "manifest.json"],
-    "pack": ["rows.bin", "index.parquet", "held_out.bin", "manifest.json"],
-    "slice": ["manifest.json"],
-    "task": ["examples.parquet", "manifest.json"],
-    "trunk": ["state/model.safetensors", "manifest.json"],
-    "pretrain": ["model/model.safetensors", "manifest.json"],
-    "finetune": ["predictions.parquet", "manifest.json"],
-    "ranks": ["ranks.csv"],
-    "score": ["scores.csv"],
-    "baseline": ["scores.csv"],
-}
-
-
 def finish(step: steps.Step, **facts: object) -> None:
     """Write a result and its record, as if the step's program had run in this folder."""
-    outputs = steps.FILES[step.rule][:-1] if step.rule in steps.FILES else OUTPUTS[step.rule]
-    outputs = [Path(file) if step.rule in steps.FILES else Path(step.folder, file) for file in outputs]
+    outputs = [Path(step.folder, output.name) for name, output in step.kind.writes.items() if name != "record"]
+    outputs = [file / "model.safetensors" if file.name == "state" else file for file in outputs]
     for file in outputs:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{step.name}: {file.name}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridlaw import families, files, io, layout, recipes
+from gridlaw import families, files, hyperparameters, io
+from gridlaw.workflow.kinds.data import pack_of
 
 # Names of the entries in the configurations of released checkpoints.
 NAMES = {
@@ -77,7 +78,7 @@ def encoder(config: dict, model: str) -> Encoder | None:
 
 def _vocabulary(config: dict, model: str) -> int:
     """Return the vocabulary size of a from-scratch model: of the packed corpus, else the configured one."""
-    packed = io.find_json(f"{layout.pack_folder(config, model)}/manifest.json")
+    packed = io.find_json(pack_of(config, model))
     if packed:
         return packed["vocabulary"]
-    return config["catalogue"]["tokenizers"][recipes.tokenizer_of(config, model)]["vocab_size"]
+    return config["catalogue"]["tokenizers"][hyperparameters.tokenizer_of(config, model)]["vocab_size"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gridlaw import cost
-from gridlaw.steps import TRAININGS, Step
 from gridlaw.words import amount, count, duration, interval, size
+from gridlaw.workflow.steps import TRAININGS, Step
 
 # Predictions for runs of the workflow: a line of JSON for each run that trains something.
 PREDICTIONS = Path("logs/predictions.jsonl")

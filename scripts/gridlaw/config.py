@@ -13,7 +13,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from gridlaw import families, files, grid, recipes
+from gridlaw import families, files, grid, hyperparameters
+from gridlaw.workflow import recipe
 
 # The loader written in C is ten times as fast, where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -71,7 +72,7 @@ def complete(config: dict, files: Iterable[str | Path] = (), absent: bool = Fals
     lines = [line for file in files for line in repeated_keys(Path(file))]
     lines += mistakes(schema, config)
     if not lines:
-        config = recipes.normal(config)
+        config = recipe.normal(config)
         fill(schema, schema, config)
         lines = [line for line in _contradictions(config) if not (absent and isinstance(line, MissingFile))]
     if lines:
@@ -355,17 +356,23 @@ def _capacity(config: dict, corpus: dict) -> tuple[float, str]:
 
 def _packed(config: dict) -> int | None:
     """Return the training tokens of the packed corpus; None unless the recipes of this configuration packed it."""
+    # Imported here: steps are derived from configurations.
+    from gridlaw.workflow.kinds import data
+
     corpus, tokenizer = config["corpus"], config["data"]["tokenizer"]
-    steps = {f"corpus/{corpus}": recipes.corpus(config, corpus), f"segments/{corpus}": recipes.segments(config)}
+    expected = {
+        data.CORPUS.file("record", corpus): data.CORPUS.recipe(config, corpus),
+        data.SEGMENTS.file("record", corpus): data.SEGMENTS.recipe(config),
+    }
     if tokenizer in config["catalogue"]["tokenizers"]:
-        steps[f"tokenizer/{corpus}/{tokenizer}"] = recipes.tokenizer(config, tokenizer)
+        expected[data.TOKENIZER.file("record", corpus, tokenizer)] = data.TOKENIZER.recipe(config, tokenizer)
     try:
-        packed = [json.loads(Path("resources", step, "record.json").read_text())["recipe"] for step in steps]
-        manifest = json.loads(Path("resources/pack", corpus, tokenizer, "manifest.json").read_text())
+        used = [json.loads(Path(file).read_text())["recipe"] for file in expected]
+        manifest = json.loads(Path(data.PACK.file("manifest", corpus, tokenizer)).read_text())
     except (OSError, ValueError, KeyError):
         return None
-    is_same = list(map(recipes.canonical, packed)) == list(map(recipes.canonical, steps.values()))
-    return manifest["train"]["tokens"] if is_same else None
+    same = all(map(recipe.same, used, (resolved.values for resolved in expected.values())))
+    return manifest["train"]["tokens"] if same else None
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
@@ -384,7 +391,7 @@ def _model(config: dict, name: str) -> Iterator[str]:
     tokenizers = config["catalogue"]["tokenizers"]
     if "tokenizer" in model and model["tokenizer"] not in tokenizers:
         yield from _unknown_names(f"{key}.tokenizer", [model["tokenizer"]], tokenizers)
-    elif recipes.tokenizer_of(config, name) is None:
+    elif hyperparameters.tokenizer_of(config, name) is None:
         yield (
             f"{key}: {model['model_type']} needs a {families.tokenizer(model['model_type'])} tokenizer, and"
             " catalogue.tokenizers has none; add one, or choose another with tokenizer:"
@@ -394,7 +401,7 @@ def _model(config: dict, name: str) -> Iterator[str]:
     positions = model["shape"]["max_position_embeddings"]
     longest = {"data.row_length": config["data"]["row_length"]}
     longest |= {
-        f"finetune.max_length ({task})": recipes.finetune_parameters(config, name, task)["max_length"]
+        f"finetune.max_length ({task})": hyperparameters.finetune_parameters(config, name, task)["max_length"]
         for task in config["tasks"]
     }
     for source, length in longest.items():
@@ -409,8 +416,8 @@ def _model(config: dict, name: str) -> Iterator[str]:
 def _attention(config: dict, name: str) -> Iterator[str]:
     """Check that the implementation of attention exists for the family and for the precision."""
     family = config["catalogue"]["models"][name].get("model_type")
-    uses = [("pretrain", recipes.pretrain_parameters(config, name))]
-    uses += [("finetune", recipes.finetune_parameters(config, name, task)) for task in config["tasks"]]
+    uses = [("pretrain", hyperparameters.pretrain_parameters(config, name))]
+    uses += [("finetune", hyperparameters.finetune_parameters(config, name, task)) for task in config["tasks"]]
     for section, parameters in uses:
         key, attention, precision = f"{section}.attention ({name})", parameters["attention"], parameters["precision"]
         if family in families.EAGER and attention in ("sdpa", "flash_attention_2"):
@@ -438,7 +445,7 @@ def _task(config: dict, name: str) -> Iterator[str]:
 
 
 def _train_examples(config: dict, model: str, task: str) -> list[int]:
-    sizes = recipes.finetune_parameters(config, model, task)["train_examples"]
+    sizes = hyperparameters.finetune_parameters(config, model, task)["train_examples"]
     return [size for size in sizes if size != "all"]
 
 
@@ -459,10 +466,9 @@ def _cells(config: dict) -> Iterator[str]:
                 yield MissingFile(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
-            batch = recipes.pretrain_parameters(config, model)["batch_size"]
+            batch = hyperparameters.pretrain_parameters(config, model)["batch_size"]
             if batch % gpus:
-                per_model = "batch_size" in config["pretrain"]["per_model"].get(model, {})
-                key = f"pretrain.per_model.{model}.batch_size" if per_model else "pretrain.batch_size"
+                key = hyperparameters.pretrain_keys(config, model)["batch_size"]
                 yield f"{key}: {gpus} ranks cannot share {batch} sequences equally; use a multiple of {gpus}"
     yield from _schedules(config, trained)
     yield from _scores(config, cells)
@@ -471,13 +477,9 @@ def _cells(config: dict) -> Iterator[str]:
 def _schedules(config: dict, trained: list[grid.Cell]) -> Iterator[str]:
     """Check that a trunk reads its slice once, and that the warm-up is shorter than the smallest training."""
     for model in dict.fromkeys(cell.model for cell in trained):
-        parameters = recipes.pretrain_parameters(config, model)
+        parameters = hyperparameters.pretrain_parameters(config, model)
         trunk = parameters["schedule"] == "trunk"
-        overrides = config["pretrain"]["per_model"].get(model, {})
-        key = {
-            name: f"pretrain.per_model.{model}.{name}" if name in overrides else f"pretrain.{name}"
-            for name in parameters
-        }
+        key = hyperparameters.pretrain_keys(config, model)
         if trunk and parameters["passes"] > 1:
             yield (
                 f"{key['passes']}: sizes can share a trunk only with 1 pass over the slice, not {parameters['passes']};"

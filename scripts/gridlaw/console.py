@@ -12,8 +12,8 @@ from pathlib import Path
 from gridlaw import config, grid
 from gridlaw.cli import Failure
 from gridlaw.grid import Cell
-from gridlaw.steps import SCRIPTS
 from gridlaw.words import join_comma
+from gridlaw.workflow.steps import SCRIPTS
 
 # Stands for every value of an axis.
 ANY = "all"

@@ -16,9 +16,10 @@ from functools import cache
 from itertools import product
 from typing import NamedTuple
 
-from gridlaw import arithmetic, gpus, grid, layout, legacy, record, schedule, work
-from gridlaw.steps import OF_A_CELL, TRAININGS, Step
+from gridlaw import arithmetic, gpus, grid, legacy, record, schedule, work
 from gridlaw.verdicts import INTERRUPTED, Verdicts
+from gridlaw.workflow.kinds.data import pack_of, slice_of
+from gridlaw.workflow.steps import OF_A_CELL, TRAININGS, Step
 
 # Used until there are measurements: FLOP/s of a rank, and seconds that a program takes to start.
 ASSUMED_FLOPS = {"gpu": 50e12, "cpu": 15e9}
@@ -223,7 +224,7 @@ class Rates:
 
     def _text(self, model: str, size: str) -> tuple[float, float]:
         """Return the tokens and rows of a slice: the real ones, else an estimate from its size."""
-        manifest = self._verdicts.record(layout.slice_manifest(self._config, model, size))
+        manifest = self._verdicts.record(slice_of(self._config, model, size))
         if manifest:
             return legacy.slice(manifest)["corpus_tokens"], manifest["rows"]
         tokens = self._corpus(model) if size == grid.ALL else grid.parse_size(size)
@@ -231,7 +232,7 @@ class Rates:
 
     def _corpus(self, model: str) -> float:
         """Return the tokens of the whole corpus."""
-        packed = self._verdicts.record(f"{layout.pack_folder(self._config, model)}/manifest.json")
+        packed = self._verdicts.record(pack_of(self._config, model))
         if packed:
             return packed["train"]["tokens"]
         corpus = self._config["catalogue"]["corpora"][self._config["corpus"]]

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gridlaw import arithmetic, grid, recipes
+from gridlaw import arithmetic, grid, hyperparameters
+from gridlaw.workflow.steps import KINDS
 
 if TYPE_CHECKING:
     from snakemake.io import Wildcards
@@ -114,7 +115,7 @@ class Demands:
 
             self._verdicts, self._measured_at = Verdicts(self._config), time.monotonic()
             self._rates = Rates(self._verdicts, remote=bool(self._gpu))
-        step = self._verdicts.steps.of("/".join(["results", rule, *job, "record.json"]))
+        step = self._verdicts.steps.find(KINDS[rule].file("record", *job))
         cost = self._rates.estimate([step])
         if cost.unknown:
             return most
@@ -139,10 +140,10 @@ class Demands:
     def _rows(self, rule: str, job: Wildcards) -> tuple[int, int]:
         """Return the number of sequences that a rank processes at once, and their length."""
         if rule == "finetune":
-            parameters = recipes.finetune_parameters(self._config, job.model, job.task)
-            return min(parameters["batch_size"], parameters["device_batch_size"]), parameters["max_length"]
-        parameters = recipes.pretrain_parameters(self._config, job.model)
-        return min(parameters["batch_size"], parameters["device_batch_size"]), self._config["data"]["row_length"]
+            values = hyperparameters.finetune_parameters(self._config, job.model, job.task)
+            return min(values["batch_size"], values["device_batch_size"]), values["max_length"]
+        values = hyperparameters.pretrain_parameters(self._config, job.model)
+        return min(values["batch_size"], values["device_batch_size"]), self._config["data"]["row_length"]
 
 
 def _gpus(job: Wildcards) -> int:

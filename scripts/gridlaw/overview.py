@@ -11,10 +11,10 @@ from gridlaw import grid
 from gridlaw.grid import Cell
 from gridlaw.reasons import DefinitionReason
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, PARTLY, RUNNING, STALE
-from gridlaw.steps import FILES, Step
 from gridlaw.terminal import MARKS, Terminal, shorten
 from gridlaw.verdicts import Verdicts
 from gridlaw.words import join_comma
+from gridlaw.workflow.steps import Step
 
 # Gap between the columns of the matrix.
 GAP = "  "
@@ -143,7 +143,7 @@ class Overview:
             for line, origin in lines.items():
                 if step.cell in self.tallies and self.verdicts.record(step.record) is not None:
                     cells_by_reason.setdefault(line, set()).add(step.cell)
-                elif origin is step and (all_done or step.rule not in FILES):
+                elif origin is step and (all_done or not step.kind.single):
                     cells_by_reason.setdefault(line, set())
                     rules[line] = step.rule
         groups: dict[tuple[str, frozenset[Cell]], list[str]] = defaultdict(list)

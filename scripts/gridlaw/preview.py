@@ -22,9 +22,9 @@ from gridlaw import provenance
 from gridlaw.bill import PREDICTIONS, Limits, bill, predicted, step_counts
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
-from gridlaw.steps import Step
 from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw.workflow.steps import Step
 
 if TYPE_CHECKING:
     from snakemake.jobs import Reason
@@ -118,7 +118,7 @@ class Preview(logging.Handler):
     def _planned(self) -> dict[Step, str]:
         """Return the steps that Snakemake would run, upstream first, each with its reason."""
         dag = self._workflow.dag
-        jobs = {self._verdicts.steps.of(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
+        jobs = {self._verdicts.steps.find(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
         return {step: _words(step, dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
 
     def _limits(self) -> Limits:

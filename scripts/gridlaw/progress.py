@@ -17,10 +17,10 @@ from gridlaw import grid
 from gridlaw.bill import Limits
 from gridlaw.cost import Cost, Rates, Span
 from gridlaw.heartbeat import Beat
-from gridlaw.steps import TRAININGS, Step
 from gridlaw.terminal import Terminal, shorten
 from gridlaw.verdicts import FAILED, INTERRUPTED, RUNNING, Verdicts, to_run
 from gridlaw.words import duration, short
+from gridlaw.workflow.steps import TRAININGS, Step
 
 # Largest number of running trainings that are shown.
 SHOWN = 8

@@ -20,8 +20,8 @@ from functools import lru_cache
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange, PersistenceBase
 
 from gridlaw import record
-from gridlaw.steps import Step
 from gridlaw.verdicts import STALE, Verdicts
+from gridlaw.workflow.steps import Step
 
 # Bytes. Up to this size, Snakemake compares the content of an input that has a newer time stamp. The default is 1 MB,
 # less than the predictions of a large task.
@@ -46,13 +46,13 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
             return answer(str(target), target)
 
         def params_changed(self, job, file=None) -> bool | ParamsChange:
-            step = verdicts.steps.of(str(job.output[0])) if job.output else None
+            step = verdicts.steps.find(str(job.output[0])) if job.output else None
             if step and verdicts.of(step).state == STALE:
                 return Stale(verdicts.of(step).lines(), job.output)
             return super().params_changed(job, file)
 
         async def incomplete(self, job) -> list:
-            step = verdicts.steps.of(str(job.output[0])) if job.output else None
+            step = verdicts.steps.find(str(job.output[0])) if job.output else None
             return [] if step else await super().incomplete(job)
 
         def _clear_cache(self) -> None:
@@ -63,7 +63,7 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
     @lru_cache(maxsize=64)
     def answer(file: str, target) -> MetadataRecord | None:
         metadata = super(WithRecords, persistence).metadata(target)
-        step = verdicts.steps.of(file)
+        step = verdicts.steps.find(file)
         facts = verdicts.record(step.record) if step else None
         if facts is None or (metadata is not None and not record.is_marked(facts)):
             return metadata

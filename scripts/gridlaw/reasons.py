@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gridlaw import grid, io, recipes
-from gridlaw.steps import WILDCARDS, Step, maker
+from gridlaw import grid, io
 from gridlaw.words import join_and
+from gridlaw.workflow.recipe import canonical
+from gridlaw.workflow.steps import Step, identify
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
 COUNTS = ("warmup_tokens", "words", "size_tokens")
@@ -40,24 +41,23 @@ class DefinitionReason(str):
         return reason
 
 
-def of(config: dict, step: Step, made: dict) -> list[str]:
+def of(step: Step, made: dict) -> list[str]:
     """Differences between what a result was made from and what its step's would be, a line each; none if it is valid.
 
     Args:
-        config: a completed configuration; lines begin with its keys.
         made: the result's record.
     """
-    found = [*_of_recipe(config, step, made), *_of_code(step, made), *_of_inputs(config, step, made)]
+    found = [*_of_recipe(step, made), *_of_code(step, made), *_of_inputs(step, made)]
     return found or list(_of_other_inputs(step, made))
 
 
-def _of_recipe(config: dict, step: Step, made: dict) -> list[str]:
+def _of_recipe(step: Step, made: dict) -> list[str]:
     """Differences between the recipe that a result was made with and its step's; at least one if it is another."""
     before, now = (_comparable(step, recipe) for recipe in (made["recipe"], step.recipe))
     if _same(before, now):
         return []
     found = [
-        _key(config, step, path) + _change(path[-1], old, new)
+        step.resolved.key(path) + _change(path[-1], old, new)
         for path, old, new in _differences((), _named(step, before), _named(step, now))
         if path[0] not in FILES
     ]
@@ -65,7 +65,7 @@ def _of_recipe(config: dict, step: Step, made: dict) -> list[str]:
         found += _of_files(step, made["inputs"])
     # By their names, panels have no order; it is named as that of the list.
     return found or [
-        _key(config, step, (name,)) + _change(name, old, now[name])
+        step.resolved.key((name,)) + _change(name, old, now[name])
         for name, old in before.items()
         if not _same(old, now[name])
     ]
@@ -100,11 +100,10 @@ def _name(label: str) -> str:
     return label.partition(": ")[2]
 
 
-def _of_inputs(config: dict, step: Step, made: dict) -> Iterator[str]:
+def _of_inputs(step: Step, made: dict) -> Iterator[str]:
     """Differences between the results that a result was made from and its step's, a line for each axis of the grid.
 
     Args:
-        config: a completed configuration; lines begin with its keys.
         made: the result's record.
     """
     if made["inputs"].keys() == dict.fromkeys(step.inputs).keys():
@@ -128,7 +127,7 @@ def _of_other_inputs(step: Step, made: dict) -> Iterator[str]:
         made: the result's record.
     """
     # What the user's own files are called says nothing.
-    before, now = (sorted(file for file in files if maker(file)) for files in (made["inputs"], step.inputs))
+    before, now = (sorted(file for file in files if identify(file)) for files in (made["inputs"], step.inputs))
     if before != now:
         yield f"made from{_change('inputs', before, now)}"
 
@@ -144,7 +143,7 @@ def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tu
 
 def _same(old: object, new: object) -> bool:
     """Return whether two recipe entries are equal; `UNSET` stands for a missing one."""
-    return UNSET not in (old, new) and recipes.canonical(old) == recipes.canonical(new)
+    return UNSET not in (old, new) and canonical(old) == canonical(new)
 
 
 def _comparable(step: Step, recipe: dict) -> dict:
@@ -171,67 +170,12 @@ def _named(step: Step, recipe: dict) -> dict:
     return recipe
 
 
-def _key(config: dict, step: Step, path: tuple[str, ...]) -> str:
-    """The configuration's key that decides an entry of a step's recipe."""
-    name, of = path[0], step.wildcards
-    match step.rule:
-        case "corpus":
-            parts = "catalogue", "corpora", of["corpus"], *path
-        case "tokenizer":
-            parts = "catalogue", "tokenizers", of["tokenizer"], *path
-        case "checkpoint":
-            parts = "catalogue", "models", of["model"], *path
-        case "segments" | "pack":
-            parts = "data", *path
-        case "slice":
-            parts = ("sizes",)
-        case "task" if name == "seed":
-            parts = "data", name
-        case "task" | "baseline":
-            parts = "catalogue", "tasks", of["task"], *(("seed",) if name == "generator_seed" else path)
-        case "trunk" | "pretrain" if name == "model":
-            parts = "catalogue", "models", of["model"], *path[1:]
-        case "trunk" | "pretrain":
-            parts = "pretrain", *_override(config["pretrain"], {"per_model": of["model"]}, name), *path
-        case "finetune" if name == "seeds":
-            parts = "seeds", "finetune"
-        case "finetune" if name in ("text", "label", "kind", "train", "validation"):
-            parts = "catalogue", "tasks", of["task"], *path
-        case "finetune":
-            overrides = {"per_task": of["task"], "per_model": of["model"]}
-            parts = "finetune", *_override(config["finetune"], overrides, name), *path
-        case "aggregate" | "ranks" if name == "seeds":
-            parts = "seeds", "pretrain"
-        case "aggregate" if name == "tokenizers":
-            parts = "catalogue", "models", path[-1], "tokenizer"
-        case "score":
-            parts = ("catalogue", "tasks", *path) if len(path) > 1 else ("tasks",)
-        case _ if name == "scaling":
-            parts = "pretrain", name
-        case "laws" | "forecasts" if name == "tasks":
-            parts = ("tasks",)
-        case "forecasts" | "decisions" if name in ("forecast_sizes", "budget_rank_hours", "smallest_difference"):
-            parts = "analysis", *path
-        case "decisions" if name in ("price_per_gpu_hour", "currency"):
-            parts = "cost", name
-        case "aggregate" | "figure_scores" | "figure_seeds" | "latex" if name == "tasks":
-            parts = ("catalogue", *path) if len(path) > 2 else ("tasks",)
-        case _:
-            parts = path
-    return ".".join(parts)
-
-
-def _override(section: dict, candidates: dict[str, str], name: str) -> tuple[str, ...]:
-    """Where in a section a hyper-parameter is set: an override for a task or a model, or the section itself."""
-    return next(((kind, own) for kind, own in candidates.items() if name in section[kind].get(own, {})), ())
-
-
 def _axes(files: Iterable[str]) -> dict[str, set[str]]:
     """Values of the wildcards of the steps that make some files, by name."""
     found = defaultdict(set)
     for file in files:
-        rule, values = maker(file) or ("", [])
-        for name, value in zip(WILDCARDS.get(rule, ()), values, strict=True):
+        kind, values = identify(file) or (None, [])
+        for name, value in zip(kind.wildcards if kind else (), values, strict=True):
             found[name].add(value)
     return found
 

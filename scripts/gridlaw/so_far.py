@@ -13,24 +13,23 @@ import signal
 import sys
 import time
 import traceback
-from collections import defaultdict
 from contextlib import redirect_stderr, redirect_stdout
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from gridlaw import io, recipes
+from gridlaw import io
 from gridlaw.bill import PREDICTIONS, Limits, bill, step_counts
 from gridlaw.cli import Failure
 from gridlaw.cost import Rates
 from gridlaw.overview import Overview
 from gridlaw.states import DONE
-from gridlaw.steps import FILES, RULES, Step
 from gridlaw.terminal import Terminal
 from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw.workflow.steps import KINDS, MAKERS, Step
 
 FOLDER = Path("results/so_far")
 STATES = FOLDER / "states.json"
-REPORT, RECORD = map(Path, FILES["report"])
+REPORT, RECORD = map(Path, KINDS["report"].files())
 PROCESSES = 4
 # Largest time that a user waits for a report after a failure.
 PATIENCE_SECONDS = 120.0
@@ -52,13 +51,13 @@ def write(config: dict, command: str, patience: float | None = None, publish: bo
         Failure: there is nothing to report yet, the time was too short, or a program failed.
     """
     verdicts = Verdicts(config)
-    report = verdicts.steps.of(str(RECORD))
+    report = verdicts.steps.find(str(RECORD))
     if report not in to_run(verdicts):
         return REPORT
     FOLDER.mkdir(parents=True, exist_ok=True)
     io.write_json(STATES, describe(verdicts))
     _analyse(report, command, patience)
-    page = place(str(REPORT))
+    page = Path(place(str(REPORT)))
     if not publish:
         return page
     RECORD.unlink(missing_ok=True)
@@ -97,40 +96,16 @@ def describe(verdicts: Verdicts) -> dict:
     return {"cells": cells, "notes": notes, "to_do": to_do}
 
 
-def arguments(step: Step) -> dict[str, list[str]]:
-    """The options of a step's program, without the recipe: its input and output files by option name."""
-    options: dict[str, list[str]] = defaultdict(list)
-    if step.rule == "aggregate":
-        options |= {"results": ["results"], "work": ["work"]}
-    else:
-        for file in step.inputs:
-            options[_option(file)].append(str(place(file)))
-    *outputs, record_file = FILES[step.rule]
-    if step.rule.startswith("figure_"):
-        options["figure"] = [str(place(outputs[0]))]
-    else:
-        options |= {Path(file).stem: [str(place(file))] for file in outputs if not file.endswith(".parquet")}
-    return options | {"record": [str(place(record_file))]}
-
-
-def place(file: str) -> Path:
+def place(file: str) -> str:
     """The path of a file: results of the analysis are in the folder of the partial report."""
-    return FOLDER / Path(file).relative_to("results") if file in RULES else Path(file)
-
-
-def _option(file: str) -> str:
-    """The name of the option for an input."""
-    path = Path(file)
-    if path.parent.name == "figures":
-        return "figures"
-    return "packs" if path.parts[1] == "pack" else path.stem
+    return str(FOLDER / Path(file).relative_to("results")) if file in MAKERS else file
 
 
 def _analyse(report: Step, command: str, patience: float | None) -> None:
     """Run the report's program and those that its inputs come from, each after the programs that it depends on."""
     end = None if patience is None else time.monotonic() + patience
-    steps = [step for step in (*report.ancestors(), report) if step.rule in FILES]
-    order = TopologicalSorter({step: [earlier for earlier in step.after if earlier.rule in FILES] for step in steps})
+    steps = [step for step in (*report.ancestors(), report) if step.kind.single]
+    order = TopologicalSorter({step: [earlier for earlier in step.after if earlier.kind.single] for step in steps})
     order.prepare()
     # Workers are reused: importing the libraries takes longer than most of the programs.
     with multiprocessing.get_context("spawn").Pool(min(PROCESSES, os.cpu_count()), _let_parent_end) as pool:
@@ -149,10 +124,11 @@ def _analyse(report: Step, command: str, patience: float | None) -> None:
 
 def line(step: Step, command: str) -> list[str]:
     """The command line of a step's program."""
-    of_report = {"states": [str(STATES)], "predictions": [str(PREDICTIONS)], "command": [command]}
-    more = of_report if step.rule == "report" else {}
-    options = [part for name, values in (arguments(step) | more).items() for part in (f"--{name}", *values)]
-    return [str(step.program), "--recipe", recipes.canonical(step.recipe), *options]
+    settings = {
+        "aggregate": {"results": ["results"], "work": ["work"]},
+        "report": {"states": [str(STATES)], "predictions": [str(PREDICTIONS)], "command": [command]},
+    }
+    return step.command(place, **settings.get(step.rule, {}))
 
 
 def _let_parent_end() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from gridlaw import io, reasons, record, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
-from gridlaw.steps import FILES, TRAININGS, Step, Steps
+from gridlaw.workflow.steps import TRAININGS, Step, Steps
 
 # What a record must have to be judged, and what nobody asks of thousands of them.
 NEEDED = {"recipe", "code", "inputs", "outputs", "started", "wall_seconds", "host"}
@@ -90,10 +90,10 @@ class Verdicts:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
         basis = record.basis(made)
         # What the user's own files hold stands in recipes.
-        known = {file: self.steps.of(file) for file in step.inputs if file in basis["inputs"]}
+        known = {file: self.steps.find(file) for file in step.inputs if file in basis["inputs"]}
         others = [of for file, of in known.items() if of and self._sha256(file) not in (None, basis["inputs"][file])]
         replaced = tuple(dict.fromkeys(others))
-        found = tuple(reasons.of(self.config, step, basis))
+        found = tuple(reasons.of(step, basis))
         return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
 
     def _sha256(self, file: str) -> str | None:
@@ -137,7 +137,7 @@ def to_run(verdicts: Verdicts) -> set[Step]:
     steps = list(verdicts.steps)
     successors = verdicts.steps.successors()
     missing = {step for step in steps if verdicts.record(step.record) is None}
-    todo = deque(step for step in steps if (step in missing and step.rule in FILES) or verdicts.of(step).state == STALE)
+    todo = deque(step for step in steps if (step in missing and step.kind.single) or verdicts.of(step).state == STALE)
     found = set(todo)
     while todo:
         step = todo.popleft()

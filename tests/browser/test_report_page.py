@@ -13,8 +13,8 @@ import pytest
 import synthetic
 
 from gridlaw import io, so_far
-from gridlaw.steps import FIGURES
 from gridlaw.verdicts import Verdicts
+from gridlaw.workflow.kinds.report import FIGURES
 
 pytestmark = pytest.mark.skipif(
     chrome.PROGRAM is None,

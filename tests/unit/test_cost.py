@@ -7,9 +7,9 @@ from conftest import configuration, finish
 
 from gridlaw import arithmetic, cost, families, flops, io, modeling
 from gridlaw.bill import Limits, bill, step_counts
-from gridlaw.steps import Steps
 from gridlaw.verdicts import Verdicts, to_run
 from gridlaw.words import duration, size
+from gridlaw.workflow.steps import Steps
 
 GRID = {
     "models": ["tiny", "small"],

@@ -11,7 +11,8 @@ import slice as slice_program
 import task
 from datasets import Dataset
 
-from gridlaw import cli, recipes
+from gridlaw import cli
+from gridlaw.workflow.recipe import canonical
 
 PARAGRAPHS = [f"Document {number} has a few words of its own, number {number}." for number in range(30)]
 
@@ -39,7 +40,7 @@ def fetch(program, folder, *files, recipe=None, **more):
     out = [folder / name for name in ("documents.parquet", "manifest.json", "record.json")]
     flags = zip(("--documents", "--manifest", "--record"), out, strict=True)
     flags = [part for pair in flags for part in pair]
-    program(corpus, "--recipe", recipes.canonical(recipe), "--files", *files, *flags)
+    program(corpus, "--recipe", canonical(recipe), "--files", *files, *flags)
     return pd.read_parquet(out[0]), json.loads(out[1].read_text())
 
 
@@ -137,7 +138,7 @@ def make_task(program, folder, train, validation, **recipe):
               "validation": ["validation"], "seed": 1, **recipe}  # fmt: skip
     out = [folder / "examples.parquet", folder / "manifest.json", folder / "record.json"]
     written = ["--examples", out[0], "--manifest", out[1], "--record", out[2]]
-    program(task, "--recipe", recipes.canonical(recipe), "--files", *files, *written)
+    program(task, "--recipe", canonical(recipe), "--files", *files, *written)
     return pd.read_parquet(out[0]), json.loads(out[1].read_text())
 
 

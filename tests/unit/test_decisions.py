@@ -9,10 +9,11 @@ import yaml
 from conftest import configuration
 from scipy import stats
 
-from gridlaw import budget, comparison, evidence, grid, next_cells, quality, recipes, sigmoid, speedup
+from gridlaw import budget, comparison, evidence, grid, next_cells, quality, sigmoid, speedup
 from gridlaw.judging import LAW, REFUSED, TREND, WITHDRAWN
 from gridlaw.laws import fit as fit_law
 from gridlaw.points import Points
+from gridlaw.workflow.kinds.analysis import DECISIONS
 
 SIZES = {"1M": 1e6, "2M": 2e6, "4M": 4e6, "8M": 8e6, "16M": 16e6, "32M": 32e6}
 SEEDS = (1, 2, 3)
@@ -421,7 +422,7 @@ def test_models_that_lack_sizes_share_the_budget():
 def overlaid(change, chosen):
     """The cells that an overlay adds to and takes from a configuration."""
     config = configuration(change)
-    overlay = yaml.safe_load(yaml.safe_dump(next_cells.overlay(chosen, recipes.decisions(config))))
+    overlay = yaml.safe_load(yaml.safe_dump(next_cells.overlay(chosen, DECISIONS.recipe(config).values)))
     before, after = set(grid.cells(config)), set(grid.cells(configuration({**change, **overlay})))
     return after - before, before - after
 

@@ -24,8 +24,10 @@ import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
-from gridlaw import evidence, fits, in_run, intervals, io, plotting, recorded, steps
+from gridlaw import evidence, fits, in_run, intervals, io, plotting, recorded
 from gridlaw.fits import Fits
+from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.steps import KINDS
 
 # FLOPs of a parameter and token: not 6, as those of a text that is read more than once are not.
 MEASURED = 66.0
@@ -245,9 +247,8 @@ def drawn(draw):
             "scores": scores,
             "runs": runs or grid_of_runs(models, [2, 8, 32, 128]),
         }
-        files = steps.FIGURES[module.__name__.removeprefix("figure_")]
         recipe = json.dumps(RECIPE | {"models": models})
-        figure = draw(module, recipe, **{name: known[name] for name in (file.partition(".")[0] for file in files)})
+        figure = draw(module, recipe, **{name: known[name] for name in KINDS[module.__name__].reads})
         assert all(file.stat().st_size > 0 for file in plotting.files(figure))
         return pd.read_csv(figure.with_suffix(".csv"))
 
@@ -267,9 +268,10 @@ def test_a_grid_that_says_nothing_has_a_figure(drawn, module):
 
 
 def test_every_figure_has_its_program_and_says_what_it_reads():
-    for name, files in steps.FIGURES.items():
-        words = importlib.import_module(f"figure_{name}").__doc__
-        assert all(f"--{file.partition('.')[0]} {file}" in words for file in files)
+    for kind in FIGURES.values():
+        words = importlib.import_module(kind.name).__doc__
+        files = {name: Path(file).name for name, [file] in kind.inputs(None).items()}
+        assert all(f"--{name} {file}" in words for name, file in files.items())
 
 
 def test_equal_compute_lies_between_cells(drawn):

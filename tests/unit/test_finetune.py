@@ -8,7 +8,8 @@ import pytest
 import tokenizer as tokenizer_program
 import torch
 
-from gridlaw import io, modeling, recipes
+from gridlaw import io, modeling
+from gridlaw.workflow.recipe import canonical
 
 WORDS = ["good", "bad", "old", "new", "red", "blue", "dog", "cat", "ran", "sat"]
 RECIPE = {
@@ -46,7 +47,7 @@ def run(program, folder, model, kind):
     io.write_json(folder / "task.json", {"classes": None if kind == "regression" else [0, 1]})
     io.write_json(folder / "model.json", {})
     program(
-        finetune, "--recipe", recipes.canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
+        finetune, "--recipe", canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
         "--predictions", folder / "predictions.parquet", "--manifest", folder / "manifest.json",
         "--record", folder / "record.json",

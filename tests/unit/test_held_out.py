@@ -5,7 +5,8 @@ import pytest
 import torch
 from conftest import configuration
 
-from gridlaw import legacy, masking, modeling, objective, pretraining, recipes, rows
+from gridlaw import legacy, masking, modeling, objective, pretraining, rows
+from gridlaw.workflow.kinds.training import PRETRAIN
 
 ROWS, LENGTH = 120, 16
 
@@ -44,7 +45,7 @@ def seen(monkeypatch):
 
 def recipe_of(model, **rates):
     config = configuration({"pretrain": {"per_model": {name: {"mask_rate": rate} for name, rate in rates.items()}}})
-    return recipes.pretrain(config, model, "8k", 1, 1) | {"precision": "fp32"}
+    return PRETRAIN.recipe(config, model, "8k", 1, 1).values | {"precision": "fp32"}
 
 
 def network(kind, seed=0):

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gridlaw import caption, steps
+from gridlaw import caption
+from gridlaw.workflow import steps
+from gridlaw.workflow.kinds import report
 
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run, on a grid or on a table of their own; all others are rules'.
@@ -39,12 +41,7 @@ def test_step_environments_have_a_part_of_the_pins(file):
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_rule_script_and_help(script, program, capsys):
-    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
-    if script.stem.startswith("figure_"):
-        assert script.stem.removeprefix("figure_") in steps.FIGURES
-    else:
-        assert f"rule {script.stem}:" in rules
-        assert f'"$scripts/{script.name}"' in rules
+    assert script.stem in steps.KINDS
     with pytest.raises(SystemExit) as ended:
         program(importlib.import_module(script.stem), "--help")
     assert ended.value.code == 0
@@ -82,17 +79,14 @@ def test_programs_that_need_no_grid(help_of, name):
     assert f"scripts/{name}.py" in PROGRAMS
 
 
-def test_every_record_is_a_steps():
+def test_every_kind_of_step_is_a_rule():
     rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
-    recorded = {
-        rule for rule, body in re.findall(r"^rule (\w+):\n(.*?)(?=^rule|\Z)", rules, re.M | re.S) if "record=" in body
-    }
-    assert recorded | {f"figure_{name}" for name in steps.FIGURES} == set(steps.WILDCARDS)
+    written = set(re.findall(r"^rule (\w+):", rules, re.M))
+    assert written | {f"figure_{name}" for name in report.FIGURES} == set(steps.KINDS)
 
 
 def test_every_figure_and_every_shown_result_has_a_caption():
-    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
-    shown = {*re.findall(r'shown\("[^"]+", "(\w+)", "(\w+)"\)', rules), *(("figures", name) for name in steps.FIGURES)}
+    shown = {output.shown for kind in steps.KINDS.values() for output in kind.writes.values() if output.shown}
     written = {(file.parent.name, file.stem) for file in caption.FOLDER.glob("*/*.rst")}
     assert shown == written
     for kind, name in written:

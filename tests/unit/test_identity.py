@@ -7,10 +7,11 @@ import textwrap
 
 import pytest
 
-from gridlaw import identity, reach, steps, syntax
+from gridlaw import identity, reach, syntax
+from gridlaw.workflow import steps
 
 SCRIPTS = steps.SCRIPTS
-PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if path.stem in steps.WILDCARDS]
+PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if path.stem in steps.KINDS]
 
 
 def forget():
@@ -466,7 +467,7 @@ def changed():
 
 
 ALL = {path.stem for path in PROGRAMS}
-FIGURES = {f"figure_{name}" for name in steps.FIGURES}
+FIGURES = {name for name in steps.KINDS if name.startswith("figure_")}
 TRAININGS = {"pretrain", "trunk", "finetune"}
 
 
@@ -498,7 +499,7 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         # Nothing that a program computes: what is between programs and Snakemake.
         ("gridlaw/identity.py", "find", set()),
         ("gridlaw/config.py", "complete", set()),
-        ("gridlaw/recipes.py", "corpus", set()),
+        ("gridlaw/workflow/kinds/data.py", "CORPUS", set()),
     ],
 )
 def test_an_edit_changes_the_programs_that_it_reaches(changed, file, definition, programs):

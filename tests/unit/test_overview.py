@@ -11,9 +11,9 @@ from snakemake.utils import update_config
 
 from gridlaw.overview import Overview
 from gridlaw.reasons import DefinitionReason
-from gridlaw.steps import Steps
 from gridlaw.terminal import Terminal, shorten
 from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw.workflow.steps import Steps
 
 GRID = {
     "models": ["tiny", "small"],

@@ -22,8 +22,8 @@ from filelock import SoftFileLease
 
 from gridlaw import cli, identity, io, record, work
 from gridlaw.states import DONE, STALE
-from gridlaw.steps import FIGURES, Steps
 from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.workflow.steps import SINGLE, Steps
 
 GRID = {
     "models": ["tiny", "small"],
@@ -74,7 +74,7 @@ def due(**change):
 # More changes of the file system than anything here makes.
 NEVER = 10**6
 # What reads the records that a mark is written to.
-TABLES = {"aggregate", "laws", "forecasts", "decisions", "report", "latex", *(f"figure_{name}" for name in FIGURES)}
+TABLES = {*SINGLE}
 
 
 class TestExplain:

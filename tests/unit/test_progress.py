@@ -24,8 +24,8 @@ from gridlaw.heartbeat import Beat, Heartbeat, Unit
 from gridlaw.preview import Preview
 from gridlaw.progress import Progress, Run, stamp
 from gridlaw.reporter import Pace, Reporter
-from gridlaw.steps import Steps
 from gridlaw.terminal import Terminal
+from gridlaw.workflow.steps import Steps
 
 GRID = {
     "models": ["tiny", "small"],

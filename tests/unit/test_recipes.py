@@ -9,8 +9,10 @@ import yaml
 from conftest import default
 from snakemake.utils import update_config
 
-from gridlaw import files, io, recipes
+from gridlaw import files, hyperparameters, io
 from gridlaw.config import complete
+from gridlaw.workflow.recipe import Recipe, canonical
+from gridlaw.workflow.steps import KINDS
 
 DEFAULT = default()
 
@@ -19,7 +21,7 @@ def recipe(step: str, *of: object, overlay: str = "{}") -> str:
     """A step's recipe in the default grid with an overlay."""
     config = copy.deepcopy(DEFAULT)
     update_config(config, yaml.safe_load(overlay))
-    return recipes.canonical(getattr(recipes, step)(complete(config), *of))
+    return canonical(KINDS[step].recipe(complete(config), *of).values)
 
 
 def test_a_generated_corpus_has_its_seed_in_its_recipe():
@@ -40,7 +42,7 @@ def test_spelling_does_not_matter(step, of, overlay):
 
 
 def test_order_of_keys_does_not_matter():
-    assert recipes.canonical({"a": 1, "b": [1.0, 2.5]}) == recipes.canonical({"b": [1, 2.5], "a": 1.0})
+    assert canonical({"a": 1, "b": [1.0, 2.5]}) == canonical({"b": [1, 2.5], "a": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,8 @@ def test_order_in_a_task(task, same):
         config = copy.deepcopy(DEFAULT)
         update_config(config, overlay)
         config = complete(config)
-        steps = [recipes.task(config, "mine"), recipes.finetune(config, "tiny", "mine"), recipes.score(config)]
-        return recipes.canonical([*steps, recipes.baseline(config, "mine")])
+        named = {"task": ("mine",), "finetune": ("tiny", "mine"), "score": (), "baseline": ("mine",)}
+        return canonical([KINDS[kind].recipe(config, *of).values for kind, of in named.items()])
 
     assert (of(entry) == of(entry | task)) == same
 
@@ -84,9 +86,7 @@ def local(tmp_path, monkeypatch):
         }
         update_config(config, {"catalogue": overlay})
         config = complete(config)
-        return {
-            step: recipes.canonical(getattr(recipes, step)(config, "mine")) for step in ("corpus", "task", "checkpoint")
-        }
+        return {step: canonical(KINDS[step].recipe(config, "mine").values) for step in ("corpus", "task", "checkpoint")}
 
     return of, tmp_path / "data"
 
@@ -141,12 +141,20 @@ def test_a_local_file_is_read_once(local, monkeypatch):
 
 
 def test_swapped_values_matter():
-    assert recipes.canonical({"a": 1, "b": 2}) != recipes.canonical({"a": 2, "b": 1})
+    assert canonical({"a": 1, "b": 2}) != canonical({"a": 2, "b": 1})
 
 
 def test_a_task_wins_over_a_model():
     config = complete(copy.deepcopy(DEFAULT))
     config["finetune"]["per_model"]["tiny"] = {"epochs": 7, "batch_size": 8}
     config["finetune"]["per_task"]["sentiment"] = {"epochs": 9}
-    parameters = recipes.finetune_parameters(config, "tiny", "sentiment")
+    parameters = hyperparameters.finetune_parameters(config, "tiny", "sentiment")
     assert (parameters["epochs"], parameters["batch_size"]) == (9, 8)
+
+
+def test_the_key_of_an_entry_is_the_closest_one():
+    recipe = Recipe({}, {"": "pretrain.*", "model": "catalogue.models.tiny.*", "size_tokens": "sizes"})
+    assert recipe.key(("learning_rate",)) == "pretrain.learning_rate"
+    assert recipe.key(("model", "shape", "hidden_size")) == "catalogue.models.tiny.shape.hidden_size"
+    assert recipe.key(("size_tokens",)) == "sizes"
+    assert Recipe({}).key(("models", "tiny")) == "models.tiny"

@@ -9,8 +9,8 @@ from conftest import ROOT, finish
 
 from gridlaw import console, io, so_far
 from gridlaw.cli import Failure
-from gridlaw.steps import FIGURES, FILES, Steps
 from gridlaw.verdicts import Verdicts
+from gridlaw.workflow.steps import Steps, shell_command
 
 GRID = {
     "models": ["tiny"], "sizes": ["8k", "32k"], "gpus": [1, 2], "tasks": ["sentiment"], "seeds": {"pretrain": [1], "finetune": [1]},
@@ -25,35 +25,26 @@ def grid(tmp_path, monkeypatch):
 
 
 def test_programs_get_the_options_that_rules_give_them(grid):
-    rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
-    steps = {step.rule: step for step in Steps(grid) if step.rule in FILES}
-    own = {"report": {"states"}}
-    for rule, step in steps.items():
-        given = set(re.findall(r"--(\w+)", " ".join(map(str, so_far.line(step, "snakemake")))))
-        if rule.startswith("figure_"):
-            tables = {Path(file).stem for file in FIGURES[rule.removeprefix("figure_")]}
-            assert given == {"recipe", "figure", "record", *tables}
-            continue
-        shell = re.search(rf"^rule {rule}:.*?shell:(.*?)(?=^rule|\Z)", rules, re.M | re.S)[1]
-        assert given - own.get(rule, set()) == set(re.findall(r"--(\w+)", shell)), rule
+    for step in Steps(grid):
+        if step.kind.single:
+            given = set(re.findall(r"--([\w-]+)", " ".join(map(str, so_far.line(step, "snakemake")))))
+            by_rule = set(re.findall(r"--([\w-]+)", shell_command(step.kind)))
+            assert given - by_rule == ({"states"} if step.rule == "report" else set())
+            assert by_rule <= given
 
 
 def test_everything_is_written_in_a_folder_of_its_own(grid):
     for step in Steps(grid):
-        if step.rule in FILES:
-            written = [
-                Path(file) for name, files in so_far.arguments(step).items() for file in files if name == "record"
-            ]
-            assert [so_far.FOLDER in file.parents for file in written] == [True]
-    assert so_far.place("results/figures/loss.svg") == Path("results/so_far/figures/loss.svg")
-    assert so_far.place("resources/pack/toy/wordpiece/manifest.json") == Path(
-        "resources/pack/toy/wordpiece/manifest.json"
-    )
+        if step.kind.single:
+            line = so_far.line(step, "snakemake")
+            assert so_far.FOLDER in Path(line[line.index("--record") + 1]).parents
+    assert so_far.place("results/figures/loss.svg") == "results/so_far/figures/loss.svg"
+    assert so_far.place("resources/pack/toy/wordpiece/manifest.json") == ("resources/pack/toy/wordpiece/manifest.json")
 
 
 def test_a_whole_report_is_left_alone(grid):
     for step in Steps(grid):
-        if step.rule in FILES:
+        if step.kind.single:
             finish(step)
     before = so_far.REPORT.read_text()
     assert so_far.write(grid, "snakemake") == so_far.REPORT

@@ -11,10 +11,13 @@ from conftest import configuration, finish
 from filelock import SoftFileLease
 from snakemake.utils import update_config
 
-from gridlaw import identity, io, layout, reasons, recipes, work
+from gridlaw import identity, io, reasons, work
 from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
-from gridlaw.steps import FIGURES, WILDCARDS, Step, Steps
 from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.kinds.training import size_before
+from gridlaw.workflow.recipe import canonical
+from gridlaw.workflow.steps import KINDS, SINGLE, Step, Steps
 
 GRID = {
     "models": ["tiny", "small"],
@@ -147,14 +150,14 @@ def variants(value: object) -> Iterator[object]:
         yield from ([int(value)] if isinstance(value, bool) else ["another"])
 
 
-@pytest.mark.parametrize("rule", sorted(WILDCARDS.keys() - {"checkpoint"}))
+@pytest.mark.parametrize("rule", sorted(KINDS.keys() - {"checkpoint"}))
 def test_a_result_of_another_recipe_is_never_done(branches, rule):
     config = configuration(BRANCHED)
     step = next(step for step in Steps(config) if step.rule == rule)
     made, verdicts = io.read_json(step.record), Verdicts(config)
     assert verdicts.of(step).state == DONE
     for recipe in variants(made["recipe"]):
-        assert recipes.canonical(recipe) != recipes.canonical(step.recipe)
+        assert canonical(recipe) != canonical(step.recipe)
         io.write_json(step.record, made | {"recipe": recipe})
         verdicts.forget(step)
         assert verdicts.of(step).state == STALE, recipe
@@ -176,30 +179,50 @@ def test_what_follows_has_the_root_cause_once(grid):
     assert "score small 8k 1" not in found
 
 
-# Their entries are not the configuration's.
-UNNAMED = (
-    "aggregate", "ranks", "score", "slice", "figure_scores", "figure_seeds", "latex", "laws", "forecasts", "decisions",
-    "report",
-)  # fmt: skip
+# Entries that a recipe works out from the configuration, by rule.
+WORKED_OUT = {
+    "laws": {"tasks"}, "decisions": {"exclude", "sizes"}, "slice": {"size_tokens"},
+    "pretrain": {"gpus", "seed"}, "trunk": {"gpus", "seed"}, "finetune": {"seeds"}, "ranks": {"gpus"},
+    "forecasts": {"forecast_sizes"},
+}  # fmt: skip
+
+# Entries that stand for the grid as a whole, which several keys decide.
+GRID_AS_SUCH = ("cells", "compared")
+
+
+def entries(value: object, *path: str) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Innermost entries of a recipe, with their paths."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from entries(item, *path, name)
+    else:
+        yield path, value
 
 
 def test_every_entry_of_every_recipe_has_its_key():
     """The key that a reason names is where the configuration has the value."""
-    config = configuration({**GRID, "pretrain": TRUNK})
-    known = {"generator_seed": "seed"}
+    config = configuration({**GRID, "gpus": [1, 2], "pretrain": TRUNK})
     seen = set()
     for step in Steps(config):
-        for name, value in step.recipe.items():
-            if step.rule in UNNAMED or name in ("gpus", "seed", "model"):
-                continue
-            key = reasons._key(config, step, (name,))
-            at = config
+        # By task, as reasons name them.
+        for path, value in entries(reasons._named(step, step.recipe)):
+            key, at = step.resolved.key(path), config
             for part in key.split("."):
-                at = at[part]
-            assert recipes.canonical(at) == recipes.canonical(value) or name in reasons.COUNTS, (step.name, name, key)
-            assert key.endswith(known.get(name, "finetune" if name == "seeds" else name))
+                at = at.get(part) if isinstance(at, dict) else at
+            if path[0] in GRID_AS_SUCH:
+                continue
+            if path[0] in WORKED_OUT.get(step.rule, ()) or path[-1] in reasons.COUNTS:
+                assert at, (step.name, path, key)
+            elif at is None:
+                # A default that is not filled in, as the width of feed-forward layers or a price.
+                assert path[-1] in ("intermediate_size", "tokenizer") or path[0] == "cost" or "price" in path[-1], path
+                assert key.rsplit(".", 1)[-1] == path[-1] or path[0] == "tokenizers", (step.name, path, key)
+            elif isinstance(value, list) and isinstance(at, list):
+                assert {canonical(item) for item in value} <= {canonical(item) for item in at}, (step.name, path, key)
+            else:
+                assert canonical(at) == canonical(value), (step.name, path, key)
             seen.add(step.rule)
-    assert seen == set(WILDCARDS) - {*UNNAMED, "checkpoint"}
+    assert seen == KINDS.keys() - {"checkpoint"}
 
 
 def test_ancestors_come_once_and_in_order(grid):
@@ -340,10 +363,7 @@ def test_a_removed_result_is_not_missed_until_it_is_needed(finished):
 def test_a_new_size_has_no_reasons(grid):
     found = running(overlay("sizes: [0, 1k, 8k, 9k]"))
     assert found.pop("aggregate") == {"cells: small 9k 1 and tiny 9k 1 added"}
-    assert {name for name, why in found.items() if why} == {
-        *("laws", "forecasts", "decisions", "report", "latex"),
-        *(f"figure_{name}" for name in FIGURES),
-    }
+    assert {name for name, why in found.items() if why} == {name for name in SINGLE if name != "aggregate"}
     assert "pretrain tiny 9k 1 1" in found
     assert "pretrain tiny 8k 1 1" not in found
 
@@ -364,9 +384,9 @@ def test_trunks_keep_the_state_that_they_went_on_from(finished):
     finished(configuration({**GRID, "pretrain": TRUNK}))
     config = configuration({**GRID, "sizes": [0, "1k", "4k", "8k"], "pretrain": TRUNK})
     assert "trunk tiny 8k 1 1" not in stale(config)
-    cells = [step.cell for step in Steps(config) if step.rule == "pretrain"]
-    assert layout.trunk_before(config, "tiny", "8k", 1, 1, cells) == "1k"
-    assert layout.trunk_before(config, "tiny", "4k", 1, 1, cells) == "1k"
+    experiment = Experiment(config)
+    assert size_before(experiment, "tiny", "8k", 1, 1) == "1k"
+    assert size_before(experiment, "tiny", "4k", 1, 1) == "1k"
     # A size that the grid has no more is still what the state came from.
     config = configuration({**GRID, "sizes": [0, "8k"], "pretrain": TRUNK})
     assert "trunk tiny 1k 1 1" in {step.name for step in Steps(config)}

@@ -29,7 +29,8 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import tokenizer as tokenizer_program  # noqa: E402
 
-from gridlaw import io, recipes, rows  # noqa: E402
+from gridlaw import io, rows  # noqa: E402
+from gridlaw.workflow.recipe import canonical  # noqa: E402
 
 WORDS = [f"{a}{b}{c}" for a in "bdgkl" for b in "aeo" for c in "mnrst"]
 MODEL = {
@@ -104,7 +105,7 @@ class Training:
                 "--examples", data / "examples.parquet", "--task", data / "task.json",
             ]  # fmt: skip
         program = SCRIPTS / f"{phase}.py"
-        self.program = [program, "--recipe", recipes.canonical(recipe), *common, *arguments]
+        self.program = [program, "--recipe", canonical(recipe), *common, *arguments]
 
     def start(self, *launcher: str, **environment: str) -> subprocess.Popen:
         """Start the program, alone or by a launcher of ranks."""

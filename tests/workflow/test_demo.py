@@ -12,7 +12,8 @@ import yaml
 from conftest import configuration
 from world import GRID
 
-from gridlaw.steps import FIGURES, FILES, Steps
+from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.steps import SINGLE, Steps
 
 CELLS = [
     ("alpha", "0", 1),
@@ -168,7 +169,7 @@ def test_records_alone_know_that_it_is_done(world):
     made = {file for root in ("results", "resources") for file in (world.folder / root).rglob("*record.json")}
     with chdir(world.folder):
         steps = len(list(Steps(configuration(GRID))))
-    assert len(made) == steps - len(FILES), "the tables and figures have none of that name"
+    assert len(made) == steps - len(SINGLE), "the tables and figures have none of that name"
 
 
 def test_nothing_is_left_to_do_without_snakemakes_own_folder(world, tmp_path):

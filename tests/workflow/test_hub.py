@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hub import COMMIT, GRID, fill, serve
 
-from gridlaw.steps import FILES
+from gridlaw.workflow.steps import SINGLE
 
 pytestmark = pytest.mark.extended
 TABLES = "results/scores.csv"
@@ -29,7 +29,7 @@ def test_fetched_once_then_offline(workflow, repositories, tmp_path):
         assert fetched.returncode == 0, fetched.stderr + workflow.logs()
     done = workflow.snakemake("-c2", TABLES, overlay=GRID, environment=environment)
     assert done.returncode == 0, done.stderr + workflow.logs()
-    assert workflow.undone(GRID).keys() < FILES.keys(), "what comes of tables"
+    assert workflow.undone(GRID).keys() < SINGLE.keys(), "what comes of tables"
 
     manifest = json.loads((workflow.folder / "resources/corpus/stories/manifest.json").read_text())
     assert manifest["commit"] == COMMIT

@@ -17,9 +17,9 @@ from conftest import configuration, finish
 from plans import jobs
 from snakemake.persistence.file import FilePersistence
 
-from gridlaw import io, steps
-from gridlaw.steps import FILES, Steps
+from gridlaw import io
 from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.workflow.steps import SINGLE, Steps
 
 pytestmark = pytest.mark.extended
 GRID = {
@@ -32,7 +32,7 @@ GRID = {
     "corpus": "mine",
     "catalogue": {"corpora": {"mine": {"source": "files", "files": ["data/*.txt"]}}},
 }
-FIGURES = dict.fromkeys((*steps.FILES, "all"), 1)
+FIGURES = dict.fromkeys((*SINGLE, "all"), 1)
 CELL = {"pretrain": 1, "finetune": 2, "score": 1}
 
 
@@ -206,10 +206,10 @@ def test_tables_of_more_than_a_megabyte(kept):
         made = io.read_json("results/aggregate.json")
         summary = {"results/summary.csv": io.sha256("results/summary.csv")}
         io.write_json("results/aggregate.json", made | {"outputs": made["outputs"] | summary})
-        for name in (name for name in of if name in FILES and name != "aggregate"):
+        for name in (name for name in of if name in SINGLE and name != "aggregate"):
             finish(of[name])
             # Older than its inputs.
-            for output in FILES[name]:
+            for output in SINGLE[name].files():
                 os.utime(output, (1, 1))
     assert kept.planned(overlay=GRID) == {}
 

@@ -1,14 +1,15 @@
 """The experiment's jobs by hand: what each is made from, and which a change touches.
 
-Nothing here is taken from `gridlaw.steps` or from the rules, which are what is tested; only the names of figures are.
+Nothing here is taken from `gridlaw.workflow.steps` or from the rules, which are what is tested; only the names of figures are.
 """
 
 from __future__ import annotations
 
 import fnmatch
+from pathlib import Path
 
 from gridlaw.grid import size_name
-from gridlaw.steps import FIGURES
+from gridlaw.workflow.kinds.report import FIGURES
 
 
 def grid(config: dict) -> dict[str, set[str]]:
@@ -58,7 +59,9 @@ def grid(config: dict) -> dict[str, set[str]]:
                     made["aggregate"].add(f"score {cell}")
     figures = {f"figure_{name}" for name in FIGURES}
     makers = {"laws.json": "laws", "fits.npz": "laws", "decisions.json": "decisions"}
-    made |= {f"figure_{name}": {makers.get(file, "aggregate") for file in files} for name, files in FIGURES.items()}
+    for name, kind in FIGURES.items():
+        sources = [Path(file).name for files in kind.inputs(None).values() for file in files]
+        made[f"figure_{name}"] = {makers.get(file, "aggregate") for file in sources}
     packs = {job for job in made if job.startswith("pack ")}
     made["laws"] = {"aggregate", *packs}
     made |= {rule: {"aggregate", "laws", *packs} for rule in ("forecasts", "decisions")}

@@ -9,8 +9,8 @@ import yaml
 from conftest import ROOT, finish
 
 from gridlaw import config
-from gridlaw.steps import Steps
 from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.workflow.steps import Steps
 
 from .experiment import configuration, write
 from .home import Home

@@ -10,7 +10,7 @@ from plans import jobs
 from gridlaw import io
 from gridlaw.identity import definitions
 from gridlaw.reach import OUTSIDE
-from gridlaw.steps import FIGURES
+from gridlaw.workflow.kinds.report import FIGURES
 
 from .experiment import configuration
 from .home import FOLDERS, Home, run

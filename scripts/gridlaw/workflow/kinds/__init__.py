@@ -1,0 +1,1 @@
+"""The kinds of steps, a module for each stage of the workflow."""

@@ -1,0 +1,248 @@
+"""From a corpus to slices of token rows, and from a task to examples."""
+
+from __future__ import annotations
+
+from gridlaw import files, grid, hyperparameters
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.kind import Kind, Output, Setting, content, result, user_files
+from gridlaw.workflow.recipe import Recipe
+
+THREADS = Setting("processes or threads to use (default: 1)", "{threads}", type=int, default=1)
+
+
+def _corpus_recipe(config: dict, corpus: str) -> Recipe:
+    entry = config["catalogue"]["corpora"][corpus]
+    keys = {"files", "held_out_files"} & entry.keys()
+    local = {key: files.digest(files.find_corpus_files(config, corpus, key)) for key in keys}
+    words = {"words": grid.parse_size(entry["words"])} if "words" in entry else {}
+    return Recipe(entry | words | local, {"": f"catalogue.corpora.{corpus}.*"})
+
+
+def _corpus_inputs(experiment: Experiment, corpus: str) -> dict[str, list[str]]:
+    return {key: files.find_corpus_files(experiment.config, corpus, key) for key in ("files", "held_out_files")}
+
+
+CORPUS = Kind(
+    name="corpus",
+    folder="resources/corpus/{corpus}",
+    reads={
+        "files": user_files("files to train on (source: files)"),
+        "held_out_files": user_files("files to hold documents out from"),
+    },
+    writes={
+        "documents": Output("documents.parquet", "the corpus, Parquet"),
+        "manifest": Output("manifest.json", "what the corpus is, JSON"),
+        "record": Output("record.json", "how it was made, JSON"),
+    },
+    # It may fetch from the hub.
+    environment="",
+    recipe=_corpus_recipe,
+    inputs=_corpus_inputs,
+)
+
+
+def _segments_recipe(config: dict) -> Recipe:
+    return Recipe.take(config, "data", ("segment_words", "held_out_words", "seed"))
+
+
+def _segments_inputs(experiment: Experiment, corpus: str) -> dict[str, list[str]]:
+    return {"documents": [CORPUS.file("documents", corpus)], "corpus": [CORPUS.file("manifest", corpus)]}
+
+
+SEGMENTS = Kind(
+    name="segments",
+    folder="resources/segments/{corpus}",
+    reads={
+        "documents": content("the corpus, Parquet"),
+        "corpus": result("manifest of the corpus, JSON"),
+    },
+    writes={
+        "train": Output("train.parquet", "training segments, Parquet"),
+        "held_out": Output("held_out.parquet", "held-out segments, Parquet"),
+        "manifest": Output("manifest.json", "what the segments are, JSON"),
+        "record": Output("record.json", "how they were made, JSON"),
+    },
+    settings={"threads": THREADS},
+    recipe=_segments_recipe,
+    inputs=_segments_inputs,
+)
+
+
+def _tokenizer_recipe(config: dict, tokenizer: str) -> Recipe:
+    return Recipe(config["catalogue"]["tokenizers"][tokenizer], {"": f"catalogue.tokenizers.{tokenizer}.*"})
+
+
+def _tokenizer_inputs(experiment: Experiment, corpus: str, tokenizer: str) -> dict[str, list[str]]:
+    return {
+        "segments": [SEGMENTS.file("train", corpus)],
+        "segments_manifest": [SEGMENTS.file("manifest", corpus)],
+    }
+
+
+TOKENIZER = Kind(
+    name="tokenizer",
+    folder="resources/tokenizer/{corpus}/{tokenizer}",
+    reads={
+        "segments": content("training segments, Parquet"),
+        "segments_manifest": result("manifest of the segments, JSON"),
+    },
+    writes={
+        "folder": Output("tokenizer.json", "folder of the tokenizer", folder=True),
+        "manifest": Output("manifest.json", "what the tokenizer is, JSON"),
+        "record": Output("record.json", "how it was made, JSON"),
+    },
+    environment="HF_HUB_OFFLINE=1 RAYON_NUM_THREADS={threads}",
+    recipe=_tokenizer_recipe,
+    inputs=_tokenizer_inputs,
+)
+
+
+def _checkpoint_recipe(config: dict, model: str) -> Recipe:
+    entry, keys = config["catalogue"]["models"][model], {"": f"catalogue.models.{model}.*"}
+    if not files.is_local(entry["pretrained"]):
+        return Recipe(entry, keys)
+    local = files.digest(files.find_checkpoint_files(entry["pretrained"]))
+    return Recipe({"pretrained": entry["pretrained"], "files": local}, keys)
+
+
+def _checkpoint_inputs(experiment: Experiment, model: str) -> dict[str, list[str]]:
+    return {"files": files.find_checkpoint_files(experiment.config["catalogue"]["models"][model]["pretrained"])}
+
+
+CHECKPOINT = Kind(
+    name="checkpoint",
+    folder="resources/checkpoint/{model}",
+    reads={"files": user_files("files of a local checkpoint", passed=False)},
+    writes={
+        "folder": Output("config.json", "folder of the checkpoint", folder=True, recorded=False),
+        "manifest": Output("manifest.json", "what the checkpoint is, JSON"),
+        "record": Output("record.json", "how it came here, JSON"),
+    },
+    # It may fetch from the hub.
+    environment="",
+    recipe=_checkpoint_recipe,
+    inputs=_checkpoint_inputs,
+)
+
+
+def tokenizer_manifest(config: dict, tokenizer: str) -> str:
+    """Manifest of a tokenizer: of one trained on the corpus, or of a released model."""
+    if hyperparameters.is_released(config, tokenizer):
+        return CHECKPOINT.file("manifest", tokenizer)
+    return TOKENIZER.file("manifest", config["corpus"], tokenizer)
+
+
+def _pack_recipe(config: dict) -> Recipe:
+    return Recipe.take(config, "data", ("row_length", "packing"))
+
+
+def _pack_inputs(experiment: Experiment, corpus: str, tokenizer: str) -> dict[str, list[str]]:
+    return {
+        "train": [SEGMENTS.file("train", corpus)],
+        "held_out": [SEGMENTS.file("held_out", corpus)],
+        "segments_manifest": [SEGMENTS.file("manifest", corpus)],
+        "tokenizer": [tokenizer_manifest(experiment.config, tokenizer)],
+    }
+
+
+PACK = Kind(
+    name="pack",
+    folder="resources/pack/{corpus}/{tokenizer}",
+    reads={
+        "train": content("training segments, Parquet"),
+        "held_out": content("held-out segments, Parquet"),
+        "segments_manifest": result("manifest of the segments, JSON"),
+        "tokenizer": result("folder of the tokenizer", folder=True),
+    },
+    writes={
+        "rows": Output("rows.bin", "rows of token ids"),
+        "index": Output("index.parquet", "where each segment lies, Parquet"),
+        "held_out_rows": Output("held_out.bin", "held-out rows"),
+        "manifest": Output("manifest.json", "what the rows are, JSON"),
+        "record": Output("record.json", "how they were made, JSON"),
+    },
+    settings={"threads": THREADS},
+    recipe=_pack_recipe,
+    inputs=_pack_inputs,
+)
+
+
+def pack_of(config: dict, model: str, output: str = "manifest") -> str:
+    """An output of the packing in a model's tokenizer."""
+    return PACK.file(output, config["corpus"], hyperparameters.tokenizer_of(config, model))
+
+
+def packs_of(config: dict) -> list[str]:
+    """Manifests of the rows in all tokenizers of the grid; none for a grid without a corpus."""
+    return sorted({pack_of(config, model) for model in config["models"]}) if config["corpus"] else []
+
+
+def _slice_recipe(config: dict, size: str) -> Recipe:
+    return Recipe({"size_tokens": grid.parse_size(size)}, {"": "sizes"})
+
+
+def _slice_inputs(experiment: Experiment, corpus: str, tokenizer: str, size: str) -> dict[str, list[str]]:
+    counted = experiment.config["data"]["tokenizer"]
+    return {
+        "grid_index": [PACK.file("index", corpus, counted)],
+        "grid_pack": [PACK.file("manifest", corpus, counted)],
+        "index": [PACK.file("index", corpus, tokenizer)],
+        "rows": [PACK.file("rows", corpus, tokenizer)],
+        "pack": [PACK.file("manifest", corpus, tokenizer)],
+    }
+
+
+SLICE = Kind(
+    name="slice",
+    folder="resources/slice/{corpus}/{tokenizer}/{size}",
+    reads={
+        "grid_index": content("index of the rows in the grid's tokenizer, Parquet"),
+        "grid_pack": result("manifest of the rows in the grid's tokenizer, JSON"),
+        "index": content("index of the rows, Parquet"),
+        "rows": content("rows of token ids"),
+        "pack": result("manifest of the rows, JSON"),
+    },
+    writes={
+        "manifest": Output("manifest.json", "what the slice is, JSON"),
+        "record": Output("record.json", "how it was found, JSON"),
+    },
+    recipe=_slice_recipe,
+    inputs=_slice_inputs,
+)
+
+
+def slice_of(config: dict, model: str, size: str) -> str:
+    """Manifest of a slice in a model's tokenizer."""
+    return SLICE.file("manifest", config["corpus"], hyperparameters.tokenizer_of(config, model), size)
+
+
+def _task_recipe(config: dict, task: str) -> Recipe:
+    entry = config["catalogue"]["tasks"][task]
+    values = {name: value for name, value in entry.items() if name not in ("metrics", "glue")}
+    if "seed" in entry:
+        values["generator_seed"] = entry["seed"]
+    if "files" in entry:
+        values["files"] = files.digest(files.find_task_files(config, task).values())
+    same = {"validation": sorted(entry["validation"]), "seed": config["data"]["seed"]}
+    path = f"catalogue.tasks.{task}"
+    return Recipe(values | same, {"": f"{path}.*", "seed": "data.seed", "generator_seed": f"{path}.seed"})
+
+
+def _task_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
+    return {"files": list(files.find_task_files(experiment.config, task).values())}
+
+
+TASK = Kind(
+    name="task",
+    folder="resources/task/{task}",
+    reads={"files": user_files("one file for each split, of training first (source: files)")},
+    writes={
+        "examples": Output("examples.parquet", "the task's examples, Parquet"),
+        "manifest": Output("manifest.json", "what the task is, JSON"),
+        "record": Output("record.json", "how it was made, JSON"),
+    },
+    # It may fetch from the hub.
+    environment="",
+    recipe=_task_recipe,
+    inputs=_task_inputs,
+)

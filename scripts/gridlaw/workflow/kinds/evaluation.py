@@ -1,0 +1,148 @@
+"""From predictions to scores, and from records and scores to tables."""
+
+from __future__ import annotations
+
+from gridlaw import grid, hyperparameters
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.kind import Kind, Output, Setting, content, result
+from gridlaw.workflow.kinds.data import TASK
+from gridlaw.workflow.kinds.training import FINETUNE, PRETRAIN, RANKS
+from gridlaw.workflow.recipe import Recipe
+
+
+def _score_recipe(config: dict) -> Recipe:
+    tasks = config["catalogue"]["tasks"]
+    values = {
+        task: {"metrics": sorted(tasks[task]["metrics"]), "kind": tasks[task]["kind"]} for task in config["tasks"]
+    }
+    entries = ("metrics", "kind")
+    keys = {f"{task}.{name}": f"catalogue.tasks.{task}.{name}" for task in config["tasks"] for name in entries}
+    return Recipe(values, {"": "tasks"} | keys)
+
+
+def _score_inputs(experiment: Experiment, model: str, size: str, gpus: str) -> dict[str, list[str]]:
+    # In an order of its own: that of the configuration means nothing.
+    runs = [
+        (model, size, gpus, seed, task)
+        for seed in sorted(experiment.config["seeds"]["pretrain"])
+        for task in sorted(experiment.config["tasks"])
+    ]
+    outputs = {"predictions": "predictions", "manifests": "manifest"}
+    return {name: [FINETUNE.file(output, *run) for run in runs] for name, output in outputs.items()}
+
+
+SCORE = Kind(
+    name="score",
+    folder="results/score/{model}/{size}/{gpus}",
+    reads={
+        "predictions": content("predictions of the cell, Parquet", many=True),
+        "manifests": result("their manifests, JSON", many=True),
+    },
+    writes={
+        "scores": Output("scores.csv", "metrics, CSV"),
+        "record": Output("record.json", "how they were computed, JSON"),
+    },
+    settings={
+        "tensorboard": Setting(
+            "folder of TensorBoard's files of the cell's fine-tunings", "logs/tensorboard/finetune/{values}"
+        )
+    },
+    recipe=_score_recipe,
+    inputs=_score_inputs,
+)
+
+
+def _baseline_recipe(config: dict, task: str) -> Recipe:
+    entry = config["catalogue"]["tasks"][task]
+    sets = {name: sorted(entry[name]) for name in ("validation", "metrics")}
+    return Recipe({"train": entry["train"], "kind": entry["kind"], **sets}, {"": f"catalogue.tasks.{task}.*"})
+
+
+def _baseline_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
+    return {"examples": [TASK.file("examples", task)], "task": [TASK.file("manifest", task)]}
+
+
+BASELINE = Kind(
+    name="baseline",
+    folder="results/baseline/{task}",
+    reads={
+        "examples": content("the task's examples, Parquet"),
+        "task": result("manifest of the task, JSON"),
+    },
+    writes={
+        "scores": Output("scores.csv", "metrics, CSV"),
+        "record": Output("record.json", "how they were computed, JSON"),
+    },
+    recipe=_baseline_recipe,
+    inputs=_baseline_inputs,
+)
+
+
+TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
+
+
+def _aggregate_recipe(config: dict) -> Recipe:
+    """The grid: of each model, size and gpus value the one whose scores it has; the models and sizes whose runs are
+    compared with that of a single rank; tokenizers, seeds and tasks."""
+    cells: dict[str, dict[str, dict[str, int]]] = {}
+    for cell, scored_at in grid.scored(config).items():
+        cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
+    values = {
+        "models": config["models"],
+        "cells": cells,
+        "compared": sorted(map(list, Experiment(config).compared)),
+        "tokenizers": {model: hyperparameters.tokenizer_of(config, model) for model in config["models"]},
+        "seeds": sorted(config["seeds"]["pretrain"]),
+        "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},
+    }
+    keys = {
+        "seeds": "seeds.pretrain",
+        **{f"tokenizers.{model}": f"catalogue.models.{model}.tokenizer" for model in config["models"]},
+        **{f"tasks.{task}.glue": f"catalogue.tasks.{task}.glue" for task in config["tasks"]},
+        "tasks": "tasks",
+    }
+    return Recipe(values, keys)
+
+
+def _aggregate_inputs(experiment: Experiment) -> dict[str, list[str]]:
+    config = experiment.config
+    seeds = config["seeds"]["pretrain"]
+    return {
+        "records": [PRETRAIN.file("record", *cell, seed) for cell in experiment.cells for seed in seeds],
+        "ranks": [RANKS.file("ranks", *run) for run in experiment.compared],
+        "scores": [SCORE.file(output, *cell) for cell in experiment.scored for output in ("scores", "record")],
+        "baselines": [BASELINE.file("scores", task) for task in config["tasks"]],
+    }
+
+
+AGGREGATE = Kind(
+    name="aggregate",
+    folder="results",
+    # A grid has more of them than a command line can hold: the program finds them in its folders.
+    reads={
+        name: result(text, many=True, optional=True, passed=False)
+        for name, text in {
+            "records": "records of the pre-trainings",
+            "ranks": "comparisons of ranks",
+            "scores": "scores of the cells, and their records",
+            "baselines": "scores of the majority class",
+        }.items()
+    },
+    writes={
+        **{
+            output: file
+            for name in TABLES
+            for output, file in {
+                name: Output(f"{name}.csv", f"table of {name}, CSV", shown=("tables", name)),
+                f"{name}_parquet": Output(f"{name}.parquet", beside=name),
+            }.items()
+        },
+        "record": Output("aggregate.json", "how they were gathered, JSON"),
+    },
+    settings={
+        "results": Setting("folder of the results", "results", required=True),
+        "work": Setting("folder of unfinished trainings", "work", required=True),
+    },
+    recipe=_aggregate_recipe,
+    inputs=_aggregate_inputs,
+)

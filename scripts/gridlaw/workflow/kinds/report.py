@@ -1,0 +1,167 @@
+"""From all results to what people read and print: figures, the page, LaTeX tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gridlaw import grid
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.kind import Kind, Output, Setting, result
+from gridlaw.workflow.kinds.analysis import DECISIONS, FORECASTS, LAWS
+from gridlaw.workflow.kinds.evaluation import AGGREGATE
+from gridlaw.workflow.recipe import Recipe
+
+# Tables and records that figures are drawn from, and what they are.
+TABLES = {
+    "runs": (AGGREGATE, "runs", "pre-training runs, CSV"),
+    "curves": (AGGREGATE, "curves", "losses that runs logged, CSV"),
+    "scores": (AGGREGATE, "scores", "scores of each fine-tuning, CSV"),
+    "summary": (AGGREGATE, "summary", "scores over seeds, CSV"),
+    "baselines": (AGGREGATE, "baselines", "scores of the majority class, CSV"),
+    "attempts": (AGGREGATE, "attempts", "attempts at trainings, CSV"),
+    "fits": (LAWS, "fits", "fitted laws, NPZ"),
+    "laws": (LAWS, "record", "the grid's laws, JSON"),
+    "forecasts": (FORECASTS, "forecasts", "forecasts, CSV"),
+    "decisions": (DECISIONS, "record", "decisions, JSON"),
+}
+
+
+def tables(*names: str) -> dict[str, object]:
+    """Inputs by these names."""
+    return {name: result(TABLES[name][2]) for name in names}
+
+
+def files_of(*names: str) -> dict[str, list[str]]:
+    """Their files."""
+    return {name: [TABLES[name][0].file(TABLES[name][1])] for name in names}
+
+
+def models(config: dict) -> Recipe:
+    """Recipe of most figures: colours stand in the order of the models."""
+    return Recipe({"models": config["models"]}, {"models": "models"})
+
+
+def comparable(config: dict) -> Recipe:
+    """Recipe of figures that ask which runs compare."""
+    return models(config) | Recipe.take(config, "pretrain", ("scaling",))
+
+
+def panels(config: dict) -> Recipe:
+    """Recipe of what shows scores: of every task its first metric on its first validation split."""
+    tasks = {task: config["catalogue"]["tasks"][task] for task in config["tasks"]}
+    shown = [[task, entry["metrics"][0], entry["validation"][0]] for task, entry in tasks.items()]
+    keys = {
+        f"tasks.{task}.{name}": f"catalogue.tasks.{task}.{name}" for task in tasks for name in ("metrics", "validation")
+    }
+    return models(config) | Recipe({"tasks": shown}, {"tasks": "tasks"} | keys)
+
+
+def figure(name: str, *sources: str, recipe: Callable[[dict], Recipe] = models) -> Kind:
+    """The kind of step that draws a figure.
+
+    Args:
+        name: of the figure.
+        sources: names of `TABLES`.
+        recipe: gives its recipe for a configuration.
+    """
+    endings = {"svg": "svg", "pdf": "pdf", "data": "csv"}
+    return Kind(
+        name=f"figure_{name}",
+        folder="results/figures",
+        reads=tables(*sources),
+        writes={
+            "figure": Output(
+                f"{name}.png", "the figure (.png; .svg, .pdf and .csv beside it)", shown=("figures", name)
+            ),
+            **{output: Output(f"{name}.{ending}", beside="figure") for output, ending in endings.items()},
+            "record": Output(f"{name}.json", "how it was drawn, JSON"),
+        },
+        recipe=recipe,
+        inputs=lambda experiment: files_of(*sources),
+    )
+
+
+# In the order in which they are read.
+FIGURES = {
+    "scores": figure("scores", "summary", "baselines", recipe=panels),
+    "loss": figure("loss", "runs"),
+    "laws": figure("laws", "fits"),
+    "curves": figure("curves", "curves", "laws"),
+    "parameters": figure("parameters", "runs", "laws", recipe=comparable),
+    "transfer": figure("transfer", "laws"),
+    "front": figure("front", "runs", "summary", recipe=comparable),
+    "budget": figure("budget", "decisions"),
+    "throughput": figure("throughput", "runs"),
+    "pairs": figure("pairs", "decisions"),
+    "seeds": figure("seeds", "scores", recipe=panels),
+    "holdout": figure("holdout", "runs", "laws"),
+    "residuals": figure("residuals", "runs", "laws"),
+    "estimates": figure("estimates", "laws"),
+    "costs": figure("costs", "runs", "decisions"),
+}
+
+
+def _report_recipe(config: dict) -> Recipe:
+    """What its paragraphs on methods tell, and prices."""
+    told = {
+        "pretrain": ("passes", "mask_rate", "held_out_mask_rate", "batch_size", "learning_rate", "weight_decay",
+                     "adam_beta2", "decay_shape", "decay_ratio"),
+        "finetune": ("epochs", "batch_size", "learning_rate"),
+        "data": ("segment_words", "row_length", "held_out_words"),
+    }  # fmt: skip
+    sections = {name: {key: config[name][key] for key in keys} for name, keys in told.items()}
+    sections["pretrain"]["warmup_tokens"] = grid.parse_size(config["pretrain"]["warmup_tokens"])
+    sections["seeds"] = {name: sorted(values) for name, values in config["seeds"].items()}
+    known = ("price_per_gpu_hour", "price_per_kwh", "watts_per_gpu")
+    sections["cost"] = {name: config["cost"].get(name, 0) for name in known}
+    sections["cost"]["currency"] = config["cost"]["currency"]
+    whole = {name: config[name] for name in ("models", "tasks", "corpus")}
+    return Recipe(whole | sections)
+
+
+def _report_inputs(experiment: Experiment) -> dict[str, list[str]]:
+    read = files_of("runs", "summary", "attempts", "laws", "forecasts", "decisions")
+    return read | {"figures": [drawn.file("svg") for drawn in FIGURES.values()]}
+
+
+REPORT = Kind(
+    name="report",
+    folder="results",
+    reads=tables("runs", "summary", "attempts", "laws", "forecasts", "decisions")
+    | {"figures": result("figures, SVG, in their order", many=True)},
+    writes={
+        "report": Output("report.html", "the page, HTML", shown=("report", "page")),
+        "record": Output("report.json", "how it was written, JSON"),
+    },
+    settings={
+        "predictions": Setting("estimates that runs of the workflow began with, JSON lines", "logs/predictions.jsonl"),
+        "states": Setting("states of the cells, JSON; by default all are done"),
+        "command": Setting("the command that makes the page again; by default it is not known", '"$command"'),
+    },
+    recipe=_report_recipe,
+    inputs=_report_inputs,
+)
+
+
+def _latex_recipe(config: dict) -> Recipe:
+    return panels(config)
+
+
+def _latex_inputs(experiment: Experiment) -> dict[str, list[str]]:
+    return files_of("runs", "summary", "laws", "forecasts", "decisions")
+
+
+LATEX = Kind(
+    name="latex",
+    folder="results",
+    reads=tables("runs", "summary", "laws", "forecasts", "decisions"),
+    writes={
+        **{
+            f"{name}_table": Output(f"latex/{name}.tex", f"table of {name}, LaTeX", shown=("tables", "latex"))
+            for name in ("scores", "loss", "laws", "forecasts")
+        },
+        "record": Output("latex.json", "how they were written, JSON"),
+    },
+    recipe=_latex_recipe,
+    inputs=_latex_inputs,
+)

@@ -1,0 +1,237 @@
+"""The steps of a grid: every result that its workflow makes, the record it should have, and what it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from gridlaw import grid, identity, io
+from gridlaw.workflow.experiment import Experiment
+from gridlaw.workflow.kind import Kind
+from gridlaw.workflow.kinds import analysis, data, evaluation, report, training
+from gridlaw.workflow.recipe import Recipe, canonical
+
+SCRIPTS = Path(__file__).resolve().parents[2]
+# All kinds of steps by name, upstream first.
+KINDS = {
+    kind.name: kind
+    for kind in (
+        data.CORPUS, data.SEGMENTS, data.TOKENIZER, data.CHECKPOINT, data.PACK, data.SLICE, data.TASK,
+        training.TRUNK, training.PRETRAIN, training.RANKS, training.FINETUNE,
+        evaluation.SCORE, evaluation.BASELINE, evaluation.AGGREGATE,
+        analysis.LAWS, analysis.FORECASTS, analysis.DECISIONS,
+        *report.FIGURES.values(), report.REPORT, report.LATEX,
+    )
+}  # fmt: skip
+TRAININGS = ("trunk", "pretrain", "finetune")
+# Steps that make one cell of the grid.
+OF_A_CELL = (*TRAININGS, "score")
+# Final targets.
+TARGETS = (report.REPORT, report.LATEX)
+# Kinds of which a grid has one step.
+SINGLE = {name: kind for name, kind in KINDS.items() if kind.single}
+MAKERS = {file: kind for kind in SINGLE.values() for file in kind.files()}
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One result of the workflow.
+
+    Args:
+        kind: its kind.
+        wildcards: values of the rule's wildcards, in the order of the path.
+        resolved: its recipe, with the configuration keys of the entries.
+        files: of each input.
+        after: the steps that make these; none for the user's own files.
+    """
+
+    kind: Kind
+    wildcards: dict[str, str]
+    resolved: Recipe
+    files: dict[str, list[str]]
+    after: tuple[Step, ...]
+
+    @property
+    def rule(self) -> str:
+        """The rule that makes it, which is its program's name too."""
+        return self.kind.name
+
+    @property
+    def recipe(self) -> dict:
+        """The recipe that its record would hold, were it made now."""
+        return self.resolved.values
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Files whose digests its record would hold."""
+        return self.kind.recorded(self.files)
+
+    @cached_property
+    def record(self) -> str:
+        """Path of its record, which is there when the result is whole."""
+        return self.kind.file("record", *self.wildcards.values())
+
+    @property
+    def folder(self) -> str:
+        """The folder of its result."""
+        return self.record.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """Its rule, and the values that tell it apart."""
+        return " ".join([self.rule, *self.wildcards.values()])
+
+    @property
+    def program(self) -> Path:
+        """The program that makes it."""
+        return program(self.rule)
+
+    @property
+    def code(self) -> str:
+        """Identity of the program, as the record would hold it."""
+        return identity.digest(self.program)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Digests of the definitions behind `code`, by `scripts/FILE: NAME`."""
+        return identity.definitions(self.program)
+
+    @property
+    def work(self) -> str:
+        """The folder in which a training keeps what it would go on from."""
+        return "/".join(["work", self.rule, *self.wildcards.values()])
+
+    @property
+    def log(self) -> str:
+        """The file of its program's messages."""
+        return "/".join(["logs", self.rule, *self.wildcards.values()]) + ".log"
+
+    def ancestors(self) -> list[Step]:
+        """All steps that its result comes from, each once and after its own ancestors."""
+        found: dict[Step, None] = {}
+
+        def enter(step: Step) -> None:
+            for earlier in step.after:
+                if earlier not in found:
+                    enter(earlier)
+                    found[earlier] = None
+
+        enter(self)
+        return list(found)
+
+    @property
+    def cell(self) -> grid.Cell | None:
+        """The cell that it belongs to, if to one only."""
+        if self.rule not in OF_A_CELL:
+            return None
+        return grid.Cell(self.wildcards["model"], self.wildcards["size"], int(self.wildcards["gpus"]))
+
+    def command(self, place: Callable[[str], str] = str, **settings: list[str]) -> list[str]:
+        """Command line of its program.
+
+        Args:
+            place: where a file of the workflow is read and written instead.
+            settings: values of the kind's settings.
+        """
+        options = self.kind.options(
+            {name: [place(file) for file in files] for name, files in self.files.items()},
+            {name: place(self.kind.file(name, *self.wildcards.values())) for name in self.kind.writes},
+        )
+        parts = [part for name, values in (options | settings).items() for part in (option(name), *values)]
+        return [str(self.program), "--recipe", canonical(self.recipe), *parts]
+
+
+class Steps:
+    """All steps of a grid; iterates over them, upstream first.
+
+    Args:
+        config: a completed configuration.
+        read: gives the record in a file, or None.
+    """
+
+    def __init__(self, config: dict, read: Callable[[str], dict | None] = io.find_json):
+        self._experiment = Experiment(config, read)
+        self._recipe = cache(lambda kind, *values: kind.recipe(config, *values))
+        # By the folder of its result, or by each file where the folder holds others' as well.
+        self._steps: dict[str, Step] = {}
+        for kind in TARGETS:
+            self._enter(kind.file("record"))
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(dict.fromkeys(self._steps.values()))
+
+    def find(self, file: str) -> Step | None:
+        """The step whose result a file belongs to."""
+        while file and file not in self._steps:
+            file = file.rpartition("/")[0]
+        return self._steps.get(file)
+
+    def successors(self) -> dict[Step, list[Step]]:
+        """The steps that are made from each step's result directly; a step without any has no entry."""
+        found: dict[Step, list[Step]] = {}
+        for step in self:
+            for earlier in step.after:
+                found.setdefault(earlier, []).append(step)
+        return found
+
+    def _enter(self, file: str) -> Step | None:
+        """The step that makes a file, entered after those that it is made from; None for a file of the user."""
+        origin = identify(file)
+        if origin is None:
+            return None
+        kind, values = origin
+        places = kind.files() if kind.single else [file.rpartition("/")[0]]
+        if places[0] not in self._steps:
+            wildcards = dict(zip(kind.wildcards, values, strict=True))
+            files = kind.inputs(self._experiment, *values)
+            after = tuple(dict.fromkeys(filter(None, map(self._enter, kind.recorded(files)))))
+            recipe = self._recipe(kind, *(wildcards[name] for name in kind.recipe_wildcards))
+            self._steps |= dict.fromkeys(places, Step(kind, wildcards, recipe, files, after))
+        return self._steps[places[0]]
+
+
+@cache
+def program(rule: str) -> Path:
+    """The program of a rule."""
+    return SCRIPTS / f"{rule}.py"
+
+
+def identify(file: str) -> tuple[Kind, list[str]] | None:
+    """Find the kind of step that makes a file which records name, and the values of its wildcards.
+
+    Returns:
+        None for a file of the user.
+    """
+    if file in MAKERS:
+        return MAKERS[file], []
+    match file.split("/"):
+        case [top, rule, *values, _] if rule in KINDS:
+            kind = KINDS[rule]
+            if not kind.single and kind.folder.startswith(f"{top}/") and len(values) == len(kind.wildcards):
+                return kind, values
+    return None
+
+
+def option(name: str) -> str:
+    """The option of a program by the name of an input, an output or a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def shell_command(kind: Kind) -> str:
+    """The shell command of a rule, in which Snakemake fills in files, wildcards and parameters."""
+    given = {name: f"{{input.{name}:q}}" for name in kind.reads}
+    made = {name: f"{{output.{name}:q}}" for name in kind.writes}
+    options = kind.options(
+        {name: [text] for name, text in given.items()}, made, folder_of=lambda text: f'"$(dirname {text})"'
+    )
+    values = "/".join(f"{{wildcards.{name}:q}}" for name in kind.wildcards)
+    options |= {
+        name: [setting.shell.replace("{run}", f"{kind.name}/{values}").replace("{values}", values)]
+        for name, setting in kind.settings.items()
+        if setting.shell
+    }
+    parts = [" ".join([option(name), *texts]) for name, texts in options.items()]
+    start = f'{kind.environment} python "$scripts/{kind.name}.py"'.lstrip()
+    return " ".join([start, "--recipe {params.recipe:q}", *parts, "> {log:q} 2>&1"])
