@@ -1,0 +1,65 @@
+"""The command line of a step's program, as its kind of step says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from gridlaw import cli
+from gridlaw.workflow.kind import Kind
+from gridlaw.workflow.steps import KINDS, option
+
+
+def parse(rule: str, doc: str) -> Namespace:
+    """Parse the command line of the running program.
+
+    Args:
+        rule: its rule's name.
+        doc: its docstring, which is its help.
+
+    Returns:
+        the `recipe`, and the values of its options by name: the path of a file, a list of paths where there may be
+        many, None for one that is not there. Further `inputs` and `outputs`: files whose digests the record holds.
+    """
+    kind = KINDS[rule]
+    parser = cli.parser(doc)
+    for name, source in kind.reads.items():
+        if source.passed and source.many:
+            parser.add_argument(option(name), nargs="*", default=[], help=source.help)
+        elif source.passed:
+            how = {"nargs": "?"} if source.optional else {"required": True}
+            parser.add_argument(option(name), help=source.help, **how)
+    for name, output in kind.writes.items():
+        if output.help:
+            parser.add_argument(option(name), required=True, help=f"{output.help}, to write")
+    for name, setting in kind.settings.items():
+        how = {"required": True} if setting.required else {"default": setting.default}
+        parser.add_argument(option(name), type=setting.type, help=setting.help, **how)
+    args = parser.parse_args()
+    args.inputs, args.outputs = _recorded_inputs(kind, args), _recorded_outputs(kind, args)
+    return args
+
+
+def _recorded_inputs(kind: Kind, args: Namespace) -> list[str]:
+    files = []
+    for name, source in kind.reads.items():
+        if source.recorded and source.passed:
+            given = getattr(args, name)
+            given = given if isinstance(given, list) else [given] if given else []
+            # The program is told the folder of a manifest.
+            files += [f"{folder}/manifest.json" for folder in given] if source.folder else given
+    return list(dict.fromkeys(files))
+
+
+def _recorded_outputs(kind: Kind, args: Namespace) -> list[str]:
+    files = []
+    for name, output in kind.writes.items():
+        if name == "record" or not output.recorded:
+            continue
+        if output.beside:
+            files.append(str(Path(getattr(args, output.beside)).with_suffix(Path(output.name).suffix)))
+        elif output.folder:
+            files.append(f"{getattr(args, name)}/{Path(output.name).name}")
+        else:
+            files.append(getattr(args, name))
+    return files
