@@ -51,13 +51,21 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
                 return Stale(verdicts.of(step).lines(), job.output)
             return super().params_changed(job, file)
 
+        def code_changed(self, job, file=None) -> bool | Iterable[str]:
+            # A command supervises its program; what that computes with is in its recipe, its code and its inputs.
+            if not is_step(job):
+                return super().code_changed(job, file)
+            return () if file is None else False
+
         async def incomplete(self, job) -> list:
-            step = verdicts.steps.find(str(job.output[0])) if job.output else None
-            return [] if step else await super().incomplete(job)
+            return [] if is_step(job) else await super().incomplete(job)
 
         def _clear_cache(self) -> None:
             answer.cache_clear()
             super()._clear_cache()
+
+    def is_step(job) -> bool:
+        return bool(job.output) and verdicts.steps.find(str(job.output[0])) is not None
 
     # Snakemake asks a dozen times for each output, one job after the other.
     @lru_cache(maxsize=64)

@@ -48,7 +48,7 @@ def content(text: str, **more: bool) -> Source:
     return Source(text, recorded=False, aged=False, **more)
 
 
-def user_files(text: str, **more: bool) -> Source:
+def local_files(text: str, **more: bool) -> Source:
     """Files of the user; the recipe holds a digest of their content."""
     return Source(text, recorded=True, aged=False, many=True, **more)
 

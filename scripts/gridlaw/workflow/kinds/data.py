@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gridlaw import files, grid, hyperparameters
 from gridlaw.workflow.experiment import Experiment
-from gridlaw.workflow.kind import Kind, Output, Setting, content, result, user_files
+from gridlaw.workflow.kind import Kind, Output, Setting, content, local_files, result
 from gridlaw.workflow.recipe import Recipe
 
 THREADS = Setting("processes or threads to use (default: 1)", "{threads}", type=int, default=1)
@@ -26,8 +26,8 @@ CORPUS = Kind(
     name="corpus",
     folder="resources/corpus/{corpus}",
     reads={
-        "files": user_files("files to train on (source: files)"),
-        "held_out_files": user_files("files to hold documents out from"),
+        "files": local_files("files to train on (source: files)"),
+        "held_out_files": local_files("files to hold documents out from"),
     },
     writes={
         "documents": Output("documents.parquet", "the corpus, Parquet"),
@@ -112,7 +112,7 @@ def _checkpoint_inputs(experiment: Experiment, model: str) -> dict[str, list[str
 CHECKPOINT = Kind(
     name="checkpoint",
     folder="resources/checkpoint/{model}",
-    reads={"files": user_files("files of a local checkpoint", passed=False)},
+    reads={"files": local_files("files of a local checkpoint", passed=False)},
     writes={
         "folder": Output("config.json", "folder of the checkpoint", folder=True, recorded=False),
         "manifest": Output("manifest.json", "what the checkpoint is, JSON"),
@@ -235,7 +235,7 @@ def _task_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
 TASK = Kind(
     name="task",
     folder="resources/task/{task}",
-    reads={"files": user_files("one file for each split, of training first (source: files)")},
+    reads={"files": local_files("one file for each split, of training first (source: files)")},
     writes={
         "examples": Output("examples.parquet", "the task's examples, Parquet"),
         "manifest": Output("manifest.json", "what the task is, JSON"),

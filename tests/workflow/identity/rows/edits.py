@@ -55,4 +55,5 @@ def _redescribed(value: object) -> object:
 # Which programs an edit reaches is tested with `gridlaw.identity` alone; here, that Snakemake hears of it.
 row("a new clone with other comments", commenting_everything)
 row("a function of fine-tuning", adding("scripts/gridlaw/modeling.py", "classifier = classifier"), "finetune *")
-row("a command", replacing("rules/finetune.smk", 'python "$scripts', 'python -B "$scripts'), "finetune *")
+# A command supervises its program.
+row("a command", replacing("scripts/gridlaw/workflow/steps.py", 'python "$scripts', 'python -B "$scripts'))
