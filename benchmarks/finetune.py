@@ -38,7 +38,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from gridlaw import io, language, modeling, recipes
+from gridlaw import io, language, modeling
+from gridlaw.workflow.kinds.training import FINETUNE
+from gridlaw.workflow.recipe import canonical
 
 BASELINE = Path(__file__).with_name("run_glue_baseline.py")
 TASKS = {  # training pairs, validation pairs, seeds
@@ -133,7 +135,7 @@ def run_glue(folder: Path, output: Path, seeds: range, args: argparse.Namespace)
 
 def gridlaw(folder: Path, output: Path, seeds: range, args: argparse.Namespace) -> list[float]:
     """One process for all seeds."""
-    recipe = recipes.finetune(common.configuration(), "small", "paraphrase") | {
+    recipe = FINETUNE.recipe(common.configuration(), "small", "paraphrase").values | {
         "seeds": list(seeds),
         "epochs": args.epochs,
         "max_length": MAX_LENGTH,

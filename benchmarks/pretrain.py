@@ -43,8 +43,11 @@ from datasets import Dataset
 from transformers import BertTokenizer, DataCollatorForLanguageModeling, Trainer, TrainingArguments
 from transformers.utils import logging
 
-from gridlaw import devices, flops, io, pretraining, recipes, rows, training
+from gridlaw import devices, flops, io, pretraining, rows, training
 from gridlaw.checkpoints import StepTimes
+from gridlaw.workflow.kinds.data import PACK, SEGMENTS, TOKENIZER
+from gridlaw.workflow.kinds.training import PRETRAIN
+from gridlaw.workflow.recipe import canonical
 
 SHAPES = {  # layers, width, heads, vocabulary
     "tiny8k": (2, 128, 2, 8192),
@@ -95,7 +98,7 @@ def main() -> None:
 def recipe_of(**changes: object) -> dict:
     """The pipeline's default recipe with run_mlm's defaults of the optimizer, and further changes."""
     trainers = {"weight_decay": 0.0, "adam_beta2": 0.999, "max_grad_norm": 1.0, "mask_rate": 0.15}
-    recipe = recipes.pretrain(common.configuration(), "small", "1k", gpus=1, seed=1)
+    recipe = PRETRAIN.recipe(common.configuration(), "small", "1k", gpus=1, seed=1).values
     return recipe | trainers | {"schedule": "independent", "decay_ratio": 1, "decay_shape": "linear"} | changes
 
 
@@ -323,17 +326,17 @@ def write_text(folder: Path, tokens: int) -> tuple[dict[str, Path], dict]:
 
     run("corpus", corpus, "--documents", "documents", "--manifest", "corpus.json")
     run(
-        "segments", recipes.segments(config), "--documents", "documents", "--corpus", "corpus.json", "--train", "train",
-        "--held-out", "held_out", "--manifest", "segments.json",
+        "segments", SEGMENTS.recipe(config).values, "--documents", "documents", "--corpus", "corpus.json",
+        "--train", "train", "--held-out", "held_out", "--manifest", "segments.json",
     )  # fmt: skip
     run(
-        "tokenizer", recipes.tokenizer(config, "wordpiece"), "--segments", "train",
+        "tokenizer", TOKENIZER.recipe(config, "wordpiece").values, "--segments", "train",
         "--segments-manifest", "segments.json", "--folder", "tokenizer", "--manifest", "tokenizer.json",
     )  # fmt: skip
     run(
-        "pack", recipes.pack(config), "--train", "train", "--held-out", "held_out",
+        "pack", PACK.recipe(config).values, "--train", "train", "--held-out", "held_out",
         "--segments-manifest", "segments.json", "--tokenizer", "tokenizer",
-        "--tokenizer-manifest", "tokenizer.json", "--rows", "rows.bin", "--index", "index",
+        "--rows", "rows.bin", "--index", "index",
         "--held-out-rows", "held_out.bin", "--manifest", "pack.json",
     )  # fmt: skip
     run(

@@ -22,6 +22,7 @@ import pandas as pd
 from gridlaw import cli, grid, intervals, io, legacy, record, work
 from gridlaw.states import RUNNING
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 CELL = ["model", "size", "size_tokens", "gpus"]
 # Names of the average over tasks in the columns `task` and `metric`.
@@ -55,13 +56,7 @@ MASKS = ["mask_rate", "held_out_mask_rate"]
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--results", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished trainings")
-    for table in ("runs", "curves", "scores", "summary", "baselines", "attempts"):
-        parser.add_argument(f"--{table}", type=Path, required=True, help=f"table of {table} to write, CSV")
-    parser.add_argument("--record", required=True, help="how they were gathered, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("aggregate", __doc__)
     recipe = args.recipe
 
     runs = pd.DataFrame(run_rows(recipe, args.results / "pretrain"))
@@ -83,13 +78,11 @@ def main() -> None:
         "baselines": baselines(recipe["tasks"], args.results / "baseline"),
         "attempts": pd.DataFrame(attempt_rows(recipe, args.results, args.work), columns=ATTEMPT),
     }
-    outputs = []
     for name, table in tables.items():
-        file = getattr(args, name)
+        file = Path(getattr(args, name))
         table.to_csv(file, index=False)
         table.to_parquet(file.with_suffix(".parquet"), index=False)
-        outputs += [file, file.with_suffix(".parquet")]
-    record.write(args.record, recipe, gathered(recipe, args.results), outputs)
+    record.write(args, inputs=gathered(recipe, args.results))
 
 
 def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:

@@ -13,15 +13,11 @@ import numpy as np
 import pandas as pd
 
 from gridlaw import cli, metrics, record
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
-    parser.add_argument("--task", required=True, help="manifest of the task, JSON")
-    parser.add_argument("--scores", required=True, help="metrics to write, CSV")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("baseline", __doc__)
     recipe = args.recipe
 
     examples = pd.read_parquet(args.examples, columns=["split", "label"])
@@ -33,7 +29,7 @@ def main() -> None:
         values = metrics.compute(recipe["kind"], recipe["metrics"], np.full_like(truth, guess), truth)
         rows += [(split, len(truth), metric, value) for metric, value in values.items()]
     pd.DataFrame(rows, columns=["split", "examples", "metric", "value"]).to_csv(args.scores, index=False)
-    record.write(args.record, recipe, [args.task], [args.scores])
+    record.write(args)
 
 
 if __name__ == "__main__":

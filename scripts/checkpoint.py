@@ -15,14 +15,11 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from gridlaw import cli, files, io, record, sources
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--folder", required=True, help="folder to write")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("checkpoint", __doc__)
 
     name, folder = args.recipe["pretrained"], Path(args.folder)
     facts = {}
@@ -43,7 +40,7 @@ def main() -> None:
 
     digests = {file.name: io.sha256(folder / file.name) for file in content}
     io.write_json(args.manifest, {**facts, "files": digests})
-    record.write(args.record, args.recipe, files.find_checkpoint_files(name), [args.manifest], **facts)
+    record.write(args, inputs=files.find_checkpoint_files(name), **facts)
 
 
 if __name__ == "__main__":

@@ -16,21 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlaw import cli, files, io, language, record
+from gridlaw.workflow import program
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
 ROW_GROUP_BYTES = 32 << 20
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument(
-        "--files", nargs="*", default=[], help="files or glob patterns of training text (source: files)"
-    )
-    parser.add_argument("--held-out-files", nargs="*", default=[], help="files or glob patterns of held-out text")
-    parser.add_argument("--documents", required=True, help="Parquet file to write")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("corpus", __doc__)
 
     recipe, facts = args.recipe, {}
     if recipe["source"] == "hub":
@@ -47,13 +40,7 @@ def main() -> None:
     if not counts["documents"]:
         raise cli.Failure("the corpus contains no text; expected at least one document with words")
     io.write_json(args.manifest, {**counts, **facts})
-    record.write(
-        args.record,
-        recipe,
-        [*files.find_matching(args.files), *files.find_matching(args.held_out_files)],
-        [args.documents, args.manifest],
-        **facts,
-    )
+    record.write(args, inputs=[*files.find_matching(args.files), *files.find_matching(args.held_out_files)], **facts)
 
 
 def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:

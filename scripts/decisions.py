@@ -20,6 +20,7 @@ from gridlaw.evidence import Group
 from gridlaw.laws import Law
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import amount, count, rank_time
+from gridlaw.workflow import program
 
 # By default budgets are these multiples of the rank-hours of the grid's pre-training.
 BUDGETS = (0.1, 1.0, 4.0)
@@ -28,14 +29,7 @@ QUANTITY = ["task", "metric", "split"]
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    for table in ("runs", "scores"):
-        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
-    parser.add_argument("--fits", required=True, help="fitted laws, NPZ")
-    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
-    parser.add_argument("--next", type=Path, required=True, help="overlay with the cells to run next, YAML to write")
-    parser.add_argument("--record", required=True, help="the decisions, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("decisions", __doc__)
     recipe = args.recipe
 
     runs = evidence.read_runs(args.runs)
@@ -48,12 +42,9 @@ def main() -> None:
     scores = read_table(args.scores)
     chosen = [cell for decisions in decided for cell in decisions["next"]["cells"]]
     overlay = next_cells.overlay(chosen, recipe)
-    args.next.write_text(header(chosen) + yaml.safe_dump(overlay, sort_keys=False))
+    Path(args.next).write_text(header(chosen) + yaml.safe_dump(overlay, sort_keys=False))
     record.write(
-        args.record,
-        recipe,
-        [args.runs, args.scores, args.fits, *args.packs],
-        [args.next],
+        args,
         spent_rank_hours=spent,
         groups=decided,
         smallest_difference=recipe["smallest_difference"],

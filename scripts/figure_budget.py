@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, io, plotting, record
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 COLUMNS = [
     "group",
@@ -34,7 +35,7 @@ UNTIMED = "No run has a measured time."
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, decisions="decisions, JSON").parse_args()
+    args = program.parse("figure_budget", __doc__)
 
     decisions = io.read_json(args.decisions)
     rows = [
@@ -60,7 +61,7 @@ def main() -> None:
             spent = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="spent so far")
             note = f"n = {len(table)} budgets; filled: a cell of the grid; hollow: by its law; band: 95 % interval"
             plotting.legend(figure, models, table["gpus"], note, [spent])
-    record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
+    record.write(args)
 
 
 def draw(axes: Sequence[Axes], choices: pd.DataFrame, models: dict[str, dict], gpus: pd.Series, spent: float) -> None:

@@ -18,6 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from gridlaw import cli, evidence, grid, io, plotting, record
 from gridlaw.words import amount
+from gridlaw.workflow import program
 
 COLUMNS = ["model", "size", "gpus", "state", "done", "runs", "rank_hours"]
 DONE, PARTLY, MISSING, NEXT = "done", "partly done", "missing", "to run next"
@@ -31,8 +32,7 @@ NUMBERS = 10
 
 
 def main() -> None:
-    tables = {"runs": "pre-training runs, CSV", "decisions": "decisions, JSON"}
-    args = cli.figure_parser(__doc__, **tables).parse_args()
+    args = program.parse("figure_costs", __doc__)
 
     runs, decisions = evidence.read_runs(args.runs), io.read_json(args.decisions)
     table = pd.DataFrame([*cells(runs), *planned(decisions)], columns=COLUMNS)
@@ -47,7 +47,7 @@ def main() -> None:
         if states:
             handles = [Patch(label=state, **FRAMES[state]) for state in states]
             figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    record.write(args.record, args.recipe, [args.runs, args.decisions], plotting.files(args.figure))
+    record.write(args)
 
 
 def cells(runs: pd.DataFrame) -> list[dict]:

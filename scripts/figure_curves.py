@@ -19,6 +19,7 @@ from gridlaw import cli, io, plotting, record
 from gridlaw.judging import LAW
 from gridlaw.tables import read_table
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 COLUMNS = ["model", "size", "gpus", "trained_tokens", "what", "phase", "loss", "low", "high", "runs"]
 CELL = ["model", "size", "gpus"]
@@ -26,7 +27,7 @@ MEASURED, TRIED, FORECAST = "measured", "forecast from the first half", "forecas
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, curves="losses that runs logged, CSV", laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_curves", __doc__)
 
     conclusions = io.read_json(args.laws)["in_run"]
     logged = read_table(args.curves)
@@ -47,7 +48,7 @@ def main() -> None:
             plotting.legend(
                 figure, models, [], note + "; band: 95 % interval" * has_forecast, handles() if has_forecast else []
             )
-    record.write(args.record, args.recipe, [args.curves, args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def parts_of(conclusion: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:

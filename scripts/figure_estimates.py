@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from gridlaw import cli, io, plotting, record
 from gridlaw.judging import LAW, REFUSED
+from gridlaw.workflow import program
 
 COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
 # Parameters, with their labels on axes.
@@ -24,7 +25,7 @@ NAMES = {"E": "irreducible loss E (nats)", "beta": "exponent β"}
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_estimates", __doc__)
 
     laws = [law for law in io.read_json(args.laws)["laws"] if "model" in law and law["state"] != REFUSED]
     parts = [describe(law, name) for law in laws for name in NAMES]
@@ -45,7 +46,7 @@ def main() -> None:
             runs = sum(law["runs"] for law in laws)
             note = f"n = {runs} runs; bar: 95 % interval over 1,000 bootstrap samples; hollow: not a forecast"
             plotting.legend(figure, models, [], note)
-    record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def describe(law: dict, name: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, evidence, plotting, quality, record
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
 CELL = ["model", "size", "gpus"]
@@ -25,8 +26,7 @@ LOSS, SCORES = "held-out loss", "average over tasks"
 
 
 def main() -> None:
-    tables = {"runs": "pre-training runs, CSV", "summary": "means and intervals of scores, CSV"}
-    args = cli.figure_parser(__doc__, **tables).parse_args()
+    args = program.parse("figure_front", __doc__)
 
     runs, strong = evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"
     parts = []
@@ -50,7 +50,7 @@ def main() -> None:
             bars = "bars: 95 % t interval over seeds" if table["low"].notna().any() else ""
             description = "; ".join(filter(None, [f"n = {len(table)} points", note, bars]))
             plotting.legend(figure, models, table["gpus"], description, [front])
-    record.write(args.record, args.recipe, [args.runs, args.summary], plotting.files(args.figure))
+    record.write(args)
 
 
 def mean_scores(runs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from scipy import stats
 
 from gridlaw import cli, io, plotting, record, recorded
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 LEFT_OUT = {
     "corpus_tokens": "the largest size left out",
@@ -29,7 +30,7 @@ LEVELS = np.linspace(0, 1, 101)
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_holdout", __doc__)
 
     laws = io.read_json(args.laws)["laws"]
     cells = recorded.points(laws, "hold_out", read_table(args.runs))
@@ -53,7 +54,7 @@ def main() -> None:
             inside = int(cells["inside"].sum())
             note = f"bar: 95 % interval; n = {len(cells)} cells left out, {inside} of them inside"
             plotting.legend(figure, models, [], note)
-    record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def draw(ax: Axes, cells: pd.DataFrame, models: dict[str, dict]) -> None:

@@ -19,6 +19,7 @@ from gridlaw import cli, fits, plotting, record
 from gridlaw.judging import LAW
 from gridlaw.laws import Law
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 COLUMNS = ["group", "model", "corpus_tokens", "kind", "mean", "low", "high"]
 # Multiple of the largest size up to which laws are drawn, and multiples at which forecasts are marked.
@@ -28,7 +29,7 @@ FEW, MANY = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, fits="fitted laws, NPZ").parse_args()
+    args = program.parse("figure_laws", __doc__)
 
     laws = {group: fitted.laws for group, fitted in fits.read(args.fits).items()}
     parts = [
@@ -50,7 +51,7 @@ def main() -> None:
             number = sum(int(law.points.replicates.sum()) for by_model in laws.values() for law in by_model.values())
             note = f"n = {number} runs; line: law; band: 95 % interval of a new run"
             plotting.legend(figure, models, [], note, kinds)
-    record.write(args.record, args.recipe, [args.fits], plotting.files(args.figure))
+    record.write(args)
 
 
 def describe(law: Law) -> pd.DataFrame:

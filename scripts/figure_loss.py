@@ -14,10 +14,11 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, intervals, plotting, record
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
+    args = program.parse("figure_loss", __doc__)
 
     runs = read_table(args.runs).dropna(subset=["held_out_loss"])
     table, over = losses(runs)
@@ -44,7 +45,7 @@ def main() -> None:
         if tokenizers:
             unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="unigram baseline")
             plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
-    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+    record.write(args)
 
 
 def losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:

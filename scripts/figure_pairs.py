@@ -23,6 +23,7 @@ from scipy import stats
 
 from gridlaw import cli, grid, io, plotting, record
 from gridlaw.comparison import DIFFERENT, EQUIVALENT
+from gridlaw.workflow import program
 
 PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "low", "high", "probability", "p", "conclusion", "better"]
 RANKS = ["panel", "size", "model", "rank"]
@@ -35,7 +36,7 @@ COLOURS = "cividis"
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, decisions="decisions, JSON").parse_args()
+    args = program.parse("figure_pairs", __doc__)
 
     decisions = io.read_json(args.decisions)
     compared = {f"by loss {group['group']}".strip(): group["comparisons"] for group in decisions["groups"]}
@@ -68,7 +69,7 @@ def main() -> None:
                 f"probability that the row is better; * different, = equivalent; n = {seeds} seeds", size="x-small"
             )
             plotting.legend(figure, models, [], "rank 1: the best mean over seeds")
-    record.write(args.record, args.recipe, [args.decisions], plotting.files(args.figure))
+    record.write(args)
 
 
 def largest(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from gridlaw import cli, evidence, intervals, io, plotting, record
 from gridlaw.judging import LAW
 from gridlaw.powerlaw import Array
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 COLUMNS = ["group", "panel", "line", "kind", "model", "params", "corpus_tokens", "flops", "mean", "low", "high"]
 CELL, BETWEEN, OPTIMUM = "cell", "between cells", "optimum"
@@ -36,7 +37,7 @@ LOWEST = {"color": "0.2", "marker": "x", "markersize": 5, "linestyle": "none"}
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_parameters", __doc__)
 
     laws = io.read_json(args.laws)["laws"]
     groups = list(evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"))
@@ -66,7 +67,7 @@ def main() -> None:
             }
             handles = [Line2D([], [], label=label, **style) for label, style in extra.items() if style]
             plotting.legend(figure, models, [], note, handles)
-    record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def at_equal_text(runs: pd.DataFrame) -> pd.DataFrame:

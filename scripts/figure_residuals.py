@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from gridlaw import cli, io, plotting, record, recorded
 from gridlaw.tables import read_table
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 COLUMNS = ["law", "model", "params", "corpus_tokens", "flops", "started", "hours", "host", "loss", "residual", "run_sd"]
 AXES = {
@@ -28,7 +29,7 @@ AXES = {
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV", laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_residuals", __doc__)
 
     laws = [law for law in io.read_json(args.laws)["laws"] if law.get("residuals")]
     # Of the two laws over both axes the first counts, which includes embeddings.
@@ -64,7 +65,7 @@ def main() -> None:
             ]
             note = f"{law_words}; n = {len(table)} cells{band}"
             plotting.legend(figure, models, [], note, host_handles if len(host_handles) > 1 else [])
-    record.write(args.record, args.recipe, [args.runs, args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def with_runs(table: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

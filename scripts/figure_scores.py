@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record, words
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 AVERAGE = ("all tasks", "macro_average", "validation")
 
 
 def main() -> None:
-    tables = {"summary": "means and intervals, CSV", "baselines": "the majority class's scores, CSV"}
-    args = cli.figure_parser(__doc__, **tables).parse_args()
+    args = program.parse("figure_scores", __doc__)
 
     panels = [tuple(panel) for panel in args.recipe["tasks"]]
     panels += [AVERAGE] if len(panels) > 1 else []
@@ -54,7 +54,7 @@ def main() -> None:
             note = "one seed: no interval" if counts else ""
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
         plotting.legend(figure, models, summary["gpus"], note, [majority])
-    record.write(args.record, args.recipe, [args.summary, args.baselines], plotting.files(args.figure))
+    record.write(args)
 
 
 def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:

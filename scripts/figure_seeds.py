@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 COLUMNS = ["task", "metric", "split", "model", "size", "gpus", "seeds_of", "sd", "n"]
 CELL = ["model", "size", "gpus"]
@@ -28,7 +29,7 @@ FINETUNING, PRETRAINING, CELLS = "fine-tuning", "pre-training", "cells"
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, scores="scores of each fine-tuning, CSV").parse_args()
+    args = program.parse("figure_seeds", __doc__)
 
     tasks = [tuple(panel) for panel in args.recipe["tasks"]]
     scores = read_table(args.scores)
@@ -54,7 +55,7 @@ def main() -> None:
                 f"{n:.0f} {kind} seeds" for kind, n in known.groupby("seeds_of", sort=False)["n"].max().items()
             )
             plotting.legend(figure, models, [], f"n = {note} of a cell", KINDS)
-    record.write(args.record, args.recipe, [args.scores], plotting.files(args.figure))
+    record.write(args)
 
 
 def scatter(scores: pd.DataFrame) -> pd.DataFrame:

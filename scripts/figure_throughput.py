@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 
 from gridlaw import cli, plotting, record
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, runs="pre-training runs, CSV").parse_args()
+    args = program.parse("figure_throughput", __doc__)
 
     runs = read_table(args.runs).dropna(subset=["tokens_per_second"])
     table = throughput(runs)
@@ -35,7 +36,7 @@ def main() -> None:
             ideal = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="ideal")
             note = f"n = {int(table['n'].sum())} runs; band: 95 % interval of the median optimizer step"
             plotting.legend(figure, models, [], note, [ideal])
-    record.write(args.record, args.recipe, [args.runs], plotting.files(args.figure))
+    record.write(args)
 
 
 def draw(speed: Axes, efficiency: Axes, table: pd.DataFrame, models: dict[str, dict]) -> None:

@@ -18,6 +18,7 @@ from scipy import stats
 from gridlaw import cli, io, plotting, record, words
 from gridlaw.judging import LAW, REFUSED
 from gridlaw.sigmoid import Curve
+from gridlaw.workflow import program
 
 COLUMNS = ["group", "task", "metric", "kind", "model", "size", "gpus", "loss", "mean", "low", "high", "n"]
 # Length of a curve below the lowest loss, as a share of the range of losses.
@@ -25,7 +26,7 @@ BEYOND = 0.15
 
 
 def main() -> None:
-    args = cli.figure_parser(__doc__, laws="the grid's laws, JSON").parse_args()
+    args = program.parse("figure_transfer", __doc__)
 
     laws = [law for law in io.read_json(args.laws)["laws"] if "task" in law and law["cells"]]
     tasks = list(dict.fromkeys((law["task"], law["metric"]) for law in laws))
@@ -47,7 +48,7 @@ def main() -> None:
             counts = sorted({int(n) for n in table["n"].dropna()})
             note = f"bar: 95 % t interval over seeds, n = {'–'.join(map(str, counts))}; faint: majority-class baseline"
             plotting.legend(figure, models, [], note if counts != [1] else "one seed: no interval", LINES)
-    record.write(args.record, args.recipe, [args.laws], plotting.files(args.figure))
+    record.write(args)
 
 
 def describe(law: dict) -> pd.DataFrame:

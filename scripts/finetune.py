@@ -14,19 +14,12 @@ from argparse import Namespace
 from pathlib import Path
 
 from gridlaw import cli, io, launch, record, work
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.training_parser(__doc__)
-    parser.add_argument("--model", required=True, help="folder of the pre-trained model")
-    parser.add_argument("--model-manifest", required=True, help="manifest of the pre-trained model, JSON")
-    parser.add_argument("--examples", required=True, help="the task's examples, Parquet")
-    parser.add_argument("--task", required=True, help="manifest of the task, JSON")
-    parser.add_argument("--predictions", required=True, help="predictions to write, Parquet")
-    parser.add_argument("--manifest", required=True, help="manifest of the predictions to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
-    work.attempt(args, [args.model_manifest, args.task], 1, run_all, extendable=("seeds", "train_examples"))
+    args = program.parse("finetune", __doc__)
+    work.attempt(args, 1, run_all, extendable=("seeds", "train_examples"))
 
 
 def run_all(args: Namespace, fingerprint: str) -> None:
@@ -78,8 +71,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     rows = sum(map(len, frames))
     io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
-        args.record, recipe, [args.model_manifest, args.task], [args.predictions, args.manifest], device=device,
-        runs=facts, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
+        args, device=device, runs=facts, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
         attempts=work.attempts(args.work),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from gridlaw.forecasting import LEVEL
 from gridlaw.judging import LAW
 from gridlaw.laws import NONE, Law
 from gridlaw.sigmoid import ScoreLaw
+from gridlaw.workflow import program
 
 COLUMNS = [
     "model", "size", "corpus_tokens", "times_largest", "quantity", "state", "forecast", "low", "high", "sd_sampling",
@@ -32,13 +33,7 @@ DRAWS = 1000
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--runs", required=True, help="table of runs, CSV")
-    parser.add_argument("--fits", required=True, help="fitted laws, NPZ")
-    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
-    parser.add_argument("--forecasts", required=True, help="forecasts to write, CSV")
-    parser.add_argument("--record", required=True, help="how they were made, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("forecasts", __doc__)
 
     fitted, rows, most = fits.read(args.fits), [], evidence.available_tokens(args.packs)
     for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
@@ -53,7 +48,7 @@ def main() -> None:
                 cell = {"model": model, "size": size, "corpus_tokens": tokens}
                 rows += [cell | row for row in forecasts(law, scores, tokens, why_not)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(args.forecasts, index=False)
-    record.write(args.record, args.recipe, [args.runs, args.fits, *args.packs], [args.forecasts])
+    record.write(args)
 
 
 def sizes(largest: float, chosen: list[str]) -> Iterator[tuple[str, int]]:

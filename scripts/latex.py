@@ -22,6 +22,7 @@ from gridlaw import cli, comparison, grid, intervals, io, record
 from gridlaw.judging import REFUSED
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
+from gridlaw.workflow import program
 
 # Largest number of rows on a page.
 PAGE = 40
@@ -36,13 +37,7 @@ PARAMETERS = {"E": "$E$", "A": "$A$", "alpha": r"$\alpha$", "B": "$B$", "beta": 
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    for table in ("runs", "summary", "laws", "forecasts", "decisions"):
-        parser.add_argument(f"--{table}", required=True, help=f"{table}, CSV or JSON")
-    for table in ("scores", "loss", "laws", "forecasts"):
-        parser.add_argument(f"--{table}-table", type=Path, required=True, help=f"table of {table} to write, LaTeX")
-    parser.add_argument("--record", required=True, help="how they were written, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("latex", __doc__)
 
     runs, summary, forecasts = map(read_table, (args.runs, args.summary, args.forecasts))
     decisions = io.read_json(args.decisions)
@@ -53,10 +48,9 @@ def main() -> None:
         args.forecasts_table: forecast_table(forecasts),
     }
     for file, table in tables.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(table, encoding="utf-8")
-    inputs = [args.runs, args.summary, args.laws, args.forecasts, args.decisions]
-    record.write(args.record, args.recipe, inputs, tables)
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(table, encoding="utf-8")
+    record.write(args)
 
 
 def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], models: list[str]) -> str:

@@ -21,19 +21,13 @@ from gridlaw.fits import Fits
 from gridlaw.laws import Law
 from gridlaw.sigmoid import ScoreLaw
 from gridlaw.tables import read_table
+from gridlaw.workflow import program
 
 COLUMNS = ["name", "state", "verdict", "points", "form"]
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    for table in ("runs", "curves", "summary", "baselines"):
-        parser.add_argument(f"--{table}", required=True, help=f"table of {table}, CSV")
-    parser.add_argument("--packs", nargs="*", default=[], help="manifests of the packed corpus, JSON")
-    parser.add_argument("--laws", required=True, help="the laws and their verdicts, CSV to write")
-    parser.add_argument("--fits", required=True, help="fitted laws, NPZ to write")
-    parser.add_argument("--record", required=True, help="laws with all their evidence, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("laws", __doc__)
 
     runs, most = evidence.read_runs(args.runs), evidence.available_tokens(args.packs)
     laws, fitted = [], {}
@@ -60,16 +54,7 @@ def main() -> None:
     table = pd.DataFrame([*laws, *curves]).reindex(columns=COLUMNS)
     table.join(pd.DataFrame(parameters)).to_csv(args.laws, index=False)
     fits.write(args.fits, fitted)
-    record.write(
-        args.record,
-        args.recipe,
-        [args.runs, args.curves, args.summary, args.baselines, *args.packs],
-        [args.laws, args.fits],
-        laws=laws,
-        in_run=curves,
-        equivalence=ranks,
-        left_out=evidence.left_out(runs),
-    )
+    record.write(args, laws=laws, in_run=curves, equivalence=ranks, left_out=evidence.left_out(runs))
 
 
 def with_needs(law: Law | ScoreLaw, lacks: dict | None) -> dict:

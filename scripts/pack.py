@@ -17,24 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlaw import cli, io, record, rows
+from gridlaw.workflow import program
 
 BATCH = 8192
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--train", required=True, help="training segments, Parquet")
-    parser.add_argument("--held-out", required=True, help="held-out segments, Parquet")
-    parser.add_argument("--segments-manifest", required=True, help="manifest of the segments, JSON")
-    parser.add_argument("--tokenizer", required=True, help="folder of the tokenizer")
-    parser.add_argument("--tokenizer-manifest", required=True, help="manifest of the tokenizer, JSON")
-    parser.add_argument("--rows", required=True, help="rows of token ids to write")
-    parser.add_argument("--index", required=True, help="positions of the segments to write, Parquet")
-    parser.add_argument("--held-out-rows", required=True, help="held-out rows to write")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the tokenizer")
-    args = parser.parse_args()
+    args = program.parse("pack", __doc__)
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)
 
     from transformers import AutoTokenizer
@@ -55,8 +44,7 @@ def main() -> None:
     outputs = {"rows": args.rows, "index": args.index, "held_out_rows": args.held_out_rows}
     manifest["sha256"] = {name: io.sha256(file) for name, file in outputs.items()}
     io.write_json(args.manifest, manifest)
-    inputs = [args.segments_manifest, args.tokenizer_manifest]
-    record.write(args.record, args.recipe, inputs, [*outputs.values(), args.manifest])
+    record.write(args)
 
 
 def pack(

@@ -18,6 +18,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from gridlaw import cli, io, launch, record, work
+from gridlaw.workflow import program
 
 # Facts in the record of a run at size 0.
 NOTHING_TRAINED = dict.fromkeys(
@@ -26,23 +27,12 @@ NOTHING_TRAINED = dict.fromkeys(
 
 
 def main() -> None:
-    parser = cli.pretraining_parser(__doc__)
-    parser.add_argument("--held-out-rows", nargs="?", help="held-out rows of token ids")
-    parser.add_argument("--pack", nargs="?", help="manifest of the rows, JSON")
-    parser.add_argument(
-        "--evaluations",
-        type=int,
-        default=1,
-        help="number of times to measure the held-out loss, for TensorBoard (default: 1)",
-    )
-    parser.add_argument("--model", required=True, help="folder to write")
-    args = parser.parse_args()
-    inputs = [file for file in (args.pack, args.slice, *args.inputs) if file]
+    args = program.parse("pretrain", __doc__)
     ranks = args.recipe["gpus"] if args.slice else 1
-    work.attempt(args, inputs, ranks, lambda args, fingerprint: pretrain(args, fingerprint, inputs, ranks))
+    work.attempt(args, ranks, lambda args, fingerprint: pretrain(args, fingerprint, ranks))
 
 
-def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -> None:
+def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
     """Train and evaluate the model; every rank runs this."""
     # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
@@ -79,7 +69,7 @@ def pretrain(args: Namespace, fingerprint: str, inputs: list[str], ranks: int) -
 
     if launch.rank() == 0:
         save(model, tokenizer, args)
-        record.write(args.record, args.recipe, inputs, [args.manifest], **facts, attempts=work.attempts(args.work))
+        record.write(args, **facts, attempts=work.attempts(args.work))
     pretraining.finish()
 
 

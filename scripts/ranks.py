@@ -19,24 +19,20 @@ import pandas as pd
 from safetensors import safe_open
 
 from gridlaw import cli, io, record
+from gridlaw.workflow import program
 
 WEIGHTS = "model.safetensors"
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--pretrain", type=Path, required=True, help="folder of the model's runs at one size")
-    parser.add_argument("--ranks", required=True, help="differences to write, CSV")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("ranks", __doc__)
 
-    rows, inputs = [], []
+    rows, runs = [], [Path(file).parent for file in args.records]
     for seed in args.recipe["seeds"]:
-        single, *others = (args.pretrain / str(gpus) / str(seed) for gpus in args.recipe["gpus"])
+        single, *others = (run for run in runs if run.name == str(seed))
         rows += [{"gpus": int(run.parent.name), "pretrain_seed": seed, **difference(single, run)} for run in others]
-        inputs += [run / name for run in (single, *others) for name in ("manifest.json", "record.json")]
     pd.DataFrame(rows).to_csv(args.ranks, index=False)
-    record.write(args.record, args.recipe, inputs, [args.ranks])
+    record.write(args)
 
 
 def difference(single: Path, run: Path) -> dict[str, float | bool | None]:

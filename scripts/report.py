@@ -25,6 +25,7 @@ from gridlaw.spending import Spending
 from gridlaw.states import DONE
 from gridlaw.tables import read_table
 from gridlaw.words import join_and, percent, short
+from gridlaw.workflow import program
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 RUNS = [
@@ -47,16 +48,7 @@ FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "v
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    for name in ("runs", "summary", "attempts", "laws", "forecasts", "decisions"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name}, CSV or JSON")
-    parser.add_argument("--figures", type=Path, nargs="+", required=True, help="figures, SVG, in their order")
-    parser.add_argument("--predictions", type=Path, help="predicted costs of the workflow's runs, JSON lines")
-    parser.add_argument("--states", type=Path, help="states of the cells, JSON (default: all done)")
-    parser.add_argument("--command", help="command that reproduces the page")
-    parser.add_argument("--report", type=Path, required=True, help="page to write, HTML")
-    parser.add_argument("--record", required=True, help="record of the page, JSON to write")
-    args = parser.parse_args()
+    args = program.parse("report", __doc__)
 
     files = args.runs, args.summary, args.attempts, args.forecasts
     runs, summary, attempts, forecasts = map(read_table, files)
@@ -71,7 +63,7 @@ def main() -> None:
         sections=SECTIONS,
         terms=terms(runs),
         answers=answers(laws, decisions, forecasts),
-        figures=[figure(file) for file in args.figures],
+        figures=[figure(Path(file)) for file in args.figures],
         tables=list(tables(runs, summary, forecasts, laws)),
         matrix=matrix,
         notes=states["notes"],
@@ -81,9 +73,8 @@ def main() -> None:
         again=REPRODUCE if args.command else REPRODUCE_ANYWHERE,
         command=args.command or "snakemake --cores all",
     )
-    args.report.write_text(html, encoding="utf-8")
-    inputs = [args.runs, args.summary, args.attempts, args.laws, args.forecasts, args.decisions, *args.figures]
-    record.write(args.record, args.recipe, inputs, [args.report])
+    Path(args.report).write_text(html, encoding="utf-8")
+    record.write(args)
 
 
 def title(models: list[str]) -> str:

@@ -13,18 +13,13 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw import cli, metrics, record
+from gridlaw.workflow import program
 
 RUN = ["train_set", "train_examples", "seed", "split"]
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--predictions", nargs="+", required=True, help="predictions of the cell, Parquet")
-    parser.add_argument("--manifests", nargs="+", required=True, help="their manifests, JSON")
-    parser.add_argument("--scores", required=True, help="metrics to write, CSV")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    parser.add_argument("--tensorboard", help="TensorBoard folder of the cell's fine-tuning runs")
-    args = parser.parse_args()
+    args = program.parse("score", __doc__)
 
     tables = []
     for file in map(Path, args.predictions):
@@ -47,7 +42,7 @@ def main() -> None:
     table.to_csv(args.scores, index=False)
     if args.tensorboard:
         write_events(table, Path(args.tensorboard))
-    record.write(args.record, args.recipe, args.manifests, [args.scores])
+    record.write(args)
 
 
 def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:

@@ -16,21 +16,14 @@ import numpy as np
 from datasets import Dataset, disable_progress_bars
 
 from gridlaw import cli, io, record, text
+from gridlaw.workflow import program
 
 # Segments in a row group, the part that is held in memory.
 ROWS = 8192
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--documents", required=True, help="the corpus, Parquet")
-    parser.add_argument("--corpus", required=True, help="manifest of the corpus, JSON")
-    parser.add_argument("--train", required=True, help="training segments to write, Parquet")
-    parser.add_argument("--held-out", required=True, help="held-out segments to write, Parquet")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    parser.add_argument("--threads", type=int, default=1, help="number of processes")
-    args = parser.parse_args()
+    args = program.parse("segments", __doc__)
     recipe = args.recipe
     disable_progress_bars()
 
@@ -63,7 +56,7 @@ def main() -> None:
     for part, file in (("train", args.train), ("held_out", args.held_out)):
         counts[part]["sha256"] = io.sha256(file)
     io.write_json(args.manifest, counts)
-    record.write(args.record, recipe, [args.corpus], [args.train, args.held_out, args.manifest])
+    record.write(args)
 
 
 def split(documents: Dataset, words: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,18 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from gridlaw import cli, io, record, rows
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--grid-index", required=True, help="index of the rows in the grid's tokenizer, Parquet")
-    parser.add_argument("--index", required=True, help="index of the rows, Parquet")
-    parser.add_argument("--rows", required=True, help="rows of token ids")
-    parser.add_argument("--pack", required=True, help="manifest of the rows, JSON")
-    parser.add_argument("--grid-pack", required=True, help="manifest of the rows in the grid's tokenizer, JSON")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("slice", __doc__)
 
     total = np.cumsum(pq.read_table(args.grid_index, columns=["tokens"])["tokens"].to_numpy())
     count = count_segments(total, args.recipe["size_tokens"])
@@ -43,7 +36,7 @@ def main() -> None:
     manifest["rows"] = -(-manifest["end"] // (manifest["row_length"] - 1))
     manifest["sha256"] = rows.Slice(args.rows, manifest).sha256()
     io.write_json(args.manifest, manifest)
-    record.write(args.record, args.recipe, sorted({args.pack, args.grid_pack}), [args.manifest])
+    record.write(args)
 
 
 def count_segments(total: np.ndarray, tokens: int | None) -> int:

@@ -15,17 +15,11 @@ import pandas as pd
 from datasets import ClassLabel, Dataset
 
 from gridlaw import cli, io, language, record, sources
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument(
-        "--files", nargs="*", default=[], help="one file per split, the training split first (source: files)"
-    )
-    parser.add_argument("--examples", required=True, help="Parquet file to write")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("task", __doc__)
     recipe, facts = args.recipe, {}
 
     names = dict.fromkeys([recipe["train"], *recipe["validation"]])
@@ -56,7 +50,7 @@ def main() -> None:
         {**facts, "splits": {split: len(examples) for split, examples in splits.items()}, "classes": classes,
          "sha256": io.sha256(args.examples)},
     )  # fmt: skip
-    record.write(args.record, recipe, files.values(), [args.examples, args.manifest], **facts)
+    record.write(args, **facts)
 
 
 def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tuple[str, Dataset]]:

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from gridlaw import cli, io, record
+from gridlaw.workflow import program
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -32,13 +33,7 @@ ALPHABET = 1000
 
 
 def main() -> None:
-    parser = cli.parser(__doc__)
-    parser.add_argument("--segments", required=True, help="training segments, Parquet")
-    parser.add_argument("--segments-manifest", required=True, help="manifest of the segments, JSON")
-    parser.add_argument("--folder", required=True, help="folder to write")
-    parser.add_argument("--manifest", required=True, help="manifest to write, JSON")
-    parser.add_argument("--record", required=True, help="record to write, JSON")
-    args = parser.parse_args()
+    args = program.parse("tokenizer", __doc__)
 
     def texts() -> Iterator[list[str]]:
         for batch in pq.ParquetFile(args.segments).iter_batches(columns=["text"]):
@@ -48,7 +43,7 @@ def main() -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(args.folder)
     file = Path(args.folder, "tokenizer.json")
     io.write_json(args.manifest, {"vocabulary": tokenizer.get_vocab_size(), "sha256": io.sha256(file)})
-    record.write(args.record, args.recipe, [args.segments_manifest], [file, args.manifest])
+    record.write(args)
 
 
 def train(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:

@@ -14,17 +14,15 @@ from argparse import Namespace
 from pathlib import Path
 
 from gridlaw import cli, io, launch, record, work
+from gridlaw.workflow import program
 
 
 def main() -> None:
-    parser = cli.pretraining_parser(__doc__)
-    parser.add_argument("--state", required=True, help="folder to write")
-    args = parser.parse_args()
-    inputs = [args.slice, *args.inputs]
-    work.attempt(args, inputs, args.recipe["gpus"], lambda args, fingerprint: trunk(args, fingerprint, inputs))
+    args = program.parse("trunk", __doc__)
+    work.attempt(args, args.recipe["gpus"], trunk)
 
 
-def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
+def trunk(args: Namespace, fingerprint: str) -> None:
     """Train the trunk; every rank runs this."""
     # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
@@ -46,10 +44,8 @@ def trunk(args: Namespace, fingerprint: str, inputs: list[str]) -> None:
         shutil.copytree(last, state)
         files = {name: io.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
         io.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
-        record.write(
-            args.record, args.recipe, inputs, [args.manifest], ranks=args.recipe["gpus"],
-            device=device, **pretraining.facts(trainer, plan, args, model), **used, attempts=work.attempts(args.work),
-        )  # fmt: skip
+        facts = pretraining.facts(trainer, plan, args, model) | used
+        record.write(args, ranks=args.recipe["gpus"], device=device, **facts, attempts=work.attempts(args.work))
     pretraining.finish()
 
 

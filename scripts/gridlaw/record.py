@@ -14,6 +14,7 @@ import platform
 import socket
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
@@ -84,29 +85,26 @@ def is_finished(file: str | Path, fingerprint: str) -> bool:
     return found.get("fingerprint") == fingerprint and outputs
 
 
-def write(
-    file: str | Path, recipe: dict, inputs: Iterable[str | Path], outputs: Iterable[str | Path], **facts: object
-) -> None:
+def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: object) -> None:
     """Write the record of the running program.
 
     Args:
-        file: where to.
-        recipe: the step's recipe.
-        inputs: files the result was made from; manifests stand for the large files they describe.
-        outputs: files that make up the result.
-        facts: what else is known of the run (tokens, throughput, ...), JSON values.
+        args: its arguments, among them `recipe`, `record`, `inputs` and `outputs`.
+        inputs: files the result was made from, if not those that the arguments name; manifests stand for the large
+            files they describe.
+        facts: other known values of the run (tokens, throughput, ...), JSON values.
     """
-    program, inputs = Path(sys.argv[0]), list(inputs)
+    program, inputs = Path(sys.argv[0]), list(args.inputs if inputs is None else inputs)
     io.write_json(
-        file,
+        args.record,
         {
             "step": program.stem,
-            "recipe": recipe,
+            "recipe": args.recipe,
             "code": identity.digest(program),
             "definitions": identity.definitions(program),
-            "fingerprint": fingerprint(recipe, inputs),
+            "fingerprint": fingerprint(args.recipe, inputs),
             "inputs": {str(path): io.sha256(path) for path in inputs},
-            "outputs": {str(path): io.sha256(path) for path in outputs},
+            "outputs": {str(path): io.sha256(path) for path in args.outputs},
             **facts,
             "started": datetime.fromtimestamp(STARTED, UTC).isoformat(timespec="seconds"),
             "wall_seconds": round(time.time() - STARTED, 3),

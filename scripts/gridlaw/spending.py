@@ -107,10 +107,10 @@ class Spending:
         return float(attempts["rank_hours"].sum() * per_hour + attempts["kwh"].sum() * per_kwh)
 
 
-def predictions(file: Path | None) -> list[dict]:
+def predictions(file: str | None) -> list[dict]:
     """Predictions of the workflow's runs, in their order; none if the file is missing."""
     try:
-        lines = file.read_text().splitlines() if file else []
+        lines = Path(file).read_text().splitlines() if file else []
     except OSError:
         return []
     return [json.loads(line) for line in lines]

@@ -27,7 +27,10 @@ def compare(program, tmp_path):
     def compared(gpus=(1, 2), seeds=(1,)):
         recipe = json.dumps({"gpus": list(gpus), "seeds": list(seeds)})
         table, written = tmp_path / "ranks.csv", tmp_path / "record.json"
-        program(ranks, "--recipe", recipe, "--pretrain", tmp_path, "--ranks", table, "--record", written)
+        runs = [tmp_path / str(number) / str(seed) for seed in seeds for number in gpus]
+        files = {"records": "record.json", "manifests": "manifest.json", "models": f"model/{ranks.WEIGHTS}"}
+        given = [part for option, file in files.items() for part in (f"--{option}", *(run / file for run in runs))]
+        program(ranks, "--recipe", recipe, *given, "--ranks", table, "--record", written)
         return pd.read_csv(table).set_index(["gpus", "pretrain_seed"])
 
     return compared
@@ -45,7 +48,7 @@ def test_differences(compare, tmp_path):
     assert not row["weights_identical_to_one_rank"]
     inputs = json.loads((tmp_path / "record.json").read_text())["inputs"]
     assert [name.removeprefix(f"{tmp_path}/") for name in inputs] == [
-        "1/1/manifest.json", "1/1/record.json", "4/1/manifest.json", "4/1/record.json",
+        "1/1/record.json", "4/1/record.json", "1/1/manifest.json", "4/1/manifest.json",
     ]  # fmt: skip
 
 

@@ -20,8 +20,8 @@ sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
 from gridlaw import work
 work.LEASE_SECONDS = {seconds}
-args = Namespace(recipe={{"attention": "auto"}}, work={folder!r}, record={folder!r} + ".json")
-work.attempt(args, [], 1, lambda *_: print("held", flush=True) or time.sleep(60))
+args = Namespace(recipe={{"attention": "auto"}}, inputs=[], work={folder!r}, record={folder!r} + ".json")
+work.attempt(args, 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
 SCRIPTS = str(Path(work.__file__).resolve().parents[1])
 
@@ -31,8 +31,9 @@ def args(tmp_path, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr(sys, "argv", [f"{SCRIPTS}/trunk.py"])
     return Namespace(
-        recipe={"attention": "auto", "a": 1}, work=str(tmp_path / "run"), record=str(tmp_path / "record.json")
-    )
+        recipe={"attention": "auto", "a": 1}, inputs=[], outputs=[str(tmp_path / "out")], work=str(tmp_path / "run"),
+        record=str(tmp_path / "record.json"),
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def holder(args, monkeypatch):
 
 def attempt(args, **changes):
     done = []
-    work.attempt(Namespace(**(vars(args) | changes)), [], 1, lambda *_: done.append(time.monotonic()))
+    work.attempt(Namespace(**(vars(args) | changes)), 1, lambda *_: done.append(time.monotonic()))
     return done
 
 
@@ -103,9 +104,9 @@ def test_attempts_are_told_with_their_causes(args):
             raise error
 
         with pytest.raises(type(error)):
-            work.attempt(args, [], 1, body)
+            work.attempt(args, 1, body)
     told = []
-    work.attempt(args, [], 1, lambda *_: told.extend(work.attempts(args.work)))
+    work.attempt(args, 1, lambda *_: told.extend(work.attempts(args.work)))
     assert [attempt["cause"] for attempt in told] == ["SIGTERM", "ValueError: no", "finished"]
     assert all(attempt["ended"] >= attempt["started"] for attempt in told)
     assert not Path(args.work).exists(), "a finished run leaves nothing"
@@ -123,7 +124,7 @@ def test_another_recipe_drops_what_is_there(args, capfd):
     def body(*_):
         Path(args.work, "kept").write_text("")
 
-    work.attempt(args, [], 1, body)
+    work.attempt(args, 1, body)
     assert Path(args.work, "kept").exists()
     attempt(args, recipe={"attention": "auto", "a": 2})
     assert not Path(args.work, "kept").exists()
@@ -134,15 +135,15 @@ def test_growing_lists_drop_nothing(args):
     def body(*_):
         Path(args.work, "kept").write_text("")
 
-    work.attempt(args, [], 1, body, extendable=("seeds",))
+    work.attempt(args, 1, body, extendable=("seeds",))
     args.recipe = args.recipe | {"seeds": [1, 2]}
-    work.attempt(args, [], 1, lambda *_: None, extendable=("seeds",))
+    work.attempt(args, 1, lambda *_: None, extendable=("seeds",))
     assert Path(args.work, "kept").exists()
 
 
 def test_a_finished_run_is_not_repeated(args, tmp_path):
     (tmp_path / "out").write_text("x")
-    work.attempt(args, [], 1, lambda *_: record.write(args.record, args.recipe, [], [tmp_path / "out"]))
+    work.attempt(args, 1, lambda *_: record.write(args))
     assert json.loads(Path(args.record).read_text())["fingerprint"] == record.fingerprint(args.recipe, [])
     assert not attempt(args)
     (tmp_path / "out").write_text("y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def _recorded_inputs(kind: Kind, args: Namespace) -> list[str]:
         if source.recorded and source.passed:
             given = getattr(args, name)
             given = given if isinstance(given, list) else [given] if given else []
-            # The program is told the folder of a manifest.
-            files += [f"{folder}/manifest.json" for folder in given] if source.folder else given
+            # The program is told the folder of a manifest. One that a person gives it need not have one.
+            manifests = (f"{folder}/manifest.json" for folder in given)
+            files += filter(os.path.exists, manifests) if source.folder else given
     return list(dict.fromkeys(files))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gridlaw import grid, hyperparameters
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
@@ -140,8 +142,8 @@ AGGREGATE = Kind(
         "record": Output("aggregate.json", "how they were gathered, JSON"),
     },
     settings={
-        "results": Setting("folder of the results", "results", required=True),
-        "work": Setting("folder of unfinished trainings", "work", required=True),
+        "results": Setting("folder of the results", "results", type=Path, required=True),
+        "work": Setting("folder of unfinished trainings", "work", type=Path, required=True),
     },
     recipe=_aggregate_recipe,
     inputs=_aggregate_inputs,
