@@ -62,7 +62,7 @@ def available_tokens(packs: Iterable[str | Path]) -> float:
 def left_out(runs: pd.DataFrame) -> dict[str, str]:
     """Runs that enter no law, by name, with the reason."""
     why = pd.Series("", index=runs.index)
-    why[runs["trained"].eq(False)] = "it did not beat the unigram baseline"
+    why[runs["trained"].eq(False)] = "it has learnt no more than how frequent each word is"
     why[runs["loss"].isna()] = "it has no held-out loss"
     why[runs["corpus_tokens"].fillna(0) == 0] = "it is not pre-trained here"
     why[runs["status"] != "done"] = "it is missing"
@@ -86,11 +86,12 @@ def groups(runs: pd.DataFrame, strong: bool) -> Iterator[Group]:
 
 def laws_by_tokens(group: Group) -> dict[str, Law]:
     """Fit the law of loss by corpus tokens of each model; back-tests of the other models count too."""
-    by_model = group.runs.groupby("model", sort=False)
-    cells = {model: Points.from_runs(runs, ["corpus_tokens"]) for model, runs in by_model}
-    tests = {model: holdout.back_test(points) for model, points in cells.items()}
+    models = {
+        model: Points.from_runs(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)
+    }
+    tests = {model: holdout.back_test(of) for model, of in models.items()}
     fitted = {}
-    for model, points in cells.items():
+    for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]
         params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
         name = _named(f"{model}: loss by tokens", group)

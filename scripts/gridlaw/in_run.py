@@ -53,17 +53,17 @@ def judge(name: str, curve: pd.DataFrame) -> dict:
     try:
         if passes > 1:
             raise extrapolation.Refusal(
-                f"with {passes:g} epochs the training loss also falls by memorisation; a forecast needs runs with"
-                " pretrain.passes 1"
+                f"the text is read {passes:g} times, and a loss falls by learning it by heart as well; runs with"
+                " pretrain.passes 1 would tell"
             )
         if logged < 2 * extrapolation.LEAST:
             raise extrapolation.Refusal(
-                f"{count(logged, 'logged loss', 'logged losses')} at constant learning rate, and a forecast needs"
-                f" {2 * extrapolation.LEAST}; use a smaller pretrain.decay_ratio, or a larger size"
+                f"the rate is constant for {count(logged, 'logged loss', 'logged losses')} of it, and it takes"
+                f" {2 * extrapolation.LEAST}; a smaller pretrain.decay_ratio, or a larger size, would tell"
             )
         return facts | _forecast(tokens, loss)
     except extrapolation.Refusal as refusal:
-        return facts | {"state": REFUSED, "verdict": f"No forecast of a longer training: {refusal}."}
+        return facts | {"state": REFUSED, "verdict": f"No longer training can be told of: {refusal}."}
 
 
 def _forecast(tokens: Array, loss: Array) -> dict:
@@ -87,18 +87,17 @@ def _forecast(tokens: Array, loss: Array) -> dict:
         "forecast": _columns(beyond, forecast),
     }
     validation = (
-        f"back-tested on the second half at constant learning rate, the forecast had a relative error of"
-        f" {percent(error)}, the last value of the first half one of {percent(naive)}, and the 95 % intervals had a"
-        f" coverage of {percent(inside)}"
+        f"from the first half of the constant rate the rest was forecast {percent(error)} off, by its last value"
+        f" {percent(naive)}, and {percent(inside)} of it lay within the 95 % interval"
     )
     if error >= naive or inside < LEAST_COVERAGE:
-        return facts | {"state": WITHDRAWN, "verdict": f"No forecast of a longer training: {validation}."}
+        return facts | {"state": WITHDRAWN, "verdict": f"No longer training is forecast: {validation}."}
     last = f"{forecast.y[-1]:.3f} ({forecast.low[-1]:.3f} to {forecast.high[-1]:.3f})"
     now = float(np.exp(np.median(actual[-3:])))
     return facts | {
         "state": LAW,
-        "verdict": f"With {FARTHER:g} times the tokens at constant learning rate, the training loss before the decay"
-        f" would be {last} instead of {now:.3f}; {validation}.",
+        "verdict": f"Had the rate stayed for {FARTHER:g} times as long, the training loss before the decay would be"
+        f" {last} instead of {now:.3f}; {validation}.",
     }
 
 

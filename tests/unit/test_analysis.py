@@ -293,7 +293,7 @@ def test_a_grid_whose_runs_are_missing(analyse, there):
 def test_runs_that_have_learnt_nothing_are_left_out(analyse):
     runs = grid_of(sizes=SIZES[:4])
     done = analyse(runs.assign(trained=(runs["size"] != "1M").astype(object)))
-    assert done.laws["left_out"]["tiny 1M (gpus 1, seed 1)"] == "it did not beat the unigram baseline"
+    assert done.laws["left_out"]["tiny 1M (gpus 1, seed 1)"] == "it has learnt no more than how frequent each word is"
     assert done.laws["laws"][0]["points"] == 3
 
 
