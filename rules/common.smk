@@ -69,7 +69,6 @@ EVALUATION = "evaluation_{model}_{size}_{gpus}" if CLUSTER else None
 RANKS = "ranks" if CLUSTER else None
 
 EXPERIMENT = Experiment(config)
-FIGURES = [kind for kind in steps.KINDS if kind.startswith("figure_")]
 
 
 def digest(rule_name):

@@ -1,7 +1,11 @@
 """From tables to figures: a rule for each kind of step that draws one."""
 
+FIGURES = [name for name in steps.KINDS if name.startswith("figure_")]
+
 
 def draw(rule_name):
+    """Define the rule of a figure."""
+
     rule:
         name:
             rule_name

@@ -28,8 +28,8 @@ from gridlaw.syntax import EFFECTLESS, LEVEL, Module, Unit, first, meanings
 # Modules that no result depends on. Tests hold that: weights are the same to the bit with and without TensorBoard,
 # killed and not, on any number of processes that a recipe allows. `plugins` loads what a recipe names, see `identity`.
 OUTSIDE = {
-    "cli", "plugins", "identity", "reach", "syntax", "io", "record", "work", "launch", "gpus", "heartbeat", "events",
-    "energy", "forked", "forkserver",
+    "cli", "io", "plugins", "identity", "reach", "syntax", "record", "work", "workflow", "launch", "gpus", "heartbeat",
+    "events", "energy", "forked", "forkserver",
 }  # fmt: skip
 
 # Names behind which any other name of the module may be meant, or any module.

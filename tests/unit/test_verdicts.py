@@ -16,7 +16,7 @@ from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kinds.training import size_before
-from gridlaw.workflow.recipe import canonical
+from gridlaw.workflow.recipe import Recipe, canonical
 from gridlaw.workflow.steps import KINDS, SINGLE, Step, Steps
 
 GRID = {
@@ -239,10 +239,10 @@ def test_ancestors_come_once_and_in_order(grid):
 
 def test_shared_ancestors_are_visited_once():
     """Sixty diamonds on top of each other have 2^60 paths."""
-    top = Step("corpus", {}, "0", {}, (), ())
+    top = Step(KINDS["corpus"], {"corpus": "0"}, Recipe({}), {}, ())
     for number in range(60):
-        sides = tuple(Step("pack", {}, f"{number}{side}", {}, (), (top,)) for side in "ab")
-        top = Step("slice", {}, f"{number}", {}, (), sides)
+        sides = tuple(Step(KINDS["pack"], {"corpus": f"{number}{side}"}, Recipe({}), {}, (top,)) for side in "ab")
+        top = Step(KINDS["slice"], {"corpus": f"{number}"}, Recipe({}), {}, sides)
     assert len(top.ancestors()) == 1 + 3 * 60 - 1
 
 
