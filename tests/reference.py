@@ -36,6 +36,14 @@ def matches(path: str, file: str) -> bool:
     return bool(re.fullmatch(re.sub(r"\b[A-Z]+\b", "[^/]+", re.escape(path)), file))
 
 
+def is_known(file: str) -> bool:
+    """Whether the reference names a file, or for a manifest or a record another file of its folder."""
+    folder, _, last = file.rpartition("/")
+    folders = {path.rpartition("/")[0] for path in paths()}
+    beside = last in ("record.json", "manifest.json") and any(matches(path, folder) for path in folders)
+    return beside or any(matches(path, file) for path in paths())
+
+
 def says_of(file: str) -> str:
     """The section on a file.
 
