@@ -19,7 +19,7 @@ resource_scopes:
 include: "rules/common.smk"
 
 
-report: "scripts/gridlaw/captions/workflow.rst"
+report: "scripts/gridlaw/report/captions/workflow.rst"
 
 
 if CLUSTER and SITE["container"]:
@@ -46,12 +46,12 @@ rule all:
 
 
 if workflow.remote_exec:
-    from gridlaw import slurm
+    from gridlaw.hooks import slurm
 
     slurm.pass_on_sigterm()
 
 if CLUSTER and workflow.is_main_process:
-    from gridlaw import slurm
+    from gridlaw.hooks import slurm
 
     WATCH = slurm.Watch(workflow, SITE)
 
@@ -68,6 +68,6 @@ if workflow.is_main_process:
             print("", *WATCH.summary(), sep="\n", file=sys.stderr)
         # Of a run that was stopped nothing has failed; and not every run is to make the report.
         if workflow.scheduler.failed and any(job.rule.name == "report" for job in workflow.dag.jobs):
-            from gridlaw import so_far
+            from gridlaw.views import partial_report
 
-            so_far.after_failure(config, COMMAND)
+            partial_report.after_failure(config, COMMAND)

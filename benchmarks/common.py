@@ -25,16 +25,16 @@ def configuration() -> dict:
     """The configuration of the default grid; benchmarks change what they name and keep the rest."""
     import yaml
 
-    from gridlaw import config
+    from gridlaw.config import loading
 
-    return config.complete(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    return loading.complete(yaml.safe_load((ROOT / "config.yaml").read_text()))
 
 
 def print_machine(threads: int) -> None:
     """Print date, machine, device and versions."""
     import torch
 
-    from gridlaw import devices
+    from gridlaw.training import devices
 
     names = ("torch", "transformers", "accelerate", "datasets", "tokenizers", "numpy")
     gpu = f"one {torch.cuda.get_device_name()} and " if torch.cuda.is_available() else ""

@@ -21,7 +21,7 @@ import common
 import numpy as np
 import pandas as pd
 
-from gridlaw import curves, powerlaw
+from gridlaw.laws import curves, powerlaw
 
 SHAPES = ("power law", "two breaks", "exponential", "M3", "M4")
 NOISES = (0.001, 0.005, 0.02, 0.05)

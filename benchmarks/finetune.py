@@ -38,7 +38,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from gridlaw import io, language, modeling
+from gridlaw import io
+from gridlaw.data import language
+from gridlaw.models import modeling
 from gridlaw.workflow.kinds.training import FINETUNE
 from gridlaw.workflow.recipe import canonical
 

@@ -89,7 +89,7 @@ def run(side: str, typed: list[str]) -> None:
     from snakemake import cli
     from snakemake.scheduling.job_scheduler import JobScheduler
 
-    from gridlaw import throttle
+    from gridlaw.hooks import throttle
 
     if side != "unchanged":
         throttle.mend()

@@ -24,10 +24,10 @@ import common
 import numpy as np
 import pandas as pd
 
-from gridlaw import forecasting, holdout, laws, powerlaw
-from gridlaw.forecasting import LEVEL, Forecast
-from gridlaw.judging import LAW, REFUSED
-from gridlaw.points import Points
+from gridlaw.laws import backtesting, forecasting, laws, powerlaw
+from gridlaw.laws.forecasting import LEVEL, Forecast
+from gridlaw.laws.judging import LAW, REFUSED
+from gridlaw.laws.points import Points
 
 AXES = ["params", "corpus_tokens"]
 # FLOPs: runs up to the first number are fitted, runs beyond the second forecast.
@@ -78,7 +78,7 @@ def forecast(runs: pd.DataFrame) -> None:
         fitted = Points.from_runs(runs[runs["flops"] <= most], AXES, scale="flops")
         target = Points.from_runs(runs[runs["flops"] > beyond], AXES, scale="flops")
         prediction = forecasting.fit(fitted).forecast(target.x, target.scale)
-        errors = {name: _rms(fit(fitted)(target.x), target.y) for name, fit in holdout.BASELINES.items()}
+        errors = {name: _rms(fit(fitted)(target.x), target.y) for name, fit in backtesting.BASELINES.items()}
         row = {"FLOPs": f"{most:.0e} to {beyond:.0e}", "fitted": str(len(fitted)), "forecast": str(len(target))}
         coverage = np.mean((prediction.low <= target.y) & (target.y <= prediction.high))
         row |= {"law": _percent(_rms(prediction.value, target.y)), f"{LEVEL:.0%} coverage": f"{coverage:.2f}"}

@@ -22,7 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from transformers.utils import logging
 
-from gridlaw import devices, grid, io, pretraining, rows
+from gridlaw import io
+from gridlaw.config import grid
+from gridlaw.data import rows
+from gridlaw.training import devices, pretraining
 
 
 class Setting:

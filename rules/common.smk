@@ -8,18 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 
-from gridlaw import (
-    caption,
-    console,
-    demands,
-    forkserver,
-    identity,
-    preview,
-    site,
-    throttle,
-)
-from gridlaw.config import complete
-from gridlaw.workflow import steps
+from gridlaw.config import site
+from gridlaw.config.loading import complete
+from gridlaw.hooks import demands, preview, throttle
+from gridlaw.report import caption
+from gridlaw.runtime import forkserver
+from gridlaw.views import console
+from gridlaw.workflow import identity, steps
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.recipe import canonical
 

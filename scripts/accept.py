@@ -14,10 +14,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterable
 
-from gridlaw import cli, console, io, record, work
+from gridlaw import cli, io
 from gridlaw.cli import Failure
-from gridlaw.states import DONE, STALE
-from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.runtime import work
+from gridlaw.views import console
+from gridlaw.workflow import record
+from gridlaw.workflow.states import DONE, STALE
+from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import KINDS, OF_A_CELL, SINGLE, Step
 
 

@@ -15,10 +15,13 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-from gridlaw import cli, console, io, reasons, record, work
+from gridlaw import cli, io
 from gridlaw.cli import Failure
-from gridlaw.verdicts import NEEDED, Verdicts, to_run
+from gridlaw.runtime import work
+from gridlaw.views import console
 from gridlaw.words import size
+from gridlaw.workflow import reasons, record
+from gridlaw.workflow.status import NEEDED, Verdicts, to_run
 from gridlaw.workflow.steps import TRAININGS, Step, identify
 
 # Subfolder of the files whose digests are in a manifest.

@@ -19,10 +19,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, grid, intervals, io, legacy, record, work
-from gridlaw.states import RUNNING
+from gridlaw import cli, io, legacy
+from gridlaw.config import grid
+from gridlaw.runtime import work
+from gridlaw.stats import intervals
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
+from gridlaw.workflow.states import RUNNING
 
 CELL = ["model", "size", "size_tokens", "gpus"]
 # Names of the average over tasks in the columns `task` and `metric`.

@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, metrics, record
-from gridlaw.workflow import program
+from gridlaw import cli
+from gridlaw.tasks import metrics
+from gridlaw.workflow import program, record
 
 
 def main() -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
-from gridlaw import cli, files, io, record, sources
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.config import user_files
+from gridlaw.data import sources
+from gridlaw.workflow import program, record
 
 
 def main() -> None:
@@ -23,15 +25,17 @@ def main() -> None:
 
     name, folder = args.recipe["pretrained"], Path(args.folder)
     facts = {}
-    if files.is_local(name):
+    if user_files.is_local(name):
         source = Path(name)
     else:
         facts["commit"] = sources.commit(name, args.recipe["revision"], "model")
         try:
-            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=files.CHECKPOINT))
+            source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=user_files.CHECKPOINT))
         except (HfHubHTTPError, OSError) as error:
             raise cli.Failure(f"model {name}: {error}") from error
-    content = [Path(file) for file in files.find_matching(f"{source}/{pattern}" for pattern in files.CHECKPOINT)]
+    content = [
+        Path(file) for file in user_files.find_matching(f"{source}/{pattern}" for pattern in user_files.CHECKPOINT)
+    ]
     if not any(file.suffix == ".safetensors" for file in content):
         raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +44,7 @@ def main() -> None:
 
     digests = {file.name: io.sha256(folder / file.name) for file in content}
     io.write_json(args.manifest, {**facts, "files": digests})
-    record.write(args, inputs=files.find_checkpoint_files(name), **facts)
+    record.write(args, inputs=user_files.find_checkpoint_files(name), **facts)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlaw import cli, files, io, language, record
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.config import user_files
+from gridlaw.data import language
+from gridlaw.workflow import program, record
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
 ROW_GROUP_BYTES = 32 << 20
@@ -27,12 +29,14 @@ def main() -> None:
 
     recipe, facts = args.recipe, {}
     if recipe["source"] == "hub":
-        from gridlaw import sources
+        from gridlaw.data import sources
 
         facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
         documents = hub_documents(recipe, facts["commit"])
     elif recipe["source"] == "files":
-        documents = file_documents(recipe, files.find_matching(args.files), files.find_matching(args.held_out_files))
+        documents = file_documents(
+            recipe, user_files.find_matching(args.files), user_files.find_matching(args.held_out_files)
+        )
     else:
         documents = ((text, False) for text in language.documents(recipe["seed"], recipe["words"]))
 
@@ -40,12 +44,14 @@ def main() -> None:
     if not counts["documents"]:
         raise cli.Failure("the corpus contains no text; expected at least one document with words")
     io.write_json(args.manifest, {**counts, **facts})
-    record.write(args, inputs=[*files.find_matching(args.files), *files.find_matching(args.held_out_files)], **facts)
+    record.write(
+        args, inputs=[*user_files.find_matching(args.files), *user_files.find_matching(args.held_out_files)], **facts
+    )
 
 
 def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:
     """Yield the documents of a data set on the hub, and whether each is reserved for the held-out text."""
-    from gridlaw import sources
+    from gridlaw.data import sources
 
     for split, held_out in ((recipe["split"], False), (recipe.get("held_out_split"), True)):
         if split:
@@ -57,7 +63,7 @@ def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:
 
 def file_documents(recipe: dict, files: list[str], held_out_files: list[str]) -> Iterator[tuple[str, bool]]:
     """Yield the documents of local files, and whether each is reserved for the held-out text."""
-    from gridlaw import sources
+    from gridlaw.data import sources
 
     for paths, held_out in ((files, False), (held_out_files, True)):
         if not paths:

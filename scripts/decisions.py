@@ -15,12 +15,15 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from gridlaw import budget, cli, comparison, evidence, fits, next_cells, quality, record
-from gridlaw.evidence import Group
-from gridlaw.laws import Law
+from gridlaw import cli
+from gridlaw.decisions import budget, next_cells, pareto
+from gridlaw.laws import fits, selection
+from gridlaw.laws.laws import Law
+from gridlaw.laws.selection import Group
+from gridlaw.stats import comparison
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import amount, count, rank_time
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 # By default budgets are these multiples of the rank-hours of the grid's pre-training.
 BUDGETS = (0.1, 1.0, 4.0)
@@ -32,9 +35,9 @@ def main() -> None:
     args = program.parse("decisions", __doc__)
     recipe = args.recipe
 
-    runs = evidence.read_runs(args.runs)
-    most = evidence.available_tokens(args.packs) if args.packs else 0
-    groups = list(evidence.groups(runs, recipe["scaling"] == "strong"))
+    runs = selection.read_runs(args.runs)
+    most = selection.available_tokens(args.packs) if args.packs else 0
+    groups = list(selection.groups(runs, recipe["scaling"] == "strong"))
     spent = float(runs["hours"].sum())
     allowed = recipe["budget_rank_hours"] or spent
     laws = {name: fitted.laws for name, fitted in fits.read(args.fits).items()}
@@ -49,7 +52,7 @@ def main() -> None:
         groups=decided,
         smallest_difference=recipe["smallest_difference"],
         **compare_scores(by_seed(scores), recipe["smallest_difference"]["score"]),
-        left_out=evidence.left_out(runs),
+        left_out=selection.left_out(runs),
     )
 
 
@@ -68,13 +71,13 @@ def decide(
         laws: the law of loss by tokens of each model.
     """
     # In strong scaling other gpus values give the same models at another cost; in weak scaling they give others.
-    cells = quality.Cells.from_runs(group, runs if recipe["scaling"] == "strong" else group.runs)
+    cells = pareto.Cells.from_runs(group, runs if recipe["scaling"] == "strong" else group.runs)
     losses = group.runs.rename(columns={"loss": "value"})[["model", "size", "value"]]
     budgets = [recipe["budget_rank_hours"]] if recipe["budget_rank_hours"] else [spent * times for times in BUDGETS]
     return {
         "group": group.name,
         "run_sd": None if pd.isna(cells.noise) else cells.noise,
-        "pareto": {name: rows(quality.front(cells, cost)) for cost, name in costs(recipe).items()},
+        "pareto": {name: rows(pareto.front(cells, cost)) for cost, name in costs(recipe).items()},
         "comparisons": rows(comparison.pairs(losses, True, recipe["smallest_difference"]["loss"])),
         "second_seed": second_seed(cells),
         "crossovers": [budget.crossover(a, b, laws) for a, b in combinations(laws, 2)],
@@ -85,7 +88,7 @@ def decide(
     }
 
 
-def second_seed(cells: quality.Cells) -> dict | None:
+def second_seed(cells: pareto.Cells) -> dict | None:
     """The cost of a second pre-training seed, which comparisons need; None if some cells have two."""
     if cells.table["seeds"].max() > 1:
         return None
@@ -101,7 +104,7 @@ def costs(recipe: dict) -> dict[str, str]:
     """Columns of costs, and their names; rank-hours include their price."""
     price = recipe["price_per_gpu_hour"]
     money = f" at {amount(price)} {recipe['currency']} each" if price else ""
-    return {cost: name + (money if cost == "hours" else "") for cost, name in quality.COSTS.items()}
+    return {cost: name + (money if cost == "hours" else "") for cost, name in pareto.COSTS.items()}
 
 
 def by_seed(scores: pd.DataFrame) -> pd.DataFrame:

@@ -12,15 +12,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from gridlaw import cli, console, grid, record
-from gridlaw.bill import Limits, bill, step_counts
-from gridlaw.cost import Rates
-from gridlaw.grid import Cell
-from gridlaw.overview import Overview
-from gridlaw.states import DONE, STALE
-from gridlaw.terminal import Terminal
-from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw import cli
+from gridlaw.config import grid
+from gridlaw.config.grid import Cell
+from gridlaw.cost.estimates import Rates
+from gridlaw.views import console
+from gridlaw.views.estimate_text import Limits, bill, step_counts
+from gridlaw.views.overview import Overview
+from gridlaw.views.terminal import Terminal
 from gridlaw.words import duration, join_comma
+from gridlaw.workflow import record
+from gridlaw.workflow.states import DONE, STALE
+from gridlaw.workflow.status import Verdicts, causes, to_run
 from gridlaw.workflow.steps import Step
 
 

@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, io, plotting, record
+from gridlaw import cli, io
+from gridlaw.report import plotting
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = [
     "group",

@@ -16,9 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch, Rectangle
 
-from gridlaw import cli, evidence, grid, io, plotting, record
+from gridlaw import cli, io
+from gridlaw.config import grid
+from gridlaw.laws import selection
+from gridlaw.report import plotting
 from gridlaw.words import amount
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["model", "size", "gpus", "state", "done", "runs", "rank_hours"]
 DONE, PARTLY, MISSING, NEXT = "done", "partly done", "missing", "to run next"
@@ -34,7 +37,7 @@ NUMBERS = 10
 def main() -> None:
     args = program.parse("figure_costs", __doc__)
 
-    runs, decisions = evidence.read_runs(args.runs), io.read_json(args.decisions)
+    runs, decisions = selection.read_runs(args.runs), io.read_json(args.decisions)
     table = pd.DataFrame([*cells(runs), *planned(decisions)], columns=COLUMNS)
     models = [model for model in args.recipe["models"] if model in set(table["model"])]
     places = sorted(

@@ -15,11 +15,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, io, plotting, record
-from gridlaw.judging import LAW
+from gridlaw import cli, io
+from gridlaw.laws.judging import LAW
+from gridlaw.report import plotting
 from gridlaw.tables import read_table
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["model", "size", "gpus", "trained_tokens", "what", "phase", "loss", "low", "high", "runs"]
 CELL = ["model", "size", "gpus"]

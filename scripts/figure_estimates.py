@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from gridlaw import cli, io, plotting, record
-from gridlaw.judging import LAW, REFUSED
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.laws.judging import LAW, REFUSED
+from gridlaw.report import plotting
+from gridlaw.workflow import program, record
 
 COLUMNS = ["group", "model", "state", "parameter", "value", "low", "high", "error", "kind"]
 # Parameters, with their labels on axes.

@@ -14,9 +14,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, evidence, plotting, quality, record
+from gridlaw import cli
+from gridlaw.decisions import pareto
+from gridlaw.laws import selection
+from gridlaw.report import plotting
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["panel", "model", "size", "gpus", "hours", "value", "low", "high", "on_front", "probability"]
 CELL = ["model", "size", "gpus"]
@@ -28,10 +31,10 @@ LOSS, SCORES = "held-out loss", "average over tasks"
 def main() -> None:
     args = program.parse("figure_front", __doc__)
 
-    runs, strong = evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"
+    runs, strong = selection.read_runs(args.runs), args.recipe["scaling"] == "strong"
     parts = []
-    for group in evidence.groups(runs, strong):
-        front = quality.front(quality.Cells.from_runs(group, runs if strong else group.runs), "hours")
+    for group in selection.groups(runs, strong):
+        front = pareto.front(pareto.Cells.from_runs(group, runs if strong else group.runs), "hours")
         parts.append(front.rename(columns={"loss": "value"}).assign(panel=group.name or LOSS))
     losses = [part["panel"].iloc[0] for part in parts]
     averages = mean_scores(runs, read_table(args.summary))

@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-from gridlaw import cli, io, plotting, record, recorded
+from gridlaw import cli, io
+from gridlaw.report import law_points, plotting
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 LEFT_OUT = {
     "corpus_tokens": "the largest size left out",
@@ -33,7 +34,7 @@ def main() -> None:
     args = program.parse("figure_holdout", __doc__)
 
     laws = io.read_json(args.laws)["laws"]
-    cells = recorded.points(laws, "hold_out", read_table(args.runs))
+    cells = law_points.points(laws, "hold_out", read_table(args.runs))
     cells["panel"] = cells["left_out"] if len(cells) else []
     levels = np.array([level for law in laws for level in (law.get("back_test") or {}).get("levels", [])])
     coverages = [(levels <= level).mean() for level in LEVELS] if len(levels) else []

@@ -15,11 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
-from gridlaw import cli, fits, plotting, record
-from gridlaw.judging import LAW
-from gridlaw.laws import Law
+from gridlaw import cli
+from gridlaw.laws import fits
+from gridlaw.laws.judging import LAW
+from gridlaw.laws.laws import Law
+from gridlaw.report import plotting
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["group", "model", "corpus_tokens", "kind", "mean", "low", "high"]
 # Multiple of the largest size up to which laws are drawn, and multiples at which forecasts are marked.

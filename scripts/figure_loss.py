@@ -12,9 +12,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, intervals, plotting, record
+from gridlaw import cli
+from gridlaw.report import plotting
+from gridlaw.stats import intervals
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 
 def main() -> None:

@@ -21,9 +21,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from scipy import stats
 
-from gridlaw import cli, grid, io, plotting, record
-from gridlaw.comparison import DIFFERENT, EQUIVALENT
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.config import grid
+from gridlaw.report import plotting
+from gridlaw.stats.comparison import DIFFERENT, EQUIVALENT
+from gridlaw.workflow import program, record
 
 PAIRS = ["panel", "size", "a", "b", "difference", "seeds", "low", "high", "probability", "p", "conclusion", "better"]
 RANKS = ["panel", "size", "model", "rank"]

@@ -20,11 +20,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.polynomial import Polynomial
 
-from gridlaw import cli, evidence, intervals, io, plotting, record
-from gridlaw.judging import LAW
-from gridlaw.powerlaw import Array
+from gridlaw import cli, io
+from gridlaw.laws import selection
+from gridlaw.laws.judging import LAW
+from gridlaw.laws.powerlaw import Array
+from gridlaw.report import plotting
+from gridlaw.stats import intervals
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["group", "panel", "line", "kind", "model", "params", "corpus_tokens", "flops", "mean", "low", "high"]
 CELL, BETWEEN, OPTIMUM = "cell", "between cells", "optimum"
@@ -40,7 +43,7 @@ def main() -> None:
     args = program.parse("figure_parameters", __doc__)
 
     laws = io.read_json(args.laws)["laws"]
-    groups = list(evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"))
+    groups = list(selection.groups(selection.read_runs(args.runs), args.recipe["scaling"] == "strong"))
     parts = []
     for group in groups:
         cells = at_equal_text(group.runs)

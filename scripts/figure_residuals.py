@@ -15,10 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, io, plotting, record, recorded
+from gridlaw import cli, io
+from gridlaw.report import law_points, plotting
 from gridlaw.tables import read_table
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["law", "model", "params", "corpus_tokens", "flops", "started", "hours", "host", "loss", "residual", "run_sd"]
 AXES = {
@@ -36,7 +37,7 @@ def main() -> None:
     joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "corpus_tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]
     runs = read_table(args.runs, parse_dates=["started"])
-    table = with_runs(recorded.points(laws, "residuals", runs), runs)
+    table = with_runs(law_points.points(laws, "residuals", runs), runs)
     # Standard deviation of a cell's mean, with the average number of runs of a cell.
     scatter = {law["name"]: (law["run_sd"] or np.nan) / (law["runs"] / law["points"]) ** 0.5 for law in laws}
     table = table.assign(run_sd=table["law"].map(scatter)).reindex(columns=COLUMNS)

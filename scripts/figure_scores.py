@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record, words
+from gridlaw import cli, words
+from gridlaw.report import plotting
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 AVERAGE = ("all tasks", "macro_average", "validation")
 

@@ -15,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gridlaw import cli, plotting, record
+from gridlaw import cli
+from gridlaw.report import plotting
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["task", "metric", "split", "model", "size", "gpus", "seeds_of", "sd", "n"]
 CELL = ["model", "size", "gpus"]

@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from gridlaw import cli, io, plotting, record, words
-from gridlaw.judging import LAW, REFUSED
-from gridlaw.sigmoid import Curve
-from gridlaw.workflow import program
+from gridlaw import cli, io, words
+from gridlaw.laws.judging import LAW, REFUSED
+from gridlaw.laws.score_curve import Curve
+from gridlaw.report import plotting
+from gridlaw.workflow import program, record
 
 COLUMNS = ["group", "task", "metric", "kind", "model", "size", "gpus", "loss", "mean", "low", "high", "n"]
 # Length of a curve below the lowest loss, as a share of the range of losses.

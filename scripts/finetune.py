@@ -13,8 +13,9 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, io, launch, record, work
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.runtime import launch, work
+from gridlaw.workflow import program, record
 
 
 def main() -> None:
@@ -28,9 +29,10 @@ def run_all(args: Namespace, fingerprint: str) -> None:
         import pandas as pd
         from transformers.utils import logging
 
-        from gridlaw import devices, finetuning, modeling, training
-        from gridlaw.energy import Energy
-        from gridlaw.heartbeat import Heartbeat
+        from gridlaw.models import modeling
+        from gridlaw.runtime.energy import Energy
+        from gridlaw.runtime.heartbeat import Heartbeat
+        from gridlaw.training import devices, finetuning, optimization
 
     recipe, device = args.recipe, devices.prepare()
     # transformers warns that the head is new, as it always is in fine-tuning.
@@ -71,7 +73,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     rows = sum(map(len, frames))
     io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
-        args, device=device, runs=facts, peak_memory_mb=round(training.peak_memory_mb(), 1), energy=energy.record(),
+        args, device=device, runs=facts, peak_memory_mb=round(optimization.peak_memory_mb(), 1), energy=energy.record(),
         attempts=work.attempts(args.work),
     )  # fmt: skip
 

@@ -27,12 +27,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, holdout, io, laws, needs, repetition
-from gridlaw.axes import WORDS
-from gridlaw.holdout import LEAST_VALUES
-from gridlaw.judging import LAW
-from gridlaw.laws import NONE, Law, number
-from gridlaw.points import Points
+from gridlaw import cli, io
+from gridlaw.laws import backtesting, laws, missing, repetition
+from gridlaw.laws.axes import WORDS
+from gridlaw.laws.backtesting import LEAST_VALUES
+from gridlaw.laws.judging import LAW
+from gridlaw.laws.laws import NONE, Law, number
+from gridlaw.laws.points import Points
 from gridlaw.words import join_and, join_comma, short
 
 NEEDED, FURTHER = ["params", "trained_tokens", "loss"], ["flops", "seed", "corpus_tokens"]
@@ -54,8 +55,8 @@ def main() -> None:
 
     runs, left_out = usable(read(args.runs))
     fitted = list(fit_all(runs))
-    lacks = [needs.law_needs(law, needs.Prices.by_flops()) for law in fitted]
-    verdicts = [needs.verdict(law.why, lack) for law, lack in zip(fitted, lacks, strict=True)]
+    lacks = [missing.law_needs(law, missing.Prices.by_flops()) for law in fitted]
+    verdicts = [missing.verdict(law.why, lack) for law, lack in zip(fitted, lacks, strict=True)]
     forecasts = forecast(fitted[0], verdicts[0], args.at)
     if args.output:
         report = {
@@ -153,7 +154,7 @@ def fit_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     """Fit the joint law by fresh tokens."""
     name = "loss by params and the fresh tokens that repeated ones are worth"
     read = runs.assign(effective_tokens=runs["trained_tokens"])
-    if not holdout.carries(Points.from_runs(read, EFFECTIVE)):
+    if not backtesting.carries(Points.from_runs(read, EFFECTIVE)):
         return laws.fit(name, Points.from_runs(read, EFFECTIVE), EFFECTIVE)
     repetitions, determined = repetition.fit(runs, EFFECTIVE)
     value = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, curves
+from gridlaw import cli
 from gridlaw.cli import Failure
-from gridlaw.forecasting import TOO_FAR
+from gridlaw.laws import curves
+from gridlaw.laws.forecasting import TOO_FAR
 from gridlaw.words import count
 
 NUMBERS = ["forecast", "low", "high"]

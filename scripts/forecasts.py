@@ -15,12 +15,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli, evidence, fits, grid, needs, record
-from gridlaw.forecasting import LEVEL
-from gridlaw.judging import LAW
-from gridlaw.laws import NONE, Law
-from gridlaw.sigmoid import ScoreLaw
-from gridlaw.workflow import program
+from gridlaw import cli
+from gridlaw.config import grid
+from gridlaw.laws import fits, missing, selection
+from gridlaw.laws.forecasting import LEVEL
+from gridlaw.laws.judging import LAW
+from gridlaw.laws.laws import NONE, Law
+from gridlaw.laws.score_curve import ScoreLaw
+from gridlaw.workflow import program, record
 
 COLUMNS = [
     "model", "size", "corpus_tokens", "times_largest", "quantity", "state", "forecast", "low", "high", "sd_sampling",
@@ -35,15 +37,16 @@ DRAWS = 1000
 def main() -> None:
     args = program.parse("forecasts", __doc__)
 
-    fitted, rows, most = fits.read(args.fits), [], evidence.available_tokens(args.packs)
-    for group in evidence.groups(evidence.read_runs(args.runs), args.recipe["scaling"] == "strong"):
+    fitted, rows, most = fits.read(args.fits), [], selection.available_tokens(args.packs)
+    for group in selection.groups(selection.read_runs(args.runs), args.recipe["scaling"] == "strong"):
         laws, scores = fitted[group.name].laws, fitted[group.name].scores
-        prices = needs.Prices.measured(group.runs, "params", most)
+        prices = missing.Prices.measured(group.runs, "params", most)
         why_not = {
-            score.quantity: needs.verdict(score.why, needs.score_needs(score, group.runs, prices)) for score in scores
+            score.quantity: missing.verdict(score.why, missing.score_needs(score, group.runs, prices))
+            for score in scores
         }
         for model, law in laws.items():
-            why_not[LOSS] = needs.verdict(law.why, needs.law_needs(law, prices))
+            why_not[LOSS] = missing.verdict(law.why, missing.law_needs(law, prices))
             for size, tokens in sizes(law.points.scale.max(), args.recipe["forecast_sizes"]):
                 cell = {"model": model, "size": size, "corpus_tokens": tokens}
                 rows += [cell | row for row in forecasts(law, scores, tokens, why_not)]

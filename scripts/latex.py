@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from gridlaw import cli, comparison, grid, intervals, io, record
-from gridlaw.judging import REFUSED
+from gridlaw import cli, io
+from gridlaw.config import grid
+from gridlaw.laws.judging import REFUSED
+from gridlaw.stats import comparison, intervals
 from gridlaw.tables import read_table, smallest_gpus
 from gridlaw.words import short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 # Largest number of rows on a page.
 PAGE = 40

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gridlaw import cli, evidence, fits, in_run, needs, record, speedup
-from gridlaw.fits import Fits
-from gridlaw.laws import Law
-from gridlaw.sigmoid import ScoreLaw
+from gridlaw import cli
+from gridlaw.laws import fits, in_run, missing, selection, speedup
+from gridlaw.laws.fits import Fits
+from gridlaw.laws.laws import Law
+from gridlaw.laws.score_curve import ScoreLaw
 from gridlaw.tables import read_table
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
 
 COLUMNS = ["name", "state", "verdict", "points", "form"]
 
@@ -29,20 +30,20 @@ COLUMNS = ["name", "state", "verdict", "points", "form"]
 def main() -> None:
     args = program.parse("laws", __doc__)
 
-    runs, most = evidence.read_runs(args.runs), evidence.available_tokens(args.packs)
+    runs, most = selection.read_runs(args.runs), selection.available_tokens(args.packs)
     laws, fitted = [], {}
-    for group in evidence.groups(runs, args.recipe["scaling"] == "strong"):
+    for group in selection.groups(runs, args.recipe["scaling"] == "strong"):
         name = {"group": group.name}
-        prices = {params: needs.Prices.measured(group.runs, params, most) for params in evidence.PARAMETERS.values()}
-        by_tokens = evidence.laws_by_tokens(group)
-        scores = evidence.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
+        prices = {params: missing.Prices.measured(group.runs, params, most) for params in selection.PARAMETERS.values()}
+        by_tokens = selection.laws_by_tokens(group)
+        scores = selection.laws_of_scores(group, args.summary, args.baselines, args.recipe["tasks"])
         fitted[group.name] = Fits(by_tokens, scores)
         for model, law in by_tokens.items():
-            laws.append(name | {"model": model} | with_needs(law, needs.law_needs(law, prices["params"])))
-        for law, params in evidence.laws_of_models(group):
-            embeddings = {"embeddings": params == evidence.PARAMETERS["with"]}
-            laws.append(name | embeddings | with_needs(law, needs.law_needs(law, prices[params])))
-        laws += [name | with_needs(law, needs.score_needs(law, group.runs, prices["params"])) for law in scores]
+            laws.append(name | {"model": model} | with_needs(law, missing.law_needs(law, prices["params"])))
+        for law, params in selection.laws_of_models(group):
+            embeddings = {"embeddings": params == selection.PARAMETERS["with"]}
+            laws.append(name | embeddings | with_needs(law, missing.law_needs(law, prices[params])))
+        laws += [name | with_needs(law, missing.score_needs(law, group.runs, prices["params"])) for law in scores]
     laws += throughput(runs)
     losses = read_table(args.curves)
     curves = [in_run.judge(name, curve) for name, curve in in_run.largest(losses, runs)]
@@ -54,12 +55,12 @@ def main() -> None:
     table = pd.DataFrame([*laws, *curves]).reindex(columns=COLUMNS)
     table.join(pd.DataFrame(parameters)).to_csv(args.laws, index=False)
     fits.write(args.fits, fitted)
-    record.write(args, laws=laws, in_run=curves, equivalence=ranks, left_out=evidence.left_out(runs))
+    record.write(args, laws=laws, in_run=curves, equivalence=ranks, left_out=selection.left_out(runs))
 
 
 def with_needs(law: Law | ScoreLaw, lacks: dict | None) -> dict:
     """The record of a law, with the cells that it lacks."""
-    return law.record() | {"reason": law.why, "verdict": needs.verdict(law.why, lacks), "needs": lacks}
+    return law.record() | {"reason": law.why, "verdict": missing.verdict(law.why, lacks), "needs": lacks}
 
 
 def throughput(runs: pd.DataFrame) -> Iterator[dict]:
@@ -68,8 +69,8 @@ def throughput(runs: pd.DataFrame) -> Iterator[dict]:
         if group["ranks"].nunique() > 1:
             law = speedup.judge(f"{model} {size}", group)
             most = group[group["ranks"] == group["ranks"].max()]
-            lacks = needs.speedup_needs([row["ranks"] for row in law["measured"]], most["hours"].sum())
-            yield law | {"verdict": needs.verdict(law["verdict"], lacks), "needs": lacks}
+            lacks = missing.speedup_needs([row["ranks"] for row in law["measured"]], most["hours"].sum())
+            yield law | {"verdict": missing.verdict(law["verdict"], lacks), "needs": lacks}
 
 
 def equivalences(runs: pd.DataFrame) -> Iterator[dict]:

@@ -19,8 +19,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from gridlaw import cli, console, work
+from gridlaw import cli
 from gridlaw.cli import Failure
+from gridlaw.runtime import work
+from gridlaw.views import console
 from gridlaw.words import size
 from gridlaw.workflow.steps import KINDS, TRAININGS, Steps
 

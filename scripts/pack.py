@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridlaw import cli, io, record, rows
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.data import rows
+from gridlaw.workflow import program, record
 
 BATCH = 8192
 

@@ -17,8 +17,9 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, io, launch, record, work
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.runtime import launch, work
+from gridlaw.workflow import program, record
 
 # Facts in the record of a run at size 0.
 NOTHING_TRAINED = dict.fromkeys(
@@ -36,8 +37,10 @@ def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
     """Train and evaluate the model; every rank runs this."""
     # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
-        from gridlaw import devices, modeling, pretraining, rows
-        from gridlaw.energy import Energy
+        from gridlaw.data import rows
+        from gridlaw.models import modeling
+        from gridlaw.runtime.energy import Energy
+        from gridlaw.training import devices, pretraining
 
     device = devices.prepare()
     model, has_head, tokenizer = pretraining.load_model(args)

@@ -13,10 +13,11 @@ import sys
 import time
 from contextlib import suppress
 
-from gridlaw import cli, console
-from gridlaw.progress import Progress
-from gridlaw.reporter import Reporter
-from gridlaw.terminal import Terminal
+from gridlaw import cli
+from gridlaw.views import console
+from gridlaw.views.progress import Progress
+from gridlaw.views.reporter import Reporter
+from gridlaw.views.terminal import Terminal
 
 # Time between two updates on a terminal.
 PERIOD_SECONDS = 5.0

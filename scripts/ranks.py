@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
-from gridlaw import cli, io, record
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.workflow import program, record
 
 WEIGHTS = "model.safetensors"
 

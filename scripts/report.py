@@ -18,14 +18,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import caption, cli, grid, io, page, record, spending
-from gridlaw.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
-from gridlaw.judging import LAW
-from gridlaw.spending import Spending
-from gridlaw.states import DONE
+from gridlaw import cli, io
+from gridlaw.config import grid
+from gridlaw.cost import spending
+from gridlaw.cost.spending import Spending
+from gridlaw.laws.judging import LAW
+from gridlaw.report import caption, page
+from gridlaw.stats.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
 from gridlaw.tables import read_table
 from gridlaw.words import join_and, percent, short
-from gridlaw.workflow import program
+from gridlaw.workflow import program, record
+from gridlaw.workflow.states import DONE
 
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 RUNS = [

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import cli, metrics, record
-from gridlaw.workflow import program
+from gridlaw import cli
+from gridlaw.tasks import metrics
+from gridlaw.workflow import program, record
 
 RUN = ["train_set", "train_examples", "seed", "split"]
 
@@ -61,7 +62,7 @@ def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:
 def write_events(scores: pd.DataFrame, folder: Path) -> None:
     """Write each run's scores for TensorBoard, beside the run's curves, over the number of training examples."""
     # Importing this can take as long as scoring a cell.
-    from gridlaw import events
+    from gridlaw.runtime import events
 
     runs = ["pretrain_seed", "task", "train_set", "finetune_seed"]
     for run, rows in scores.groupby(runs, sort=False):

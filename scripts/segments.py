@@ -15,8 +15,9 @@ import tempfile
 import numpy as np
 from datasets import Dataset, disable_progress_bars
 
-from gridlaw import cli, io, record, text
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.data import segmentation
+from gridlaw.workflow import program, record
 
 # Segments in a row group, the part that is held in memory.
 ROWS = 8192
@@ -89,7 +90,7 @@ def cut_batch(batch: dict, limit: int) -> dict:
     segments = [
         (document, segment)
         for document, content in zip(batch["document"], batch["text"], strict=True)
-        for segment in text.segments(content, limit)
+        for segment in segmentation.segments(content, limit)
     ]
     return {
         "document": [document for document, _ in segments],

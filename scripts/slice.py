@@ -12,8 +12,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 
-from gridlaw import cli, io, record, rows
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.data import rows
+from gridlaw.workflow import program, record
 
 
 def main() -> None:

@@ -10,14 +10,16 @@ and --directory as with Snakemake.
 
 from __future__ import annotations
 
-from gridlaw import cli, console, so_far, work
+from gridlaw import cli
+from gridlaw.runtime import work
+from gridlaw.views import console, partial_report
 
 
 def main() -> None:
     args = console.parser(__doc__, cells=False).parse_args()
     command = console.command(args.configfile, args.directory)
     config = console.configuration(args, absent=True)
-    print(so_far.write(config, command, publish=not work.locked_files()))
+    print(partial_report.write(config, command, publish=not work.locked_files()))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset
 
-from gridlaw import cli, io, language, record, sources
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.data import language, sources
+from gridlaw.workflow import program, record
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from gridlaw import cli, io, record
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.workflow import program, record
 
 SPECIAL = {
     "pad_token": "[PAD]",

@@ -13,8 +13,9 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from gridlaw import cli, io, launch, record, work
-from gridlaw.workflow import program
+from gridlaw import cli, io
+from gridlaw.runtime import launch, work
+from gridlaw.workflow import program, record
 
 
 def main() -> None:
@@ -26,8 +27,8 @@ def trunk(args: Namespace, fingerprint: str) -> None:
     """Train the trunk; every rank runs this."""
     # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
-        from gridlaw import checkpoints, devices, pretraining
-        from gridlaw.energy import Energy
+        from gridlaw.runtime.energy import Energy
+        from gridlaw.training import checkpoints, devices, pretraining
 
     device = devices.prepare()
     model, _, tokenizer = pretraining.load_model(args)

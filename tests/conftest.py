@@ -19,8 +19,9 @@ from filelock import FileLock
 from snakemake.utils import update_config
 from world import GRID, watching, write_data
 
-from gridlaw import config, io, verdicts
-from gridlaw.workflow import steps
+from gridlaw import io
+from gridlaw.config import loading
+from gridlaw.workflow import status, steps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,7 +56,7 @@ def configuration(overlay: dict | str = "{}") -> dict:
     """The default configuration with the tests' axes and an overlay, completed."""
     whole = default()
     update_config(whole, yaml.safe_load(overlay) if isinstance(overlay, str) else copy.deepcopy(overlay))
-    return config.complete(whole)
+    return loading.complete(whole)
 
 
 def finish(step: steps.Step, **facts: object) -> None:
@@ -142,9 +143,9 @@ class Workflow:
     def undone(self, overlay: dict) -> dict[str, tuple[str, ...]]:
         """Steps of a grid that are not done by their records alone, and what these say of them."""
         with chdir(self.folder):
-            found = verdicts.Verdicts(configuration(overlay))
+            found = status.Verdicts(configuration(overlay))
             of = {step.name: found.of(step) for step in found.steps}
-        return {name: verdict.lines() for name, verdict in of.items() if verdict.state != verdicts.DONE}
+        return {name: verdict.lines() for name, verdict in of.items() if verdict.state != status.DONE}
 
     def dry_run(self, *arguments, overlay=None) -> str:
         """The output of a dry run."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from conftest import configuration, finish
 
-from gridlaw import grid, io
+from gridlaw import io
+from gridlaw.config import grid
 from gridlaw.workflow import steps
 
 FIRST = "2026-11-20T10:00:00+00:00"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridlaw import language
+from gridlaw.data import language
 
 SHAPE = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2}
 GRID = {

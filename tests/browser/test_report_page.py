@@ -12,9 +12,10 @@ import chrome
 import pytest
 import synthetic
 
-from gridlaw import io, so_far
-from gridlaw.verdicts import Verdicts
+from gridlaw import io
+from gridlaw.views import partial_report
 from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.status import Verdicts
 
 pytestmark = pytest.mark.skipif(
     chrome.PROGRAM is None,
@@ -77,7 +78,7 @@ def partly(tmp_path_factory):
     with chdir(folder):
         config = synthetic.write(SEVERAL, of_the_largest)
         failed(folder)
-        so_far.write(config, COMMAND)
+        partial_report.write(config, COMMAND)
     return folder
 
 
@@ -88,9 +89,13 @@ def page(request, world_folder, tmp_path_factory):
     @cache
     def of(kind):
         if kind == "whole":
-            return world_folder / so_far.REPORT
+            return world_folder / partial_report.REPORT
         origin = request.getfixturevalue("partly")
-        return origin / so_far.REPORT if kind == "partly" else like(origin, GRIDS[kind], tmp_path_factory.mktemp(kind))
+        return (
+            origin / partial_report.REPORT
+            if kind == "partly"
+            else like(origin, GRIDS[kind], tmp_path_factory.mktemp(kind))
+        )
 
     return of
 
@@ -98,13 +103,13 @@ def page(request, world_folder, tmp_path_factory):
 def like(origin, overlay, folder):
     """The report of another grid, with the laws of one that is there."""
     with chdir(folder):
-        shutil.copytree(origin / so_far.FOLDER, so_far.FOLDER)
+        shutil.copytree(origin / partial_report.FOLDER, partial_report.FOLDER)
         verdicts = Verdicts(synthetic.write(overlay, of_four_million_tokens))
-        io.write_json(so_far.STATES, so_far.describe(verdicts))
+        io.write_json(partial_report.STATES, partial_report.describe(verdicts))
         for step in verdicts.steps:
             if step.rule in ("aggregate", "figure_loss", "figure_scores", "figure_throughput", "report"):
-                assert so_far.run(step.rule, so_far.line(step, COMMAND)) is None
-    return folder / so_far.FOLDER / "report.html"
+                assert partial_report.run(step.rule, partial_report.line(step, COMMAND)) is None
+    return folder / partial_report.FOLDER / "report.html"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ import report
 import yaml
 from scipy import stats
 
-from gridlaw import evidence, grid, io
+from gridlaw import io
+from gridlaw.config import grid
+from gridlaw.laws import selection
 
 SIZES = ["1M", "2M", "4M", "8M", "16M", "32M"]
 TASK = {"task": "sentiment", "metric": "accuracy", "split": "validation", "train_set": "all"}
@@ -245,8 +247,8 @@ def bold(file):
 
 def test_four_models_have_a_joint_law(tmp_path):
     grid_of(PARAMETERS, [*SIZES[::2], "32M"]).to_csv(tmp_path / "runs.csv", index=False)
-    (group,) = evidence.groups(evidence.read_runs(tmp_path / "runs.csv"), strong=True)
-    *at_sizes, with_embeddings, without = (law for law, _ in evidence.laws_of_models(group))
+    (group,) = selection.groups(selection.read_runs(tmp_path / "runs.csv"), strong=True)
+    *at_sizes, with_embeddings, without = (law for law, _ in selection.laws_of_models(group))
     assert [law.axes for law in at_sizes] == [["params"]] * 4
     assert [law.state for law in (with_embeddings, without)] == ["law", "law"]
     assert with_embeddings.record()["range"]["params"] == [1e6, 64e6]
@@ -365,7 +367,7 @@ def test_grids_that_say_little(analyse, change, words):
 
 def test_names_of_runs():
     runs = grid_of(["tiny"], ["1M"])
-    assert [evidence.run_name(run) for run in runs.itertuples()] == [
+    assert [selection.run_name(run) for run in runs.itertuples()] == [
         "tiny 1M (gpus 1, seed 1)",
         "tiny 1M (gpus 1, seed 2)",
     ]
@@ -378,6 +380,6 @@ def test_a_run_that_went_on_from_a_trunk_counts_whole(tmp_path):
     runs.assign(tokens_here=runs["trained_tokens"] / 10, train_seconds=runs["train_seconds"] / 10).to_csv(
         tmp_path / "branches.csv", index=False
     )
-    whole, branches = (evidence.read_runs(tmp_path / f"{name}.csv") for name in ("runs", "branches"))
+    whole, branches = (selection.read_runs(tmp_path / f"{name}.csv") for name in ("runs", "branches"))
     pd.testing.assert_series_equal(whole["hours"], branches["hours"])
     assert whole.loc[whole["corpus_tokens"] > 0, "hours"].gt(0).all()

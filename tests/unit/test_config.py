@@ -8,7 +8,7 @@ import yaml
 from conftest import default
 from snakemake.utils import update_config
 
-from gridlaw.config import complete
+from gridlaw.config.loading import complete
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = default()

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from conftest import configuration, finish
 
-from gridlaw import arithmetic, cost, families, flops, io, modeling
-from gridlaw.bill import Limits, bill, step_counts
-from gridlaw.verdicts import Verdicts, to_run
+from gridlaw import io
+from gridlaw.cost import arithmetic, estimates
+from gridlaw.models import families, flops, modeling
+from gridlaw.views.estimate_text import Limits, bill, step_counts
 from gridlaw.words import duration, size
+from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import Steps
 
 GRID = {
@@ -61,7 +63,7 @@ def test_a_released_model_is_known_when_it_is_there(tmp_path, monkeypatch):
 
 def rates(config, **more):
     verdicts = Verdicts(config)
-    return cost.Rates(verdicts, **more), {step.name: step for step in verdicts.steps}, verdicts
+    return estimates.Rates(verdicts, **more), {step.name: step for step in verdicts.steps}, verdicts
 
 
 def trained(seconds, flops, **facts):
@@ -85,7 +87,7 @@ def test_before_anything_is_done(folder):
     updates = 10 * int(8000 / (text - 1)) // 16
     work = arithmetic.encoder(config, "tiny").flops(text, updates * 16, 0.25 * 8000 / (8000 / 31) * updates * 16)
     assert estimate.rank_seconds.middle == pytest.approx(
-        2 * cost.ASSUMED_START + work / cost.ASSUMED_FLOPS["cpu"], rel=0.02
+        2 * estimates.ASSUMED_START + work / estimates.ASSUMED_FLOPS["cpu"], rel=0.02
     )
     assert estimate.rank_seconds.low == estimate.rank_seconds.high
     assert "rough estimate" in bill(found, {steps["pretrain tiny 8k 2 1"]}, Limits())["compute"]
@@ -94,7 +96,7 @@ def test_before_anything_is_done(folder):
     # Unless the configuration knows better.
     faster, steps, _ = rates(configuration({**GRID, "cost": {"teraflops_per_gpu": 20}}))
     assert faster.estimate({steps["pretrain tiny 8k 2 1"]}).rank_seconds.middle == pytest.approx(
-        2 * cost.ASSUMED_START, rel=0.01
+        2 * estimates.ASSUMED_START, rel=0.01
     )
 
 
@@ -215,20 +217,20 @@ def test_disk_energy_and_money(folder):
 
 def test_jobs_share_what_there_is(folder):
     steps = {step.name: step for step in Steps(configuration(GRID))}
-    second = cost.Span(1, 1, 1)
+    second = estimates.Span(1, 1, 1)
     trainings = [steps[f"pretrain {model} 8k {gpus} 1"] for model in ("tiny", "small") for gpus in (1, 2)]
     times = dict.fromkeys(trainings, second)
-    assert cost.makespan(times, None, None, 1) == 4
-    assert cost.makespan(times, None, None, None) == 1
+    assert estimates.makespan(times, None, None, 1) == 4
+    assert estimates.makespan(times, None, None, None) == 1
     # Two of one core each, and two of both.
-    assert cost.makespan(times, 2, None, None) == 3
-    assert cost.makespan(times, 1, None, None) == 4
-    assert cost.makespan(times, 8, 2, None) == 3
+    assert estimates.makespan(times, 2, None, None) == 3
+    assert estimates.makespan(times, 1, None, None) == 4
+    assert estimates.makespan(times, 8, 2, None) == 3
     chain = {
         steps[name]: second for name in ("pretrain tiny 8k 1 1", "finetune tiny 8k 1 1 sentiment", "score tiny 8k 1")
     }
-    assert cost.makespan(chain, 8, None, None) == 3
-    assert cost.makespan({}, 8, None, None) == 0
+    assert estimates.makespan(chain, 8, None, None) == 3
+    assert estimates.makespan({}, 8, None, None) == 0
 
 
 def test_words(folder):

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import curves
 from gridlaw.cli import Failure
+from gridlaw.laws import curves
 
 EVEN, EVEN_IN_LOG = np.arange(1, 41) / 40, np.geomspace(1e-3, 1, 16)
 

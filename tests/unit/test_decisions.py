@@ -9,10 +9,13 @@ import yaml
 from conftest import configuration
 from scipy import stats
 
-from gridlaw import budget, comparison, evidence, grid, next_cells, quality, sigmoid, speedup
-from gridlaw.judging import LAW, REFUSED, TREND, WITHDRAWN
-from gridlaw.laws import fit as fit_law
-from gridlaw.points import Points
+from gridlaw.config import grid
+from gridlaw.decisions import budget, next_cells, pareto
+from gridlaw.laws import score_curve, selection, speedup
+from gridlaw.laws.judging import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.laws.laws import fit as fit_law
+from gridlaw.laws.points import Points
+from gridlaw.stats import comparison
 from gridlaw.workflow.kinds.analysis import DECISIONS
 
 SIZES = {"1M": 1e6, "2M": 2e6, "4M": 4e6, "8M": 8e6, "16M": 16e6, "32M": 32e6}
@@ -35,11 +38,11 @@ def table(curves, noise=0.002, seeds=SEEDS, hours=1e-7, sizes=SIZES, gpus=1):
 
 
 def laws_of(runs):
-    return evidence.laws_by_tokens(evidence.Group("", runs))
+    return selection.laws_by_tokens(selection.Group("", runs))
 
 
 def cells_of(runs):
-    return quality.Cells.from_runs(evidence.Group("", runs), runs)
+    return pareto.Cells.from_runs(selection.Group("", runs), runs)
 
 
 def better_late(tokens):
@@ -63,14 +66,14 @@ def scores(loss, curve, sd=0.005, n=5, seed=0):
     return pd.DataFrame({"loss": loss, "score": score, "sd": sd if n > 1 else np.nan, "n": float(n), "item_se": 0.01})
 
 
-KNOWN = sigmoid.Curve(0.5, 0.9, 3.0, 2.0)
+KNOWN = score_curve.Curve(0.5, 0.9, 3.0, 2.0)
 LOSSES = np.linspace(3.5, 1.0, 8)
 
 
 def test_the_curve_of_scores_is_found():
-    found = sigmoid.fit_curve(LOSSES, KNOWN(LOSSES), 0.5)
+    found = score_curve.fit_curve(LOSSES, KNOWN(LOSSES), 0.5)
     assert [found.ceiling, found.slope, found.middle] == pytest.approx([0.9, 3.0, 2.0], rel=1e-3)
-    law = sigmoid.fit("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
+    law = score_curve.fit("task", "accuracy", scores(LOSSES, KNOWN), 0.5)
     assert law.state == LAW
     assert law.draw_scores(np.full((100, 1), 1.5)).mean() == pytest.approx(KNOWN(1.5), abs=0.02)
 
@@ -94,7 +97,7 @@ def test_scores_of_no_loss_at_all_and_of_much():
     ],
 )  # fmt: skip
 def test_scores_that_make_no_forecast(cells, state, words):
-    law = sigmoid.fit("task", "accuracy", cells, 0.5)
+    law = score_curve.fit("task", "accuracy", cells, 0.5)
     assert law.state == state
     assert words in law.why
     assert law.record()["verdict"] == law.why
@@ -272,16 +275,16 @@ def test_the_front_is_that_of_brute_force(seed):
     price, losses = random.integers(1, 9, number) * 1.0, random.integers(10, 30, number) / 10
     cells = pd.DataFrame({**names, "hours": price, "loss": losses})
     draws = losses * np.exp(0.1 * random.standard_normal((100, number)))
-    found = quality.front(quality.Cells(cells, draws, 0.01), "hours").sort_index()
+    found = pareto.front(pareto.Cells(cells, draws, 0.01), "hours").sort_index()
     assert found["on_front"].to_list() == list(front_by_force(price, losses))
     forced = [front_by_force(price, draw) for draw in draws]
     assert found["probability"].to_numpy() == pytest.approx(np.mean(forced, axis=0))
-    assert quality.front(quality.Cells(cells, draws, np.nan), "hours")["probability"].isna().all()
+    assert pareto.front(pareto.Cells(cells, draws, np.nan), "hours")["probability"].isna().all()
 
 
 def test_what_has_no_known_cost_is_on_no_front():
     cells = pd.DataFrame({"model": "m", "size": ["1k", "2k"], "gpus": 1, "hours": [np.nan, 1.0], "loss": [1.0, 2.0]})
-    found = quality.front(quality.Cells(cells, np.array([[1.0, 2.0]]), 0.1), "hours")
+    found = pareto.front(pareto.Cells(cells, np.array([[1.0, 2.0]]), 0.1), "hours")
     assert found["on_front"].to_list() == [True, False]
     assert found["size"].to_list() == ["2k", "1k"]
 
@@ -385,7 +388,7 @@ def test_the_next_cells_are_worth_it_and_within_the_budget():
 
 def test_the_next_cells_are_on_ranks_that_are_fine_tuned():
     runs = pd.concat([TWO, TWO.assign(gpus=2, hours=TWO["hours"] / 2)])
-    cells = quality.Cells.from_runs(evidence.Group("", TWO), runs)
+    cells = pareto.Cells.from_runs(selection.Group("", TWO), runs)
     for ranks, gpus in (("all", {2}), ([1], {1}), ([4], set())):
         assert {row["gpus"] for row in next_cells.plan(LAWS, cells, 20.0, 1e8, ranks)["cells"]} == gpus
 

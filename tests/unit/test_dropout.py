@@ -13,7 +13,8 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-from gridlaw import cli, families, modeling
+from gridlaw import cli
+from gridlaw.models import families, modeling
 
 KINDS = sorted(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
 # Weights are not made, only their shapes.

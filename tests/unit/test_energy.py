@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gridlaw import energy
+from gridlaw.runtime import energy
 
 NOT_MEASURED = {"joules": None, "source": "not measured"}
 

@@ -8,7 +8,7 @@ import pytest
 import score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gridlaw import events
+from gridlaw.runtime import events
 
 
 def curves(folder):

@@ -24,8 +24,11 @@ import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
-from gridlaw import evidence, fits, in_run, intervals, io, plotting, recorded
-from gridlaw.fits import Fits
+from gridlaw import io
+from gridlaw.laws import fits, in_run, selection
+from gridlaw.laws.fits import Fits
+from gridlaw.report import law_points, plotting
+from gridlaw.stats import intervals
 from gridlaw.workflow.kinds.report import FIGURES
 from gridlaw.workflow.steps import KINDS
 
@@ -100,8 +103,8 @@ def summary_of(models, sizes):
 def fitted(runs, folder):
     """The file of the laws by tokens of a table of runs."""
     pd.DataFrame(runs).to_csv(folder / "runs.csv", index=False)
-    groups = evidence.groups(evidence.read_runs(folder / "runs.csv"), strong=True)
-    fits.write(folder / "fits.npz", {group.name: Fits(evidence.laws_by_tokens(group), []) for group in groups})
+    groups = selection.groups(selection.read_runs(folder / "runs.csv"), strong=True)
+    fits.write(folder / "fits.npz", {group.name: Fits(selection.laws_by_tokens(group), []) for group in groups})
     return folder / "fits.npz"
 
 
@@ -382,10 +385,10 @@ def test_points_have_the_model_that_their_parameters_are_of():
     runs = pd.DataFrame(grid_of_runs(MODELS, [2])).assign(
         parameters_without_embeddings=lambda table: table["parameters"] / 10
     )
-    found = recorded.points([JOINT, JOINT | {"embeddings": False}], "residuals", runs)
+    found = law_points.points([JOINT, JOINT | {"embeddings": False}], "residuals", runs)
     assert found["model"].to_list() == ["tiny", "small"]
-    assert recorded.points([law_of("small", 2)], "residuals", runs)["params"].to_list() == [1e6] * 4
-    assert recorded.points([], "hold_out", runs).empty
+    assert law_points.points([law_of("small", 2)], "residuals", runs)["params"].to_list() == [1e6] * 4
+    assert law_points.points([], "hold_out", runs).empty
 
 
 def test_a_model_looks_the_same_where_others_are_missing():

@@ -8,7 +8,8 @@ import pytest
 import tokenizer as tokenizer_program
 import torch
 
-from gridlaw import io, modeling
+from gridlaw import io
+from gridlaw.models import modeling
 from gridlaw.workflow.recipe import canonical
 
 WORDS = ["good", "bad", "old", "new", "red", "blue", "dog", "cat", "ran", "sat"]

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from test_analysis import grid_of
 
-from gridlaw import evidence, fits, sigmoid
-from gridlaw.fits import Fits
-from gridlaw.judging import LAW, REFUSED
+from gridlaw.laws import fits, score_curve, selection
+from gridlaw.laws.fits import Fits
+from gridlaw.laws.judging import LAW, REFUSED
 
 CELLS = pd.DataFrame({"model": "tiny", "size": "1M", "gpus": 1, "loss": np.linspace(3, 1, 8), "sd": 0.004, "n": 2})
 CELLS = CELLS.assign(score=0.5 + 0.4 / (1 + np.exp(3 * (CELLS["loss"] - 2))), item_se=0.01)
@@ -20,12 +20,12 @@ def groups(tmp_path_factory):
     """A group with laws, and one with too little for any."""
     file = tmp_path_factory.mktemp("runs") / "runs.csv"
     grid_of(gpus=(1,)).to_csv(file, index=False)
-    (group,) = evidence.groups(evidence.read_runs(file), strong=True)
+    (group,) = selection.groups(selection.read_runs(file), strong=True)
     few = dataclasses.replace(group, runs=group.runs[group.runs["size"] == "1M"])
-    scores = [sigmoid.fit("sentiment", "accuracy", cells, 0.5) for cells in (CELLS, CELLS[:2])]
+    scores = [score_curve.fit("sentiment", "accuracy", cells, 0.5) for cells in (CELLS, CELLS[:2])]
     return {
-        "": Fits(evidence.laws_by_tokens(group), scores),
-        "passes 10": Fits(evidence.laws_by_tokens(few), scores[1:]),
+        "": Fits(selection.laws_by_tokens(group), scores),
+        "passes 10": Fits(selection.laws_by_tokens(few), scores[1:]),
     }
 
 

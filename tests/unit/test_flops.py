@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gridlaw import families, modeling
-from gridlaw.flops import training_flops
+from gridlaw.models import families, modeling
+from gridlaw.models.flops import training_flops
 
 ROWS, LENGTH = 16, 24
 # The formula leaves out no matrix product but this: DeBERTa projects its table of relative positions (here as long as

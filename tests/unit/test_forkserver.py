@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gridlaw import forked, forkserver
+from gridlaw.runtime import forked, forkserver
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process descriptors are Linux'")
 
@@ -36,13 +36,12 @@ class Programs:
         self.folder, self.imported = folder, folder / "imported"
         package = folder / "scripts" / "gridlaw"
         package.mkdir(parents=True)
-        for module in (forkserver, forked):
-            shutil.copy(module.__file__, package)
+        shutil.copytree(Path(forkserver.__file__).parent, package / "runtime")
         (package / "__init__.py").touch()
         (folder / "scripts/library.py").write_text(LIBRARY)
         self.part("VALUE = 1")
         self.environment = {**os.environ, **forked.SHARED, "IMPORTED": str(self.imported)}
-        starting = "import sys; from gridlaw import forkserver; print(forkserver.start(), flush=True); sys.stdin.read()"
+        starting = "import sys; from gridlaw.runtime import forkserver; print(forkserver.start(), flush=True); sys.stdin.read()"
         self.run = subprocess.Popen(
             [sys.executable, "-c", starting],
             cwd=folder, env={**self.environment, "PYTHONPATH": str(folder / "scripts")},

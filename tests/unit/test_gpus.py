@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gridlaw import cli, gpus
+from gridlaw import cli
+from gridlaw.runtime import gpus
 
-SCRIPTS = Path(gpus.__file__).resolve().parents[1]
+SCRIPTS = Path(gpus.__file__).resolve().parents[2]
 UUIDS = ["GPU-a0", "GPU-b1", "GPU-c2", "GPU-d3"]
 
 # A program on a machine of four GPUs.
@@ -19,7 +20,8 @@ PROGRAM = f"""
 import os, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(SCRIPTS)!r})
-from gridlaw import cli, gpus, launch
+from gridlaw import cli
+from gridlaw.runtime import gpus, launch
 gpus.uuids, gpus._pytorch_has_cuda = lambda: {UUIDS!r}, lambda: True
 gpus.LOCKS, gpus.POLL_SECONDS = Path(sys.argv.pop(1)), 0.05
 """
@@ -232,7 +234,7 @@ def test_ranks_see_what_their_launcher_took(tmp_path, job):
     program.write_text(
         # In one piece: the ranks share the pipe.
         "import os, time\nos.write(1, os.environ['CUDA_VISIBLE_DEVICES'].encode() + b'\\n')\n"
-        "from gridlaw import launch\nlaunch.join()\ntime.sleep(600)\n"
+        "from gridlaw.runtime import launch\nlaunch.join()\ntime.sleep(600)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     environment.pop(gpus.VISIBLE, None)

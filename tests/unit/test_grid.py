@@ -2,7 +2,7 @@
 
 import pytest
 
-from gridlaw import grid
+from gridlaw.config import grid
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,11 @@ import pytest
 import torch
 from conftest import configuration
 
-from gridlaw import legacy, masking, modeling, objective, pretraining, rows
+from gridlaw import legacy
+from gridlaw.data import rows
+from gridlaw.models import modeling
+from gridlaw.objectives import masking, objective
+from gridlaw.training import pretraining
 from gridlaw.workflow.kinds.training import PRETRAIN
 
 ROWS, LENGTH = 120, 16

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gridlaw import caption
+from gridlaw.report import caption
 from gridlaw.workflow import steps
 from gridlaw.workflow.kinds import report
 

@@ -7,8 +7,7 @@ import textwrap
 
 import pytest
 
-from gridlaw import identity, reach, syntax
-from gridlaw.workflow import steps
+from gridlaw.workflow import identity, reach, steps, syntax
 
 SCRIPTS = steps.SCRIPTS
 PROGRAMS = [path for path in sorted(SCRIPTS.glob("*.py")) if path.stem in steps.KINDS]
@@ -334,18 +333,27 @@ def test_messages_are_no_part(digest, old, new, matters):
     assert (before != digest(program, **{"lab/tools": edited, "lab/cli": "class Failure(Exception): pass"})) == matters
 
 
-def test_modules_that_no_result_depends_on_are_outside(digest, reached):
-    modules = {
-        "lab/launch": "RANKS = 3\ndef rank(): return 0",
-        "lab/runs": "from lab import launch\ndef f(): return launch.rank()",
-    }
-    program = "from lab import launch, runs\nfrom lab.launch import rank\nrank(), launch.rank(), runs.f()"
+@pytest.mark.parametrize("place", ["lab.io", "lab.runtime.io", "lab.workflow.deep.io"])
+def test_modules_that_no_result_depends_on_are_outside(digest, reached, place):
+    package, _, name = place.rpartition(".")
+    packages = {f"{'/'.join(package.split('.')[:end])}/__init__": "" for end in range(1, package.count(".") + 2)}
+    outside = place.replace(".", "/")
+    runs = f"from {package} import io\ndef f(): return io.rank()"
+    modules = {**packages, outside: "RANKS = 3\ndef rank(): return 0", "lab/runs": runs}
+    program = f"from lab import runs\nfrom {package} import io\nfrom {place} import rank\nrank(), io.rank(), runs.f()"
     before = digest(program, **modules)
     assert others(reached(program, **modules)) == {"runs.py: f"}
     edited = "import os\nos.environ['A'] = 'b'\nRANKS = 4\ndef rank(): return 1\ndef more(): pass"
-    assert digest(program, **{**modules, "lab/launch": edited}) == before
-    other = "from lab import launch\ndef f(): return launch.ranks()"
-    assert digest(program, **{**modules, "lab/runs": other}) != before
+    assert digest(program, **{**modules, outside: edited}) == before
+    assert digest(program, **{**modules, "lab/runs": runs.replace("io.rank()", "io.ranks()")}) != before
+    # A module that moves to another package which is outside changes nothing either.
+    elsewhere = {
+        **modules,
+        "lab/hooks/__init__": "",
+        "lab/hooks/io": "",
+        "lab/runs": runs.replace(package, "lab.hooks"),
+    }
+    assert digest(program, **elsewhere) == before
 
 
 PLACES = {
@@ -477,28 +485,28 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("pretrain.py", "main", {"pretrain"}),
         ("segments.py", "ROWS", {"segments"}),
         ("figure_loss.py", "main", {"figure_loss"}),
-        ("gridlaw/masking.py", "Masker", {"pretrain", "trunk"}),
-        ("gridlaw/objective.py", "HEADS", {"pretrain", "trunk"}),
-        ("gridlaw/objective.py", "Classify", {"finetune"}),
-        ("gridlaw/modeling.py", "classifier", {"finetune"}),
-        ("gridlaw/sparse.py", "LastLayer", TRAININGS),
-        ("gridlaw/training.py", "arguments", TRAININGS),
-        ("gridlaw/training.py", "throughput", {"pretrain", "trunk"}),
-        ("gridlaw/schedule.py", "make_schedule", {"finetune"}),
-        ("gridlaw/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
-        ("gridlaw/plotting.py", "figure", FIGURES),
-        ("gridlaw/plotting.py", syntax.LEVEL, FIGURES),
-        ("gridlaw/metrics/classification.py", "Classification", {"score", "baseline"}),
-        ("gridlaw/metrics/regression.py", "Regression", {"score", "baseline"}),
-        ("gridlaw/intervals.py", "mean_interval", {"aggregate"}),
-        ("gridlaw/intervals.py", "summarise_pooled", {"figure_loss", "figure_parameters", "latex"}),
-        ("gridlaw/language.py", "DOCUMENT", {"corpus"}),
-        ("gridlaw/language.py", "HAVE", {"corpus", "task"}),
-        ("gridlaw/text.py", "segments", {"segments"}),
-        ("gridlaw/sources.py", "from_files", {"corpus", "task"}),
+        ("gridlaw/objectives/masking.py", "Masker", {"pretrain", "trunk"}),
+        ("gridlaw/objectives/objective.py", "HEADS", {"pretrain", "trunk"}),
+        ("gridlaw/objectives/objective.py", "Classify", {"finetune"}),
+        ("gridlaw/models/modeling.py", "classifier", {"finetune"}),
+        ("gridlaw/models/sparse.py", "LastLayer", TRAININGS),
+        ("gridlaw/training/optimization.py", "arguments", TRAININGS),
+        ("gridlaw/training/optimization.py", "throughput", {"pretrain", "trunk"}),
+        ("gridlaw/training/schedule.py", "make_schedule", {"finetune"}),
+        ("gridlaw/report/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
+        ("gridlaw/report/plotting.py", "figure", FIGURES),
+        ("gridlaw/report/plotting.py", syntax.LEVEL, FIGURES),
+        ("gridlaw/tasks/metrics/classification.py", "Classification", {"score", "baseline"}),
+        ("gridlaw/tasks/metrics/regression.py", "Regression", {"score", "baseline"}),
+        ("gridlaw/stats/intervals.py", "mean_interval", {"aggregate"}),
+        ("gridlaw/stats/intervals.py", "summarise_pooled", {"figure_loss", "figure_parameters", "latex"}),
+        ("gridlaw/data/language.py", "DOCUMENT", {"corpus"}),
+        ("gridlaw/data/language.py", "HAVE", {"corpus", "task"}),
+        ("gridlaw/data/segmentation.py", "segments", {"segments"}),
+        ("gridlaw/data/sources.py", "from_files", {"corpus", "task"}),
         # Nothing that a program computes: what is between programs and Snakemake.
-        ("gridlaw/identity.py", "find", set()),
-        ("gridlaw/config.py", "complete", set()),
+        ("gridlaw/workflow/identity.py", "find", set()),
+        ("gridlaw/config/loading.py", "complete", set()),
         ("gridlaw/workflow/kinds/data.py", "CORPUS", set()),
     ],
 )
@@ -508,7 +516,7 @@ def test_an_edit_changes_the_programs_that_it_reaches(changed, file, definition,
     assert changed({path: f"{path.read_text()}\n{edit}\n".encode()}) == programs
 
 
-@pytest.mark.parametrize("file", ["captions/figures/loss.rst", "templates/page.css"])
+@pytest.mark.parametrize("file", ["report/captions/figures/loss.rst", "report/templates/page.css"])
 def test_a_text_changes_the_programs_that_show_it(changed, file):
     path = SCRIPTS / "gridlaw" / file
     assert changed({path: path.read_bytes() + b"\nmore\n"}) == {"report"}
@@ -533,7 +541,9 @@ PYTHONS = [found for minor in range(11, 16) if (found := shutil.which(f"python3.
 
 
 def test_every_python_gives_the_same_digests():
-    script = "import sys; sys.path.insert(0, sys.argv[1])\nfrom gridlaw import identity\nfrom pathlib import Path\n"
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\nfrom gridlaw.workflow import identity\nfrom pathlib import Path\n"
+    )
     script += "for program in sys.argv[2:]: print(identity.digest(Path(program)))"
     expected = [identity.digest(path) for path in PROGRAMS]
     said = {}

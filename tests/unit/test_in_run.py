@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import in_run
-from gridlaw.judging import LAW, REFUSED, WITHDRAWN
+from gridlaw.laws import in_run
+from gridlaw.laws.judging import LAW, REFUSED, WITHDRAWN
 
 TOKENS = np.arange(1, 51) * 2e4
 

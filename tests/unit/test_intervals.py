@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from gridlaw import intervals
+from gridlaw.stats import intervals
 
 
 def test_a_group_has_its_own_averages_in_order_of_appearance():

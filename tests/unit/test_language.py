@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gridlaw import language
+from gridlaw.data import language
 
-SCRIPTS = Path(language.__file__).parents[1]
+SCRIPTS = Path(language.__file__).parents[2]
 PROGRAM = """
 import hashlib, json
-from gridlaw import language
+from gridlaw.data import language
 print(hashlib.sha256("\\n\\n".join(language.documents(1, 20_000)).encode()).hexdigest())
 for task in language.TASKS:
     print(hashlib.sha256(json.dumps(language.examples(task, "train", 1, 200)).encode()).hexdigest())

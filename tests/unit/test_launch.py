@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from gridlaw import cli, launch
+from gridlaw import cli
+from gridlaw.runtime import launch
 
 
 @pytest.fixture

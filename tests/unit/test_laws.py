@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import forecasting, holdout, laws
-from gridlaw.judging import LAW, REFUSED, TREND, WITHDRAWN
-from gridlaw.points import Points
+from gridlaw.laws import backtesting, forecasting, laws
+from gridlaw.laws.judging import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.laws.points import Points
 from gridlaw.words import percent, rank_time
 
 AXES = ["params", "corpus_tokens"]
@@ -189,7 +189,7 @@ def test_a_law_worse_than_a_baseline_is_withdrawn():
     assert law.state == WITHDRAWN
     assert "baseline" in law.why
     errors = law.record()["back_test"]["rms_error"]
-    assert errors["nearest cell"] <= min(errors[form] for form in holdout.FORMS)
+    assert errors["nearest cell"] <= min(errors[form] for form in backtesting.FORMS)
 
 
 def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
@@ -246,18 +246,18 @@ def test_records_are_json(law):
 
 def test_baselines():
     points = Points.from_runs(runs((3, 3), 0, replicates=1), AXES)
-    assert holdout.nearest(points)(points.x * 1.01) == pytest.approx(points.y)
+    assert backtesting.nearest(points)(points.x * 1.01) == pytest.approx(points.y)
     power = pd.DataFrame({"corpus_tokens": [1e3, 1e4, 1e5], "loss": [8.0, 4.0, 2.0]})
-    assert holdout.log_linear(Points.from_runs(power, ["corpus_tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
+    assert backtesting.log_linear(Points.from_runs(power, ["corpus_tokens"]))(np.array([[1e6]])) == pytest.approx([1.0])
 
 
 def test_cuts_are_of_smaller_points_and_leave_larger_ones():
     points = Points.from_runs(runs((4, 4), 0.01), AXES)
-    below = list(holdout.cuts(points))
+    below = list(backtesting.cuts(points))
     assert below
     for chosen in below:
         assert points.scale[chosen].max() < points.scale[~chosen].min()
-        assert holdout.carries(points.select(chosen))
+        assert backtesting.carries(points.select(chosen))
 
 
 def test_words():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gridlaw import masking
+from gridlaw.objectives import masking
 
 
 class Tokenizer:

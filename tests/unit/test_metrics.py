@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from gridlaw import metrics
+from gridlaw.tasks import metrics
 
 ALL = ["accuracy", "precision", "recall", "f1", "f1_macro", "matthews_correlation"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import evidence, laws, needs, sigmoid
-from gridlaw.judging import LAW, TREND, WITHDRAWN
-from gridlaw.points import Points
+from gridlaw.laws import laws, missing, score_curve, selection
+from gridlaw.laws.judging import LAW, TREND, WITHDRAWN
+from gridlaw.laws.points import Points
 
 PACE = 1e-13
 MODELS = {"a": 1e6, "b": 4e6, "c": 8e6, "d": 20e6}
@@ -23,13 +23,13 @@ def table(models, sizes, seeds=(1, 2)):
          "loss": (1.8 + 400 / MODELS[model] ** 0.35 + 2000 / SIZES[size] ** 0.37) * np.exp(0.002 * (-1) ** seed)}
         for model in models for size in sizes for seed in seeds
     ]  # fmt: skip
-    return evidence.Group("", pd.DataFrame(rows))
+    return selection.Group("", pd.DataFrame(rows))
 
 
 def by_tokens(sizes, most=np.inf):
     group = table("a", sizes)
-    (law,) = evidence.laws_by_tokens(group).values()
-    return needs.law_needs(law, needs.Prices.measured(group.runs, "params", most))
+    (law,) = selection.laws_by_tokens(group).values()
+    return missing.law_needs(law, missing.Prices.measured(group.runs, "params", most))
 
 
 def tokens(found):
@@ -54,22 +54,22 @@ def test_a_range_that_is_too_short_is_widened():
     assert tokens(found) == [8e6, 16e6]
 
 
-@pytest.mark.parametrize("missing", ["law", "points"])
-def test_nothing_is_lacking(missing):
+@pytest.mark.parametrize("lacking", ["law", "points"])
+def test_nothing_is_lacking(lacking):
     group = table("a", SIZES)
-    if missing == "law":
-        (law,) = evidence.laws_by_tokens(group).values()
+    if lacking == "law":
+        (law,) = selection.laws_by_tokens(group).values()
         assert law.state == LAW
     else:
         law = laws.fit("none", Points.from_runs(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
-    assert needs.law_needs(law, needs.Prices.measured(group.runs, "params", np.inf)) is None
+    assert missing.law_needs(law, missing.Prices.measured(group.runs, "params", np.inf)) is None
 
 
 def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for():
     group = table("a", SIZES)
-    (law,) = evidence.laws_by_tokens(group).values()
+    (law,) = selection.laws_by_tokens(group).values()
     law = dataclasses.replace(law, state=WITHDRAWN, cure="more")
-    found = needs.law_needs(law, needs.Prices.measured(group.runs, "params", 20e6))
+    found = missing.law_needs(law, missing.Prices.measured(group.runs, "params", 20e6))
     assert tokens(found) == [32e6, 64e6]
     assert found["words"].startswith("32M and 64M tokens would tell more: 2 cells, about ")
     assert found["words"].endswith("; the corpus has 20M.")
@@ -77,8 +77,8 @@ def test_a_withdrawn_law_lacks_sizes_that_there_may_be_no_text_for():
 
 def test_a_law_of_models_lacks_models():
     group = table("ab", SIZES)
-    prices = {column: needs.Prices.measured(group.runs, column, 16e6) for column in evidence.PARAMETERS.values()}
-    found = {law.name: needs.law_needs(law, prices[column]) for law, column in evidence.laws_of_models(group)}
+    prices = {column: missing.Prices.measured(group.runs, column, 16e6) for column in selection.PARAMETERS.values()}
+    found = {law.name: missing.law_needs(law, prices[column]) for law, column in selection.laws_of_models(group)}
     one = found["loss by parameters at 16M tokens"]
     assert [cell["params"] for cell in one["cells"]] == [8e6, 16e6]
     assert set(tokens(one)) == {16e6}
@@ -94,9 +94,9 @@ def test_a_law_of_models_lacks_models():
 
 def test_a_grid_that_lacks_both_says_so():
     group = table("ab", ["1M", "16M"])
-    prices = needs.Prices.measured(group.runs, "params", 40e6)
-    law = next(law for law, _ in evidence.laws_of_models(group) if "and tokens" in law.name)
-    found = needs.law_needs(law, prices)
+    prices = missing.Prices.measured(group.runs, "params", 40e6)
+    law = next(law for law, _ in selection.laws_of_models(group) if "and tokens" in law.name)
+    found = missing.law_needs(law, prices)
     assert found["words"].startswith("Models of about 8M and 16M parameters and 500k and 32M tokens would do: 12 cells")
     assert len(found["cells"]) == 4 * 4 - 2 * 2
 
@@ -106,7 +106,7 @@ def test_axes_that_go_together_lack_corners(way):
     x = np.exp(np.column_stack([np.arange(9), way * np.arange(9)]) * 0.5) * 1e6
     runs = pd.DataFrame(x, columns=["params", "corpus_tokens"]).assign(loss=9.0 - np.arange(9))
     law = laws.fit("joint", Points.from_runs(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
-    found = needs.law_needs(law, needs.Prices.by_flops())
+    found = missing.law_needs(law, missing.Prices.by_flops())
     (small, one), (large, other) = ((cell["params"], cell["corpus_tokens"]) for cell in found["cells"])
     assert small < large
     assert (one > other) == (way > 0)
@@ -125,31 +125,31 @@ def test_a_curve_of_scores_lacks_text_or_seeds(n, words):
     cells = pd.DataFrame(
         {"loss": np.arange(len(scores), 0, -1.0), "score": scores, "sd": 0.01, "n": n, "item_se": 0.01}
     )
-    law = sigmoid.fit("task", "accuracy", cells, 0.5)
-    found = needs.score_needs(law, group.runs, needs.Prices.measured(group.runs, "params", np.inf))
+    law = score_curve.fit("task", "accuracy", cells, 0.5)
+    found = missing.score_needs(law, group.runs, missing.Prices.measured(group.runs, "params", np.inf))
     assert found["words"].startswith(words.replace("3 cells", f"{len(scores)} cells"))
 
 
 def test_throughput_lacks_ranks():
-    found = needs.speedup_needs([1, 2], 0.5)
+    found = missing.speedup_needs([1, 2], 0.5)
     assert (found["gpus"], found["cost"]) == ([4], 0.5)
     assert found["words"] == "Runs with gpus 4 would do, about 30 rank-minutes."
-    assert needs.speedup_needs([1], 0.5)["gpus"] == [2, 4]
-    assert needs.speedup_needs([1, 2, 4], 0.5) is None
-    assert needs.speedup_needs([], 0.0) is None
+    assert missing.speedup_needs([1], 0.5)["gpus"] == [2, 4]
+    assert missing.speedup_needs([1, 2, 4], 0.5) is None
+    assert missing.speedup_needs([], 0.0) is None
 
 
 def test_what_nothing_was_timed_for_has_no_cost():
     group = table("a", ["1M", "4M"])
     runs = group.runs.assign(hours=np.nan)
-    (law,) = evidence.laws_by_tokens(group).values()
-    found = needs.law_needs(law, needs.Prices.measured(runs, "params", np.inf))
+    (law,) = selection.laws_by_tokens(group).values()
+    found = missing.law_needs(law, missing.Prices.measured(runs, "params", np.inf))
     assert found["cost"] is None
     assert found["words"] == "8M and 16M tokens would do: 2 cells."
 
 
 def test_arithmetic_is_a_price_as_well():
-    prices = needs.Prices.by_flops()
+    prices = missing.Prices.by_flops()
     assert prices.cost(1e9, 2e10) == pytest.approx(1.2e20)
     assert prices.words(1.2e20) == "1.2e+20 FLOPs"
     points = Points.from_runs(
@@ -157,6 +157,6 @@ def test_arithmetic_is_a_price_as_well():
     )
     law = laws.fit("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
     assert law.state == TREND
-    assert needs.verdict(law.why, needs.law_needs(law, prices)).endswith(
+    assert missing.verdict(law.why, missing.law_needs(law, prices)).endswith(
         "8B and 16B tokens would do: 2 cells, about 1.4e+19 FLOPs."
     )

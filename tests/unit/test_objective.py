@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from gridlaw import families, modeling, objective, sparse
-from gridlaw.objective import Classify, PredictMasked
+from gridlaw.models import families, modeling, sparse
+from gridlaw.objectives import objective
+from gridlaw.objectives.objective import Classify, PredictMasked
 
 
 class Tokenizer:

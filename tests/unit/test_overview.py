@@ -9,10 +9,10 @@ import pytest
 from conftest import ROOT, configuration, finish
 from snakemake.utils import update_config
 
-from gridlaw.overview import Overview
-from gridlaw.reasons import DefinitionReason
-from gridlaw.terminal import Terminal, shorten
-from gridlaw.verdicts import Verdicts, causes, to_run
+from gridlaw.views.overview import Overview
+from gridlaw.views.terminal import Terminal, shorten
+from gridlaw.workflow.reasons import DefinitionReason
+from gridlaw.workflow.status import Verdicts, causes, to_run
 from gridlaw.workflow.steps import Steps
 
 GRID = {
@@ -214,7 +214,7 @@ def test_a_name_keeps_its_end():
 
 
 def test_no_torch():
-    modules = "gridlaw.overview, gridlaw.bill, gridlaw.preview, gridlaw.provenance"
+    modules = "gridlaw.views.overview, gridlaw.views.estimate_text, gridlaw.hooks.preview, gridlaw.hooks.records"
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import {modules}; print('torch' in sys.modules)"
     )

@@ -20,9 +20,11 @@ import yaml
 from conftest import configuration, finish
 from filelock import SoftFileLease
 
-from gridlaw import cli, identity, io, record, work
-from gridlaw.states import DONE, STALE
-from gridlaw.verdicts import Verdicts, to_run
+from gridlaw import cli, io
+from gridlaw.runtime import work
+from gridlaw.workflow import identity, record
+from gridlaw.workflow.states import DONE, STALE
+from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import SINGLE, Steps
 
 GRID = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gridlaw import powerlaw
-from gridlaw.powerlaw import Fit
+from gridlaw.laws import powerlaw
+from gridlaw.laws.powerlaw import Fit
 
 ONE = Fit(np.array([1.8]), np.array([[400.0]]), np.array([[0.35]]), np.zeros(1))
 TWO = Fit(np.array([1.8]), np.array([[478.0, 2143.0]]), np.array([[0.35, 0.37]]), np.zeros(1))

@@ -18,13 +18,13 @@ from filelock import SoftFileLease
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
-from gridlaw import heartbeat, work
-from gridlaw.bill import Limits
-from gridlaw.heartbeat import Beat, Heartbeat, Unit
-from gridlaw.preview import Preview
-from gridlaw.progress import Progress, Run, stamp
-from gridlaw.reporter import Pace, Reporter
-from gridlaw.terminal import Terminal
+from gridlaw.hooks.preview import Preview
+from gridlaw.runtime import heartbeat, work
+from gridlaw.runtime.heartbeat import Beat, Heartbeat, Unit
+from gridlaw.views.estimate_text import Limits
+from gridlaw.views.progress import Progress, Run, stamp
+from gridlaw.views.reporter import Pace, Reporter
+from gridlaw.views.terminal import Terminal
 from gridlaw.workflow.steps import Steps
 
 GRID = {
@@ -172,7 +172,7 @@ class TestProgress:
         assert lines[-1].endswith("finishing"), "what ends first comes last"
 
     def test_more_than_anyone_reads(self, steps, monkeypatch):
-        monkeypatch.setattr("gridlaw.progress.SHOWN", 1)
+        monkeypatch.setattr("gridlaw.views.progress.SHOWN", 1)
         data(steps)
         with training(steps["pretrain small 8k 1 1"]), training(steps["pretrain tiny 8k 1 1"]):
             assert seen().lines(Terminal(120))[-1] == "  and 1 more"
@@ -457,7 +457,7 @@ class TestReporter:
 
 class TestRunOfSnakemake:
     def test_it_is_reported_by_snakemakes_own_logger(self, steps, monkeypatch):
-        monkeypatch.setattr("gridlaw.reporter.IN_FILE", Pace(0, 0, 0))
+        monkeypatch.setattr("gridlaw.views.reporter.IN_FILE", Pace(0, 0, 0))
         monkeypatch.setattr(Reporter, "PERIOD_SECONDS", 0.01)
         monkeypatch.setattr("atexit.register", lambda stop: None)
         said = queue.Queue()

@@ -9,8 +9,9 @@ import yaml
 from conftest import default
 from snakemake.utils import update_config
 
-from gridlaw import files, hyperparameters, io
-from gridlaw.config import complete
+from gridlaw import io
+from gridlaw.config import hyperparameters, user_files
+from gridlaw.config.loading import complete
 from gridlaw.workflow.recipe import Recipe, canonical
 from gridlaw.workflow.steps import KINDS
 
@@ -133,7 +134,7 @@ def test_a_local_file_is_read_once(local, monkeypatch):
     of, folder = local
     for path in folder.rglob("*.*"):
         os.utime(path, (1, 1))
-    monkeypatch.setattr(files.time, "time", lambda: 4e9)
+    monkeypatch.setattr(user_files.time, "time", lambda: 4e9)
     before, read = of(), []
     monkeypatch.setattr(io, "sha256", lambda file: read.append(file))
     assert of() == before

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw import repetition
+from gridlaw.laws import repetition
 
 AXES = ["params", "effective_tokens"]
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import report
 
-from gridlaw import page, spending
-from gridlaw.spending import Spending
+from gridlaw.cost import spending
+from gridlaw.cost.spending import Spending
+from gridlaw.report import page
 
 
 def pair(a, b, size, better=None, conclusion="not separable"):

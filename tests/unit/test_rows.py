@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gridlaw import rows
+from gridlaw.data import rows
 
 SPECIAL = rows.Special(cls=1, sep=2, pad=0)
 LENGTH = 8

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from gridlaw import cli
-from gridlaw.pretraining import Plan
-from gridlaw.schedule import SHAPES, Schedule, branch_point, make_schedule
+from gridlaw.training.pretraining import Plan
+from gridlaw.training.schedule import SHAPES, Schedule, branch_point, make_schedule
 
 
 @pytest.mark.parametrize("shape", SHAPES)

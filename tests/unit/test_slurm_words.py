@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from conftest import configuration
 
-from gridlaw import demands, site, slurm
+from gridlaw.config import site
+from gridlaw.hooks import demands, slurm
 
 TORCHRUN = """\
 W1124 20:47:14.588000 18873 torch/distributed/elastic/multiprocessing/api.py:1028] Sending process 18879 SIGTERM

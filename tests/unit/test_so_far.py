@@ -7,9 +7,10 @@ import pytest
 import synthetic
 from conftest import ROOT, finish
 
-from gridlaw import console, io, so_far
+from gridlaw import io
 from gridlaw.cli import Failure
-from gridlaw.verdicts import Verdicts
+from gridlaw.views import console, partial_report
+from gridlaw.workflow.status import Verdicts
 from gridlaw.workflow.steps import Steps, shell_command
 
 GRID = {
@@ -27,7 +28,7 @@ def grid(tmp_path, monkeypatch):
 def test_programs_get_the_options_that_rules_give_them(grid):
     for step in Steps(grid):
         if step.kind.single:
-            given = set(re.findall(r"--([\w-]+)", " ".join(map(str, so_far.line(step, "snakemake")))))
+            given = set(re.findall(r"--([\w-]+)", " ".join(map(str, partial_report.line(step, "snakemake")))))
             by_rule = set(re.findall(r"--([\w-]+)", shell_command(step.kind)))
             assert given - by_rule == ({"states"} if step.rule == "report" else set())
             assert by_rule <= given
@@ -36,38 +37,40 @@ def test_programs_get_the_options_that_rules_give_them(grid):
 def test_everything_is_written_in_a_folder_of_its_own(grid):
     for step in Steps(grid):
         if step.kind.single:
-            line = so_far.line(step, "snakemake")
-            assert so_far.FOLDER in Path(line[line.index("--record") + 1]).parents
-    assert so_far.place("results/figures/loss.svg") == "results/so_far/figures/loss.svg"
-    assert so_far.place("resources/pack/toy/wordpiece/manifest.json") == ("resources/pack/toy/wordpiece/manifest.json")
+            line = partial_report.line(step, "snakemake")
+            assert partial_report.FOLDER in Path(line[line.index("--record") + 1]).parents
+    assert partial_report.place("results/figures/loss.svg") == "results/so_far/figures/loss.svg"
+    assert partial_report.place("resources/pack/toy/wordpiece/manifest.json") == (
+        "resources/pack/toy/wordpiece/manifest.json"
+    )
 
 
 def test_a_whole_report_is_left_alone(grid):
     for step in Steps(grid):
         if step.kind.single:
             finish(step)
-    before = so_far.REPORT.read_text()
-    assert so_far.write(grid, "snakemake") == so_far.REPORT
-    assert so_far.REPORT.read_text() == before
-    assert so_far.RECORD.exists()
-    assert not so_far.FOLDER.exists()
+    before = partial_report.REPORT.read_text()
+    assert partial_report.write(grid, "snakemake") == partial_report.REPORT
+    assert partial_report.REPORT.read_text() == before
+    assert partial_report.RECORD.exists()
+    assert not partial_report.FOLDER.exists()
 
 
 def test_nothing_to_report_yet(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     config = synthetic.write(GRID, lambda step: step.rule in ("pretrain", "ranks", "finetune", "score"))
     with pytest.raises(Failure, match="nothing is pre-trained yet"):
-        so_far.write(config, "snakemake")
-    assert not so_far.REPORT.exists()
-    so_far.after_failure(config, "snakemake")
+        partial_report.write(config, "snakemake")
+    assert not partial_report.REPORT.exists()
+    partial_report.after_failure(config, "snakemake")
     assert "no report: results: nothing is pre-trained yet\n" in capfd.readouterr().err
 
 
 def test_it_takes_no_longer_than_it_may(grid):
-    so_far.REPORT.write_text("the page before")
+    partial_report.REPORT.write_text("the page before")
     with pytest.raises(Failure, match="it takes longer than 0 s"):
-        so_far.write(grid, "snakemake", patience=0)
-    assert so_far.REPORT.read_text() == "the page before"
+        partial_report.write(grid, "snakemake", patience=0)
+    assert partial_report.REPORT.read_text() == "the page before"
 
 
 def test_states(tmp_path, monkeypatch):
@@ -76,7 +79,7 @@ def test_states(tmp_path, monkeypatch):
     log = tmp_path / "logs/finetune/tiny/32k/1/1/sentiment.log"
     log.parent.mkdir(parents=True)
     log.write_text("error: the disk is full")
-    found = so_far.describe(Verdicts(config))
+    found = partial_report.describe(Verdicts(config))
     assert [(cell["size"], cell["gpus"], cell["state"], cell["done"], cell["total"]) for cell in found["cells"]] == [
         ("8k", 1, "done", 3, 3), ("32k", 1, "failed", 1, 3), ("32k", 2, "done", 1, 1),
     ]  # fmt: skip
@@ -109,10 +112,10 @@ RELEASED = {
 def test_little_is_reported(tmp_path, monkeypatch, overlay, left_out):
     monkeypatch.chdir(tmp_path)
     config = synthetic.write(GRID | {"gpus": [1], "exclude": []} | overlay, lambda step: step.rule in left_out)
-    io.write_json(so_far.RECORD, {"of": "an earlier grid"})
-    assert so_far.write(config, "snakemake --cores all") == so_far.REPORT
-    page = so_far.REPORT.read_text()
+    io.write_json(partial_report.RECORD, {"of": "an earlier grid"})
+    assert partial_report.write(config, "snakemake --cores all") == partial_report.REPORT
+    page = partial_report.REPORT.read_text()
     assert ("This grid is not finished. Its 1 cells: 1 partly done." in page) == bool(left_out)
     assert "snakemake --cores all" in page
-    assert not so_far.RECORD.exists(), "without its record it counts as not made"
+    assert not partial_report.RECORD.exists(), "without its record it counts as not made"
     assert [path.name for path in tmp_path.glob("results/.*")] == [], "nothing is left beside it"

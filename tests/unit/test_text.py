@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gridlaw import text
+from gridlaw.data import segmentation
 
 
 def document(seed):
@@ -22,31 +22,31 @@ def document(seed):
 @pytest.mark.parametrize("limit", [4, 20, 100])
 def test_words_are_kept_and_segments_are_short(seed, limit):
     whole = document(seed)
-    cut = list(text.segments(whole, limit))
+    cut = list(segmentation.segments(whole, limit))
     assert " ".join(cut).split() == whole.split()
     assert all(0 < len(segment.split()) <= limit for segment in cut)
 
 
 def test_paragraphs_are_segments():
-    assert list(text.segments("One two three four.\n\nFive six seven eight.", 10)) == [
+    assert list(segmentation.segments("One two three four.\n\nFive six seven eight.", 10)) == [
         "One two three four.",
         "Five six seven eight.",
     ]
 
 
 def test_lines_are_paragraphs_where_there_are_no_blank_lines():
-    assert list(text.segments("One two three four.\nFive six seven eight.\n", 10)) == [
+    assert list(segmentation.segments("One two three four.\nFive six seven eight.\n", 10)) == [
         "One two three four.",
         "Five six seven eight.",
     ]
 
 
 def test_hard_wrapped_lines_are_joined():
-    assert next(text.segments("One two\nthree four.\n\nFive six seven eight.", 10)) == "One two three four."
+    assert next(segmentation.segments("One two\nthree four.\n\nFive six seven eight.", 10)) == "One two three four."
 
 
 def test_long_paragraphs_break_between_sentences():
-    assert list(text.segments('He said "go." She went away then. And so did all.', 5)) == [
+    assert list(segmentation.segments('He said "go." She went away then. And so did all.', 5)) == [
         'He said "go."',
         "She went away then.",
         "And so did all.",
@@ -54,8 +54,8 @@ def test_long_paragraphs_break_between_sentences():
 
 
 def test_short_paragraphs_are_joined():
-    assert list(text.segments("Yes.\n\nNo.\n\nPerhaps not today.", 12)) == ["Yes. No. Perhaps not today."]
+    assert list(segmentation.segments("Yes.\n\nNo.\n\nPerhaps not today.", 12)) == ["Yes. No. Perhaps not today."]
 
 
 def test_nothing():
-    assert list(text.segments(" \n\n ", 10)) == []
+    assert list(segmentation.segments(" \n\n ", 10)) == []

@@ -18,7 +18,7 @@ from snakemake import cli
 from snakemake.scheduling import job_scheduler
 from snakemake.settings.types import MaxJobsPerTimespan
 
-from gridlaw import throttle
+from gridlaw.hooks import throttle
 
 ROOT = Path(__file__).resolve().parents[2]
 # Digests of the classes whose insides the module uses, as they are in Snakemake 9.27.1.
@@ -32,7 +32,9 @@ KNOWN = {
 def test_the_scheduler_is_the_one_that_is_known(name):
     source = inspect.getsource(getattr(job_scheduler, name))
     digest = hashlib.sha256(source.encode()).hexdigest()
-    assert digest[:16] == KNOWN[name], "Snakemake's scheduler has changed: see whether gridlaw.throttle still suits it"
+    assert digest[:16] == KNOWN[name], (
+        "Snakemake's scheduler has changed: see whether gridlaw.hooks.throttle still suits it"
+    )
 
 
 def scheduler(limit=None, starts=(), queued=False):
@@ -96,7 +98,7 @@ RUN = """
 import json, sys, threading, time
 from snakemake import cli
 from snakemake.scheduling.job_scheduler import JobRateLimiter, JobScheduler
-from gridlaw import throttle
+from gridlaw.hooks import throttle
 
 throttle.replace_timers()
 starts, passes = [], [0]
@@ -179,4 +181,4 @@ def test_the_workflow_mends_the_scheduler():
         "except SystemExit: print(JobScheduler._schedule_reevalutation.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "gridlaw.throttle"
+    assert done.stdout.splitlines()[-1] == "gridlaw.hooks.throttle"

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import tokenizer as program
 
-from gridlaw import cli, language
+from gridlaw import cli
+from gridlaw.data import language
 
 SCRIPTS = Path(program.__file__).parent
 PROGRAM = """
 import hashlib
 import tokenizer
-from gridlaw import language
+from gridlaw.data import language
 for algorithm in ("wordpiece", "bpe"):
     for _ in range(2):
         recipe = {"algorithm": algorithm, "vocab_size": 700, "lowercase": True}

@@ -16,7 +16,9 @@ import pytest
 import slice as slice_program
 from transformers import BertConfig, BertForMaskedLM
 
-from gridlaw import io, legacy, pretraining, rows, tables
+from gridlaw import io, legacy, tables
+from gridlaw.data import rows
+from gridlaw.training import pretraining
 
 # A segment has 10 tokens in the grid's tokenizer and 8 in the models' own; with its [SEP] it fills a row of 10.
 SEGMENTS, GRID, OWN, ROW = 12, 10, 8, 10

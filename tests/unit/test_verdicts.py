@@ -11,12 +11,14 @@ from conftest import configuration, finish
 from filelock import SoftFileLease
 from snakemake.utils import update_config
 
-from gridlaw import identity, io, reasons, work
-from gridlaw.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
-from gridlaw.verdicts import Verdict, Verdicts, causes, to_run
+from gridlaw import io
+from gridlaw.runtime import work
+from gridlaw.workflow import identity, reasons
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kinds.training import size_before
 from gridlaw.workflow.recipe import Recipe, canonical
+from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
+from gridlaw.workflow.status import Verdict, Verdicts, causes, to_run
 from gridlaw.workflow.steps import KINDS, SINGLE, Step, Steps
 
 GRID = {
@@ -251,9 +253,9 @@ def test_changed_code_is_named_by_definition(grid, monkeypatch):
 
     def edited(script, *plugins):
         found = {**definitions(script, *plugins), "scripts/gridlaw/new.py: helper": "0" * 16}
-        if "scripts/gridlaw/objective.py: PredictMasked" in found:
-            found["scripts/gridlaw/objective.py: PredictMasked"] = "0" * 16
-            del found["scripts/gridlaw/objective.py: HEADS"]
+        if "scripts/gridlaw/objectives/objective.py: PredictMasked" in found:
+            found["scripts/gridlaw/objectives/objective.py: PredictMasked"] = "0" * 16
+            del found["scripts/gridlaw/objectives/objective.py: HEADS"]
         return found
 
     monkeypatch.setattr(identity, "definitions", edited)
@@ -263,8 +265,8 @@ def test_changed_code_is_named_by_definition(grid, monkeypatch):
     assert stale(configuration(GRID)) == {
         f"pretrain {model} {size} 1 1": (
             "scripts/gridlaw/new.py: helper added",
-            "scripts/gridlaw/objective.py: HEADS removed",
-            "scripts/gridlaw/objective.py: PredictMasked changed",
+            "scripts/gridlaw/objectives/objective.py: HEADS removed",
+            "scripts/gridlaw/objectives/objective.py: PredictMasked changed",
         )
         for model in GRID["models"]
         for size in ("0", "1k", "8k")

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from gridlaw import cli, gpus, launch, record, work
+from gridlaw import cli
+from gridlaw.runtime import gpus, launch, work
+from gridlaw.workflow import record
 
 HOLD = """
 import sys, time
 sys.path.insert(0, {scripts!r})
 sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
-from gridlaw import work
+from gridlaw.runtime import work
 work.LEASE_SECONDS = {seconds}
 args = Namespace(recipe={{"attention": "auto"}}, inputs=[], work={folder!r}, record={folder!r} + ".json")
 work.attempt(args, 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
-SCRIPTS = str(Path(work.__file__).resolve().parents[1])
+SCRIPTS = str(Path(work.__file__).resolve().parents[2])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from kill import Training, model_for, prepare
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gridlaw.events import Events
+from gridlaw.runtime.events import Events
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from plans import jobs
 from snakemake.persistence.file import FilePersistence
 
 from gridlaw import io
-from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import SINGLE, Steps
 
 pytestmark = pytest.mark.extended

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from gridlaw import grid, io
+from gridlaw import io
+from gridlaw.config import grid
 
 
 class Experiment:

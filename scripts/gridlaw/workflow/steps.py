@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from gridlaw import grid, identity, io
+from gridlaw import io
+from gridlaw.config import grid
+from gridlaw.workflow import identity
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind
 from gridlaw.workflow.kinds import analysis, data, evaluation, report, training

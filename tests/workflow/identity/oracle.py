@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 from pathlib import Path
 
-from gridlaw.grid import size_name
+from gridlaw.config.grid import size_name
 from gridlaw.workflow.kinds.report import FIGURES
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT, finish
 
-from gridlaw import config
-from gridlaw.verdicts import Verdicts, to_run
+from gridlaw.config import loading
+from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import Steps
 
 from .experiment import configuration, write
@@ -27,14 +27,14 @@ def origin(tmp_path_factory):
     folder = tmp_path_factory.mktemp("origin")
     write(folder)
     with chdir(folder):
-        for step in Steps(config.complete(configuration())):
+        for step in Steps(loading.complete(configuration())):
             finish(step)
     return folder
 
 
 def planned(whole: dict) -> set[str]:
     """Names of the jobs that would run in the working directory."""
-    return {step.name for step in to_run(Verdicts(config.complete(whole)))}
+    return {step.name for step in to_run(Verdicts(loading.complete(whole)))}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -47,10 +47,10 @@ def test_what_would_run(name, origin, tmp_path):
 
 
 def test_a_default_that_a_model_has(origin, tmp_path, monkeypatch):
-    schema = yaml.safe_load(config.SCHEMA.read_text())
+    schema = yaml.safe_load(loading.SCHEMA.read_text())
     schema["$defs"]["scratch_model"]["properties"]["initializer_range"]["default"] = 0.03
     (tmp_path / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False))
-    monkeypatch.setattr(config, "SCHEMA", tmp_path / "schema.yaml")
+    monkeypatch.setattr(loading, "SCHEMA", tmp_path / "schema.yaml")
     monkeypatch.chdir(origin)
     assert planned(configuration()) == expected(configuration(), configuration(), {"pretrain *", "trunk *"}) - {"all"}
 

@@ -8,9 +8,9 @@ from conftest import Workflow
 from plans import jobs
 
 from gridlaw import io
-from gridlaw.identity import definitions
-from gridlaw.reach import OUTSIDE
+from gridlaw.workflow.identity import definitions
 from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.reach import OUTSIDE
 
 from .experiment import configuration
 from .home import FOLDERS, Home, run
@@ -125,7 +125,7 @@ def changed(clone: Workflow, home: Home, *targets: str) -> set[str]:
 
 
 def test_a_figures_style_changes_figures_alone(clone, home):
-    edits.adding("scripts/gridlaw/plotting.py", "MARKERS = MARKERS[::-1]")(home)
+    edits.adding("scripts/gridlaw/report/plotting.py", "MARKERS = MARKERS[::-1]")(home)
     targets = "results/figures/scores.png", "results/figures/costs.png", "results/runs.csv"
     assert changed(clone, home, *targets) == {f"results/figures/scores{suffix}" for suffix in (".png", ".svg", ".pdf")}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridlaw import grid
+from gridlaw.config import grid
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, result
 from gridlaw.workflow.kinds.data import packs_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gridlaw import files, grid, hyperparameters
+from gridlaw.config import grid, hyperparameters, user_files
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, local_files, result
 from gridlaw.workflow.recipe import Recipe
@@ -13,13 +13,13 @@ THREADS = Setting("processes or threads to use (default: 1)", "{threads}", type=
 def _corpus_recipe(config: dict, corpus: str) -> Recipe:
     entry = config["catalogue"]["corpora"][corpus]
     keys = {"files", "held_out_files"} & entry.keys()
-    local = {key: files.digest(files.find_corpus_files(config, corpus, key)) for key in keys}
+    local = {key: user_files.digest(user_files.find_corpus_files(config, corpus, key)) for key in keys}
     words = {"words": grid.parse_size(entry["words"])} if "words" in entry else {}
     return Recipe(entry | words | local, {"": f"catalogue.corpora.{corpus}.*"})
 
 
 def _corpus_inputs(experiment: Experiment, corpus: str) -> dict[str, list[str]]:
-    return {key: files.find_corpus_files(experiment.config, corpus, key) for key in ("files", "held_out_files")}
+    return {key: user_files.find_corpus_files(experiment.config, corpus, key) for key in ("files", "held_out_files")}
 
 
 CORPUS = Kind(
@@ -99,14 +99,14 @@ TOKENIZER = Kind(
 
 def _checkpoint_recipe(config: dict, model: str) -> Recipe:
     entry, keys = config["catalogue"]["models"][model], {"": f"catalogue.models.{model}.*"}
-    if not files.is_local(entry["pretrained"]):
+    if not user_files.is_local(entry["pretrained"]):
         return Recipe(entry, keys)
-    local = files.digest(files.find_checkpoint_files(entry["pretrained"]))
+    local = user_files.digest(user_files.find_checkpoint_files(entry["pretrained"]))
     return Recipe({"pretrained": entry["pretrained"], "files": local}, keys)
 
 
 def _checkpoint_inputs(experiment: Experiment, model: str) -> dict[str, list[str]]:
-    return {"files": files.find_checkpoint_files(experiment.config["catalogue"]["models"][model]["pretrained"])}
+    return {"files": user_files.find_checkpoint_files(experiment.config["catalogue"]["models"][model]["pretrained"])}
 
 
 CHECKPOINT = Kind(
@@ -222,14 +222,14 @@ def _task_recipe(config: dict, task: str) -> Recipe:
     if "seed" in entry:
         values["generator_seed"] = entry["seed"]
     if "files" in entry:
-        values["files"] = files.digest(files.find_task_files(config, task).values())
+        values["files"] = user_files.digest(user_files.find_task_files(config, task).values())
     same = {"validation": sorted(entry["validation"]), "seed": config["data"]["seed"]}
     path = f"catalogue.tasks.{task}"
     return Recipe(values | same, {"": f"{path}.*", "seed": "data.seed", "generator_seed": f"{path}.seed"})
 
 
 def _task_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
-    return {"files": list(files.find_task_files(experiment.config, task).values())}
+    return {"files": list(user_files.find_task_files(experiment.config, task).values())}
 
 
 TASK = Kind(

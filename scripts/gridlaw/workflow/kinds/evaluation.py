@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gridlaw import grid, hyperparameters
+from gridlaw.config import grid, hyperparameters
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
 from gridlaw.workflow.kinds.data import TASK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gridlaw import grid
+from gridlaw.config import grid
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, result
 from gridlaw.workflow.kinds.analysis import DECISIONS, FORECASTS, LAWS

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gridlaw import families, grid, hyperparameters, record
+from gridlaw.config import grid, hyperparameters
+from gridlaw.models import families
+from gridlaw.workflow import record
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
 from gridlaw.workflow.kinds.data import TASK, pack_of, slice_of, tokenizer_manifest

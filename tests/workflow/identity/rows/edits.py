@@ -52,8 +52,8 @@ def _redescribed(value: object) -> object:
     return [_redescribed(item) for item in value] if isinstance(value, list) else value
 
 
-# Which programs an edit reaches is tested with `gridlaw.identity` alone; here, that Snakemake hears of it.
+# Which programs an edit reaches is tested with `gridlaw.workflow.identity` alone; here, that Snakemake hears of it.
 row("a new clone with other comments", commenting_everything)
-row("a function of fine-tuning", adding("scripts/gridlaw/modeling.py", "classifier = classifier"), "finetune *")
+row("a function of fine-tuning", adding("scripts/gridlaw/models/modeling.py", "classifier = classifier"), "finetune *")
 # A command supervises its program.
 row("a command", replacing("scripts/gridlaw/workflow/steps.py", 'python "$scripts', 'python -B "$scripts'))

@@ -1,0 +1,62 @@
+"""Hyper-parameters and tokenizer of each model, after the overrides of the configuration."""
+
+from __future__ import annotations
+
+from gridlaw.config import grid
+from gridlaw.models import families
+
+# Keys of sections that are no hyper-parameters of a single training.
+NOT_PRETRAIN = {"per_model", "scaling", "evaluations"}
+NOT_FINETUNE = {"per_model", "per_task", "gpus"}
+
+
+def is_released(config: dict, model: str) -> bool:
+    """Return whether a model is a released checkpoint, which brings its tokenizer."""
+    return "pretrained" in config["catalogue"]["models"].get(model, {})
+
+
+def tokenizer_of(config: dict, model: str) -> str | None:
+    """Name of a model's tokenizer: a released model's own, the one it asks for, else the first of its family's kind."""
+    entry = config["catalogue"]["models"][model]
+    if "pretrained" in entry:
+        return model
+    if "tokenizer" in entry:
+        return entry["tokenizer"]
+    wanted = families.tokenizer(entry["model_type"])
+    tokenizers = config["catalogue"]["tokenizers"]
+    return next((name for name, tokenizer in tokenizers.items() if tokenizer["algorithm"] == wanted), None)
+
+
+def pretrain_parameters(config: dict, model: str) -> dict:
+    """Hyper-parameters of a model's pre-training."""
+    parameters = _overridden(config["pretrain"], NOT_PRETRAIN, per_model=model)
+    return parameters | {"warmup_tokens": grid.parse_size(parameters["warmup_tokens"])}
+
+
+def pretrain_keys(config: dict, model: str) -> dict[str, str]:
+    """The configuration key that each hyper-parameter of a model's pre-training comes from."""
+    return _keys("pretrain", config["pretrain"], NOT_PRETRAIN, per_model=model)
+
+
+def finetune_parameters(config: dict, model: str, task: str) -> dict:
+    """Hyper-parameters of a model's fine-tuning on a task; a task's overrides win over a model's."""
+    return _overridden(config["finetune"], NOT_FINETUNE, per_model=model, per_task=task)
+
+
+def finetune_keys(config: dict, model: str, task: str) -> dict[str, str]:
+    """The configuration key that each hyper-parameter of a model's fine-tuning on a task comes from."""
+    return _keys("finetune", config["finetune"], NOT_FINETUNE, per_model=model, per_task=task)
+
+
+def _overridden(section: dict, others: set[str], **overrides: str) -> dict:
+    parameters = {name: value for name, value in section.items() if name not in others}
+    for kind, name in overrides.items():
+        parameters |= section[kind].get(name, {})
+    return parameters
+
+
+def _keys(path: str, section: dict, others: set[str], **overrides: str) -> dict[str, str]:
+    keys = {name: f"{path}.{name}" for name in section if name not in others}
+    for kind, name in overrides.items():
+        keys |= {parameter: f"{path}.{kind}.{name}.{parameter}" for parameter in section[kind].get(name, {})}
+    return keys

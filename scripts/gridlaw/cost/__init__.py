@@ -1,0 +1,1 @@
+"""Estimates of compute, time, energy and money, and what was spent."""

@@ -1,0 +1,1 @@
+"""Decisions from laws: Pareto front, budget, the cells to run next."""

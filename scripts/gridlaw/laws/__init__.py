@@ -1,0 +1,1 @@
+"""Scaling laws: fits, back-tests, forecasts and judgements. Works on any table."""

@@ -1,0 +1,101 @@
+"""Building, loading and measuring models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from gridlaw import cli
+from gridlaw.models import families
+
+
+def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, attention: str) -> PreTrainedModel:
+    """Return a masked language model with random weights, drawn from the global random state.
+
+    Args:
+        model: a from-scratch model of the catalogue.
+        attention: implementation in transformers (`auto`, `sdpa`, `eager`, `flash_attention_2`).
+    """
+    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep")}
+    special = ids | {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
+    fields = families.configuration(model, len(tokenizer), special)
+    config = CONFIG_MAPPING[model["model_type"]](**fields)
+    return AutoModelForMaskedLM.from_config(
+        set_dropout(config, dropout), attn_implementation=_implementation(attention)
+    )
+
+
+def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tuple[PreTrainedModel, bool]:
+    """Return a released checkpoint as a masked language model, and whether it contains a masked-LM head."""
+    config = set_dropout(AutoConfig.from_pretrained(folder), dropout)
+    model, loading = AutoModelForMaskedLM.from_pretrained(
+        folder,
+        config=config,
+        attn_implementation=_implementation(attention),
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    missing = [name for name in loading["missing_keys"] if not name.startswith(f"{model.base_model_prefix}.")]
+    return model, not missing
+
+
+def classifier(folder: str | Path, classes: int, dropout: float, attention: str) -> PreTrainedModel:
+    """Return a pre-trained encoder with a new random head; one class means regression."""
+    config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
+    config.problem_type = "regression" if classes == 1 else "single_label_classification"
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, config=config, attn_implementation=_implementation(attention), use_safetensors=True
+    )
+
+
+def tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer in a folder."""
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _implementation(attention: str) -> str | None:
+    if attention != "auto":
+        return attention
+    # On a CPU, the backward pass of the fused kernel is several times slower in bf16, and no faster in fp32.
+    return None if torch.cuda.is_available() else "eager"
+
+
+def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
+    """Set all dropouts of a configuration, in place, and return it.
+
+    Raises:
+        Failure: it has a dropout field that `families.DROPOUTS` does not list for its family.
+    """
+    for part in config.__dict__.values():
+        if isinstance(part, PretrainedConfig):
+            set_dropout(part, dropout)
+    kind = config.model_type
+    # A checkpoint's configuration may have extra fields, which no model reads.
+    known = type(config)().__dict__
+    fields = {name: value for name, value in config.__dict__.items() if name in known}
+    for name, value in families.unnamed_dropouts(kind, fields).items():
+        raise cli.Failure(
+            f"config.json: {name} is {value}, but the key dropout does not control it in {kind}; expected 0"
+        )
+    for name, value in families.dropouts(kind, dropout).items():
+        setattr(config, name, value)
+    return config
+
+
+def parameters(model: PreTrainedModel) -> dict[str, int]:
+    """Count the parameters of a model, tied ones once, with and without its embedding tables."""
+    return {
+        "parameters": model.num_parameters(),
+        "parameters_without_embeddings": model.num_parameters(exclude_embeddings=True),
+    }

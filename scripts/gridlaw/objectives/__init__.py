@@ -1,0 +1,1 @@
+"""Pre-training objectives: how rows become a loss."""

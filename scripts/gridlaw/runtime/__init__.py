@@ -1,0 +1,1 @@
+"""Supervision of processes. No result depends on a module of this package."""

@@ -1,0 +1,1 @@
+"""Tasks that models are fine-tuned on, and their metrics."""

@@ -1,0 +1,1 @@
+"""Pre-training and fine-tuning, resumable to the bit."""

@@ -1,0 +1,251 @@
+"""Pre-training with masked language modelling: from a slice to a trained model, or to the next state of the trunk.
+
+A run is one flat list of optimizer steps over one flat list of rows, so the number of a step determines its batch.
+"""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Subset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+
+from gridlaw import cli, io, legacy
+from gridlaw.data import rows
+from gridlaw.models import flops, modeling
+from gridlaw.objectives import masking, objective
+from gridlaw.runtime import energy, launch
+from gridlaw.runtime.heartbeat import Heartbeat, Unit
+from gridlaw.training import devices, optimization, schedule
+from gridlaw.training.checkpoints import ResumableTrainer, step
+
+# The held-out text is masked in the same way for every model and every seed.
+HELD_OUT_SEED = 0
+
+# Nats. A model whose loss is this close to the unigram baseline has learned nothing about the order of words.
+UNIGRAM_MARGIN = 0.02
+
+
+def load_model(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizerBase]:
+    """Return the model with its initial weights, whether it has a usable masked-LM head, and its tokenizer."""
+    recipe = args.recipe
+    set_seed(recipe["seed"])
+    tokenizer = modeling.tokenizer(args.tokenizer)
+    if not recipe["model"]:
+        model, has_head = modeling.released_masked_lm(args.tokenizer, recipe["dropout"], recipe["attention"])
+        return model, has_head, tokenizer
+    return modeling.masked_lm(recipe["model"], tokenizer, recipe["dropout"], recipe["attention"]), True, tokenizer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run over a slice.
+
+    Args:
+        batch: sequences in an optimizer step.
+        steps: optimizer steps.
+        rate: learning-rate schedule.
+    """
+
+    batch: int
+    steps: int
+    rate: schedule.Schedule
+
+    @classmethod
+    def make(cls, recipe: dict, text: rows.Slice) -> Plan:
+        """Return the plan of a recipe for a slice.
+
+        Raises:
+            Failure: the slice is too short for one optimizer step, or for the warm-up.
+        """
+        batch = recipe["batch_size"]
+        steps = recipe["passes"] * len(text) // batch
+        if not steps:
+            raise cli.Failure(
+                f"pretrain.batch_size: {batch} is more than the {len(text)} sequences of the slice; use fewer"
+            )
+        warmup = math.ceil(recipe["warmup_tokens"] / (batch * text.rows.shape[1]))
+        decay_from = schedule.branch_point(steps, recipe["decay_ratio"], warmup)
+        if warmup >= steps or (recipe["schedule"] == "trunk" and warmup > steps - round(recipe["decay_ratio"] * steps)):
+            raise cli.Failure(
+                f"pretrain.warmup_tokens: {recipe['warmup_tokens']} tokens are {warmup} optimizer steps, and this size"
+                f" has {steps}, including its decay; use fewer tokens, or larger sizes"
+            )
+        # A trunk ends where the decay begins, so its recipe has no decay_shape.
+        return cls(batch, steps, schedule.Schedule(warmup, decay_from, steps, recipe.get("decay_shape")))
+
+
+class Evaluations(TrainerCallback):
+    """Measures the held-out loss after some optimizer steps, without any effect on the training."""
+
+    def __init__(self, steps: set[int], measure: Callable[[], dict[str, float]]):
+        self.steps, self.measure = steps, measure
+        self.trainer: ResumableTrainer | None = None
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if state.global_step in self.steps:
+            log_held_out(self.trainer, self.measure())
+            self.trainer.callback_handler.on_evaluate(args, state, control, {})
+
+
+def log_held_out(trainer: ResumableTrainer, losses: dict[str, float]) -> None:
+    """Log the result of `held_out_loss` at the current optimizer step of a training."""
+    trainer.log({f"eval_{name}": value for name, value in losses.items()})
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    args: Namespace,
+    fingerprint: str,
+    until: Callable[[Plan], int],
+    measure: Callable[[], dict[str, float]] | None = None,
+) -> tuple[ResumableTrainer, Plan]:
+    """Train a model in place.
+
+    Args:
+        args: the program's arguments.
+        fingerprint: the run's fingerprint.
+        until: returns the optimizer step to stop after.
+        measure: returns the held-out loss, for measurements during the training.
+    """
+    recipe, text = args.recipe, rows.open_slice(args.rows, args.slice)
+    plan = Plan.make(recipe, text)
+    last = until(plan)
+    masker = masking.Masker(tokenizer, recipe["mask_rate"], recipe["seed"])
+    trainer = ResumableTrainer(
+        model=objective.PredictMasked(model),
+        args=optimization.arguments(
+            recipe,
+            last,
+            recipe["gpus"],
+            args.work,
+            seed=recipe["seed"],
+        ),
+        train_dataset=masking.MaskedRows(text, masker, recipe["seed"], last * plan.batch),
+        data_collator=masking.as_batch,
+        folder=Path(args.work),
+        fingerprint=fingerprint,
+        minutes=args.checkpoint_minutes,
+        schedule=plan.rate,
+    )
+    if measure:
+        times = args.evaluations
+        evaluations = Evaluations({math.ceil(n * plan.steps / times) for n in range(1, times)}, measure)
+        evaluations.trainer = trainer
+        trainer.add_callback(evaluations)
+    start = Path(args.trunk) if args.trunk else None
+    before = step(start) if start else 0
+    unit = Unit("tokens", tokens_per_step(args, plan))
+    heartbeat = Heartbeat(args.work, last - before, unit)
+    optimization.report_progress(trainer, unit, lambda done: heartbeat.beat(done - before), args.tensorboard)
+    trainer.run(start)
+    return trainer, plan
+
+
+def tokens_per_step(args: Namespace, plan: Plan) -> float:
+    """Return the average number of tokens in an optimizer step, without padding."""
+    size = legacy.slice(io.read_json(args.slice))
+    return size["corpus_tokens"] / size["rows"] * plan.batch
+
+
+def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrainedModel) -> dict:
+    """Return what a record holds about a training. Steps, tokens and FLOPs count from the model's initial weights."""
+    recipe, size = args.recipe, legacy.slice(io.read_json(args.slice))
+    steps = trainer.state.global_step
+    per_step = tokens_per_step(args, plan)
+    logged = [(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    losses = [loss for _, loss in logged]
+    done = steps - trainer.first_step
+    return {
+        "size_tokens": size["size_tokens"],
+        "corpus_tokens": size["corpus_tokens"],
+        "trained_tokens": round(steps * per_step),
+        "steps": steps,
+        "steps_here": done,
+        "batch_rows": plan.batch,
+        "warmup_steps": plan.rate.warmup,
+        "decay_from": plan.rate.decay_from,
+        "final_loss": sum(losses[-5:]) / len(losses[-5:]) if losses else None,
+        # Each loss is the mean since the step of the previous entry.
+        "curve": {"step": [step for step, _ in logged], "loss": losses},
+        **optimization.throughput(trainer.times.seconds, per_step),
+        "train_seconds": round(trainer.seconds, 3),
+        "tokens_here": round(done * per_step),
+        **flops.training_flops(
+            model, size["row_length"], steps * plan.batch, round(recipe["mask_rate"] * steps * per_step)
+        ),
+    }
+
+
+@torch.no_grad()
+def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[str, float]:
+    """Return the mean held-out loss per masked token, in nats, and its standard error over rows; ranks share the work.
+
+    The mask rate is the recipe's `held_out_mask_rate`, whatever rate the model was trained with. A higher rate leaves
+    less context, so losses at different rates cannot be compared.
+    """
+    masker = masking.Masker(tokenizer, recipe["held_out_mask_rate"], HELD_OUT_SEED)
+    examples = masking.MaskedRows(held_out, masker, HELD_OUT_SEED, len(held_out))
+    ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+    share = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)
+    # Without its own generator the loader would draw from the one that dropout uses.
+    loader = DataLoader(
+        Subset(examples, share),
+        batch_size=recipe["device_batch_size"],
+        collate_fn=masking.as_batch,
+        generator=torch.Generator(),
+    )
+    device, was_training = next(model.parameters()).device, model.training
+    predict = objective.PredictMasked(model).eval()
+    # With more ranks than rows, some ranks have none.
+    per_row = [torch.zeros(2, 0, dtype=torch.float64, device=device)]
+    with torch.autocast(device.type, torch.bfloat16, enabled=devices.bf16(recipe["precision"])):
+        for batch in loader:
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
+            losses = predict.losses(**batch).double()
+            row = batch["positions"] // batch["input_ids"].shape[1]
+            sums = torch.zeros(2, len(batch["input_ids"]), dtype=losses.dtype, device=device)
+            per_row.append(sums.index_add_(1, row, torch.stack([losses, torch.ones_like(losses)])))
+    model.train(was_training)
+    sums, counts = torch.cat(per_row, 1)
+    # Standard error of a ratio of means over rows, from the residuals: sum of losses minus mean loss times count.
+    moments = torch.stack(
+        [sums.sum(), counts.sum(), (sums * sums).sum(), (sums * counts).sum(), (counts * counts).sum()]
+    )
+    if ranks > 1:
+        dist.all_reduce(moments)
+    total, count, squares, cross, count_squares = moments.tolist()
+    mean = total / count
+    variance = max(0.0, squares - 2 * mean * cross + mean * mean * count_squares)
+    return {"held_out_loss": mean, "held_out_loss_se": math.sqrt(variance) / count}
+
+
+def peak_memory_mb() -> float:
+    """Return the peak memory of the run in MiB, summed over its ranks."""
+    peak = torch.tensor(optimization.peak_memory_mb(), device=devices.device())
+    if dist.is_initialized():
+        dist.all_reduce(peak)
+    return round(peak.item(), 1)
+
+
+def energy_used(meter: energy.Energy) -> dict[str, float | str | None]:
+    """Return the energy that the run used on all its nodes, for a record; each rank has measured its own node."""
+    records = [meter.record()]
+    if dist.is_initialized():
+        records = [None] * dist.get_world_size()
+        dist.all_gather_object(records, meter.record() if launch.local_rank() == 0 else None)
+    return energy.add_nodes([record for record in records if record])
+
+
+def finish() -> None:
+    """Wait until rank 0 has written the result, then leave the process group."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Views of a grid for people in a terminal."""
