@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import tokenizer as tokenizer_program  # noqa: E402
 
-from gridlaw import io
+from gridlaw import io  # noqa: E402
 from gridlaw.data import rows  # noqa: E402
 from gridlaw.workflow.recipe import canonical  # noqa: E402
 

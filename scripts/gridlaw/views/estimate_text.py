@@ -104,7 +104,8 @@ def _basis(rates: estimates.Rates) -> str:
         return f"by {count(rates.measured, 'finished training')}"
     giga = rates.assumed() / 1e9
     pace = f"{amount(giga / 1e3)} TFLOP/s" if giga >= 1e3 else f"{amount(giga)} GFLOP/s"
-    return f"a rough estimate, for no training is done: it assumes {pace} a rank and {estimates.ASSUMED_START:g} s of start-up"
+    start = f"{estimates.ASSUMED_START:g} s of start-up"
+    return f"a rough estimate, for no training is done: it assumes {pace} a rank and {start}"
 
 
 def _has_trunk(estimate: estimates.Cost) -> bool:
