@@ -46,7 +46,8 @@ from transformers.utils import logging
 from gridlaw import io
 from gridlaw.data import rows
 from gridlaw.models import flops
-from gridlaw.training import devices, optimization, pretraining
+from gridlaw.runtime import measures
+from gridlaw.training import devices, pretraining
 from gridlaw.training.checkpoints import StepTimes
 from gridlaw.workflow.kinds.data import PACK, SEGMENTS, TOKENIZER
 from gridlaw.workflow.kinds.training import PRETRAIN
@@ -219,7 +220,7 @@ def turn(variant: str, recipe: dict, files: dict[str, Path], threads: int) -> Tu
     predicted = round(recipe["mask_rate"] * BATCH * LENGTH)
     flop = flops.training_flops(model, LENGTH, BATCH, predicted)["flops"]
     # The first time is that of the second step.
-    return Turn(statistics.median(seconds[WARMING_UP - 1 :]), flop, optimization.peak_memory_mb())
+    return Turn(statistics.median(seconds[WARMING_UP - 1 :]), flop, measures.peak_memory_mb())
 
 
 def line(variant: str, turns: dict[str, list[Turn]], ceilings: dict[torch.dtype, float]) -> dict[str, str]:

@@ -30,9 +30,10 @@ def run_all(args: Namespace, fingerprint: str) -> None:
         from transformers.utils import logging
 
         from gridlaw.models import modeling
+        from gridlaw.runtime import measures
         from gridlaw.runtime.energy import Energy
         from gridlaw.runtime.heartbeat import Heartbeat
-        from gridlaw.training import devices, finetuning, optimization
+        from gridlaw.training import devices, finetuning
 
     recipe, device = args.recipe, devices.prepare()
     # transformers warns that the head is new, as it always is in fine-tuning.
@@ -73,7 +74,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     rows = sum(map(len, frames))
     io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
-        args, device=device, runs=facts, peak_memory_mb=round(optimization.peak_memory_mb(), 1), energy=energy.record(),
+        args, device=device, runs=facts, peak_memory_mb=measures.peak_memory_mb(), energy=measures.energy_used(energy),
         attempts=work.attempts(args.work),
     )  # fmt: skip
 

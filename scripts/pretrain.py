@@ -39,6 +39,7 @@ def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
     with launch.loading():
         from gridlaw.data import rows
         from gridlaw.models import modeling
+        from gridlaw.runtime import callbacks, measures
         from gridlaw.runtime.energy import Energy
         from gridlaw.training import devices, pretraining
 
@@ -63,12 +64,12 @@ def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
         if held_out and (args.slice or has_head):
             losses = measure()
             if args.slice:
-                pretraining.log_held_out(trainer, losses)
+                callbacks.log_held_out(trainer, losses)
             facts |= losses
             unigram = pack["held_out"]["unigram_loss"]
             has_learned = facts["held_out_loss"] < unigram - pretraining.UNIGRAM_MARGIN
             facts |= {"unigram_loss": unigram, "trained": has_learned if args.slice else None}
-    facts |= {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
+    facts |= {"peak_memory_mb": measures.peak_memory_mb(), "energy": measures.energy_used(meter)}
 
     if launch.rank() == 0:
         save(model, tokenizer, args)

@@ -27,6 +27,7 @@ def trunk(args: Namespace, fingerprint: str) -> None:
     """Train the trunk; every rank runs this."""
     # Imported here because the launcher of the ranks does not need these modules.
     with launch.loading():
+        from gridlaw.runtime import measures
         from gridlaw.runtime.energy import Energy
         from gridlaw.training import checkpoints, devices, pretraining
 
@@ -34,7 +35,7 @@ def trunk(args: Namespace, fingerprint: str) -> None:
     model, _, tokenizer = pretraining.load_model(args)
     with Energy() as meter:
         trainer, plan = pretraining.train(model, tokenizer, args, fingerprint, until=lambda plan: plan.rate.decay_from)
-    used = {"peak_memory_mb": pretraining.peak_memory_mb(), "energy": pretraining.energy_used(meter)}
+    used = {"peak_memory_mb": measures.peak_memory_mb(), "energy": measures.energy_used(meter)}
     # Sizes that branch off at the same optimizer step share its state.
     start = Path(args.trunk) if args.trunk else None
     is_same = start and checkpoints.step(start) == trainer.state.global_step

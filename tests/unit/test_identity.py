@@ -491,7 +491,6 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/models/modeling.py", "classifier", {"finetune"}),
         ("gridlaw/models/sparse.py", "LastLayer", TRAININGS),
         ("gridlaw/training/optimization.py", "arguments", TRAININGS),
-        ("gridlaw/training/optimization.py", "throughput", {"pretrain", "trunk"}),
         ("gridlaw/training/schedule.py", "make_schedule", {"finetune"}),
         ("gridlaw/report/plotting.py", "MARKERS", FIGURES - {"figure_costs"}),
         ("gridlaw/report/plotting.py", "figure", FIGURES),
@@ -514,6 +513,54 @@ def test_an_edit_changes_the_programs_that_it_reaches(changed, file, definition,
     path = SCRIPTS / file
     edit = "for _ in (): pass" if definition == syntax.LEVEL else f"{definition} = {definition}"
     assert changed({path: f"{path.read_text()}\n{edit}\n".encode()}) == programs
+
+
+# Each with the programs whose results it could change.
+EDITS = {
+    "another period of the heartbeat": ("gridlaw/runtime/heartbeat.py", "PERIOD_SECONDS = 5.0", "PERIOD_SECONDS = 6.0", set()),
+    "a renamed curve of TensorBoard": ("gridlaw/runtime/callbacks.py", "train/gradient_norm", "train/norm", set()),
+    "another number of evaluations": ("gridlaw/runtime/callbacks.py", "range(1, times)", "range(2, times)", set()),
+    "another reading of the energy meter": ("gridlaw/runtime/energy.py", "/ 1e6", "/ 1e3", set()),
+    "another measure of speed": ("gridlaw/runtime/measures.py", "0.98", "0.99", set()),
+    "other ports for ranks": ("gridlaw/runtime/launch.py", "range(20000", "range(21000", set()),
+    "a longer lease": ("gridlaw/runtime/work.py", "LEASE_SECONDS = 60.0", "LEASE_SECONDS = 90.0", set()),
+    "the text of a failure": ("gridlaw/training/pretraining.py", "sequences of the slice", "rows of the slice", set()),
+    "a printed message": ("gridlaw/training/checkpoints.py", "resuming from optimizer step", "going on at", set()),
+    "the help of an option": ("gridlaw/workflow/kinds/training.py", "minutes between checkpoints", "period", set()),
+    "another recipe": ("gridlaw/workflow/kinds/training.py", 'values["batch_size"] *= int(gpus)', "pass", set()),
+    "another default": ("gridlaw/config/hyperparameters.py", '"evaluations"}', '"evaluations", "compile"}', set()),
+    "the number of FLOPs": ("gridlaw/models/flops.py", "6 * outside", "5 * outside", {"pretrain", "trunk"}),
+    "a shape of the schedule": ("gridlaw/training/schedule.py", "1 - math.sqrt(progress)", "1 - progress**2", TRAININGS),
+    "the point where a size branches off": (
+        "gridlaw/training/schedule.py", "steps - round(decay_ratio", "steps - int(decay_ratio", {"pretrain", "trunk"}
+    ),
+    "the rule that masks tokens": ("gridlaw/objectives/masking.py", "fate < 0.8", "fate < 0.7", {"pretrain", "trunk"}),
+    "an argument of the optimizer": ("gridlaw/training/optimization.py", 'recipe["adam_beta2"]', "0.999", TRAININGS),
+    "the content of a checkpoint": (
+        "gridlaw/training/checkpoints.py", '"step_seconds": step_seconds', '"step_seconds": []', TRAININGS
+    ),
+    "the held-out loss": ("gridlaw/training/pretraining.py", "mean = total / count", "mean = total", {"pretrain"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "programs"), EDITS.values(), ids=EDITS)
+def test_an_edit_changes_what_it_could_make_differ(changed, file, old, new, programs):
+    path = SCRIPTS / file
+    assert old in path.read_text()
+    assert changed({path: path.read_text().replace(old, new).encode()}) == programs
+
+
+def test_a_moved_module_changes_no_program(tmp_path):
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "gridlaw/tables.py").rename(scripts / "gridlaw/stats/frames.py")
+    importers = set()
+    for path in scripts.rglob("*.py"):
+        text = path.read_text()
+        if "gridlaw.tables" in text:
+            importers.add(path.stem)
+            path.write_text(text.replace("gridlaw.tables", "gridlaw.stats.frames"))
+    assert {"laws", "aggregate", "figure_loss"} <= importers
+    assert all(identity.find(scripts / path.name)["digest"] == identity.find(path)["digest"] for path in PROGRAMS)
 
 
 @pytest.mark.parametrize("file", ["report/captions/figures/loss.rst", "report/templates/page.css"])

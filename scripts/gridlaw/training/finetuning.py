@@ -21,7 +21,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from gridlaw import io
 from gridlaw.models import modeling
 from gridlaw.objectives import objective
-from gridlaw.runtime import work
+from gridlaw.runtime import callbacks, work
 from gridlaw.runtime.heartbeat import Unit
 from gridlaw.training import optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer
@@ -146,7 +146,7 @@ def finetune(
         schedule=schedule.make_schedule(recipe["schedule"], recipe["warmup_ratio"], steps),
     )
     curves = args.tensorboard and Path(args.tensorboard, str(run.train_set), str(run.seed))
-    optimization.report_progress(trainer, unit(recipe), report, curves)
+    callbacks.report_progress(trainer, unit(recipe), report, curves)
     trainer.run()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     predictions = [

@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from gridlaw import cli, io, legacy
 from gridlaw.data import rows
 from gridlaw.models import flops, modeling
 from gridlaw.objectives import masking, objective
-from gridlaw.runtime import energy, launch
+from gridlaw.runtime import callbacks, measures
 from gridlaw.runtime.heartbeat import Heartbeat, Unit
 from gridlaw.training import devices, optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer, step
@@ -81,24 +81,6 @@ class Plan:
         return cls(batch, steps, schedule.Schedule(warmup, decay_from, steps, recipe.get("decay_shape")))
 
 
-class Evaluations(TrainerCallback):
-    """Measures the held-out loss after some optimizer steps, without any effect on the training."""
-
-    def __init__(self, steps: set[int], measure: Callable[[], dict[str, float]]):
-        self.steps, self.measure = steps, measure
-        self.trainer: ResumableTrainer | None = None
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        if state.global_step in self.steps:
-            log_held_out(self.trainer, self.measure())
-            self.trainer.callback_handler.on_evaluate(args, state, control, {})
-
-
-def log_held_out(trainer: ResumableTrainer, losses: dict[str, float]) -> None:
-    """Log the result of `held_out_loss` at the current optimizer step of a training."""
-    trainer.log({f"eval_{name}": value for name, value in losses.items()})
-
-
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -136,15 +118,12 @@ def train(
         schedule=plan.rate,
     )
     if measure:
-        times = args.evaluations
-        evaluations = Evaluations({math.ceil(n * plan.steps / times) for n in range(1, times)}, measure)
-        evaluations.trainer = trainer
-        trainer.add_callback(evaluations)
+        callbacks.evaluate_regularly(trainer, measure, plan.steps, args.evaluations)
     start = Path(args.trunk) if args.trunk else None
     before = step(start) if start else 0
     unit = Unit("tokens", tokens_per_step(args, plan))
     heartbeat = Heartbeat(args.work, last - before, unit)
-    optimization.report_progress(trainer, unit, lambda done: heartbeat.beat(done - before), args.tensorboard)
+    callbacks.report_progress(trainer, unit, lambda done: heartbeat.beat(done - before), args.tensorboard)
     trainer.run(start)
     return trainer, plan
 
@@ -175,7 +154,7 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
         "final_loss": sum(losses[-5:]) / len(losses[-5:]) if losses else None,
         # Each loss is the mean since the step of the previous entry.
         "curve": {"step": [step for step, _ in logged], "loss": losses},
-        **optimization.throughput(trainer.times.seconds, per_step),
+        **measures.throughput(trainer.times.seconds, per_step),
         "train_seconds": round(trainer.seconds, 3),
         "tokens_here": round(done * per_step),
         **flops.training_flops(
@@ -225,23 +204,6 @@ def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[
     mean = total / count
     variance = max(0.0, squares - 2 * mean * cross + mean * mean * count_squares)
     return {"held_out_loss": mean, "held_out_loss_se": math.sqrt(variance) / count}
-
-
-def peak_memory_mb() -> float:
-    """Return the peak memory of the run in MiB, summed over its ranks."""
-    peak = torch.tensor(optimization.peak_memory_mb(), device=devices.device())
-    if dist.is_initialized():
-        dist.all_reduce(peak)
-    return round(peak.item(), 1)
-
-
-def energy_used(meter: energy.Energy) -> dict[str, float | str | None]:
-    """Return the energy that the run used on all its nodes, for a record; each rank has measured its own node."""
-    records = [meter.record()]
-    if dist.is_initialized():
-        records = [None] * dist.get_world_size()
-        dist.all_gather_object(records, meter.record() if launch.local_rank() == 0 else None)
-    return energy.add_nodes([record for record in records if record])
 
 
 def finish() -> None:
