@@ -39,10 +39,10 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.data import language
 from gridlaw.models import modeling
 from gridlaw.workflow.kinds.training import FINETUNE
-from gridlaw.workflow.recipe import canonical
 
 BASELINE = Path(__file__).with_name("run_glue_baseline.py")
 TASKS = {  # training pairs, validation pairs, seeds

@@ -44,6 +44,7 @@ from transformers import BertTokenizer, DataCollatorForLanguageModeling, Trainer
 from transformers.utils import logging
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.data import rows
 from gridlaw.models import flops
 from gridlaw.runtime import measures
@@ -51,7 +52,6 @@ from gridlaw.training import devices, pretraining
 from gridlaw.training.checkpoints import StepTimes
 from gridlaw.workflow.kinds.data import PACK, SEGMENTS, TOKENIZER
 from gridlaw.workflow.kinds.training import PRETRAIN
-from gridlaw.workflow.recipe import canonical
 
 SHAPES = {  # layers, width, heads, vocabulary
     "tiny8k": (2, 128, 2, 8192),

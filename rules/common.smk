@@ -14,14 +14,14 @@ from gridlaw.hooks import demands, preview, throttle
 from gridlaw.report import caption
 from gridlaw.runtime import forkserver
 from gridlaw.views import console
-from gridlaw.workflow import identity, steps
+from gridlaw.workflow import identity, known, steps
 from gridlaw.workflow.experiment import Experiment
-from gridlaw.workflow.recipe import canonical
+from gridlaw.canonical_json import canonical
 
 # Jobs are submitted to a cluster, or run on one.
 CLUSTER = workflow.nodes is not None or workflow.remote_exec
 try:
-    config = complete(config, workflow.configfiles)
+    config = complete(config, workflow.configfiles, packed=known.packed_tokens)
     SITE = site.read(Path(workflow.basedir, "profiles/slurm/site.yaml")) if CLUSTER else None
 except ValueError as mistakes:
     sys.exit(str(mistakes))

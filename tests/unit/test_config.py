@@ -8,7 +8,10 @@ import yaml
 from conftest import default
 from snakemake.utils import update_config
 
+from gridlaw import io
 from gridlaw.config.loading import complete
+from gridlaw.workflow import known
+from gridlaw.workflow.kinds.data import PACK
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = default()
@@ -116,3 +119,16 @@ def test_repeated_key(tmp_path):
     file.write_text("catalogue:\n  models:\n    a: {pretrained: x/y}\n    a: {pretrained: x/z}\n")
     with pytest.raises(ValueError, match=r"a: appears twice in one mapping of .*twice.yaml \(line 4\)"):
         complete(copy.deepcopy(DEFAULT), [file])
+
+
+def test_a_packed_corpus_says_how_many_tokens_it_holds(finished):
+    whole = complete(overlaid("sizes: [32k]"))
+    assert known.packed_tokens(whole) is None
+    finished(whole)
+    pack = Path(PACK.file("manifest", whole["corpus"], whole["data"]["tokenizer"]))
+    io.write_json(pack, {"train": {"tokens": 30000}})
+    assert known.packed_tokens(whole) == 30000
+    with pytest.raises(ValueError, match="sizes: 32k is more than the corpus toy holds, at most 30000 tokens"):
+        complete(overlaid("sizes: [32k]"), packed=known.packed_tokens)
+    other = overlaid("{sizes: [32k], data: {held_out_words: 3000}}")
+    assert complete(other, packed=known.packed_tokens)["sizes"] == ["32k"], "other segments were packed"

@@ -12,7 +12,7 @@ import task
 from datasets import Dataset
 
 from gridlaw import cli
-from gridlaw.workflow.recipe import canonical
+from gridlaw.canonical_json import canonical
 
 PARAGRAPHS = [f"Document {number} has a few words of its own, number {number}." for number in range(30)]
 

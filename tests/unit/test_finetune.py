@@ -9,8 +9,8 @@ import tokenizer as tokenizer_program
 import torch
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.models import modeling
-from gridlaw.workflow.recipe import canonical
 
 WORDS = ["good", "bad", "old", "new", "red", "blue", "dog", "cat", "ran", "sat"]
 RECIPE = {

@@ -10,9 +10,10 @@ from conftest import default
 from snakemake.utils import update_config
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.config import hyperparameters, user_files
 from gridlaw.config.loading import complete
-from gridlaw.workflow.recipe import Recipe, canonical
+from gridlaw.workflow.recipe import Recipe
 from gridlaw.workflow.steps import KINDS
 
 DEFAULT = default()

@@ -12,11 +12,12 @@ from filelock import SoftFileLease
 from snakemake.utils import update_config
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.runtime import work
 from gridlaw.workflow import identity, reasons
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kinds.training import size_before
-from gridlaw.workflow.recipe import Recipe, canonical
+from gridlaw.workflow.recipe import Recipe
 from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.workflow.status import Verdict, Verdicts, causes, to_run
 from gridlaw.workflow.steps import KINDS, SINGLE, Step, Steps

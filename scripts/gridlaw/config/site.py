@@ -6,9 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from gridlaw.config import loading
-
-SCHEMA = Path(loading.SCHEMA).with_name("site.schema.yaml")
+from gridlaw.config import loading, schema
+from gridlaw.config.messages import mistakes
 
 
 def read(file: Path) -> dict:
@@ -21,9 +20,9 @@ def read(file: Path) -> dict:
         content = yaml.safe_load(file.read_text()) or {}
     except FileNotFoundError:
         raise ValueError(f"site: {file} is missing; copy the one that comes with gridlaw, and edit it") from None
-    schema = yaml.safe_load(SCHEMA.read_text())
-    mistakes = [*loading.repeated_keys(file), *loading.mistakes(schema, content)]
-    if mistakes:
-        raise ValueError("\n".join(f"site: {line}" for line in mistakes))
-    loading.fill(schema, schema, content)
+    root = schema.read(schema.SITE)
+    lines = [*loading.repeated_keys(file), *mistakes(root, content)]
+    if lines:
+        raise ValueError("\n".join(f"site: {line}" for line in lines))
+    schema.fill(root, root, content)
     return content

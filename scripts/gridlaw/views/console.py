@@ -13,6 +13,7 @@ from gridlaw.cli import Failure
 from gridlaw.config import grid, loading
 from gridlaw.config.grid import Cell
 from gridlaw.words import join_comma
+from gridlaw.workflow import known
 from gridlaw.workflow.steps import SCRIPTS
 
 # Stands for every value of an axis.
@@ -50,7 +51,7 @@ def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
     except OSError as error:
         raise Failure(f"--directory: {error}") from error
     try:
-        return loading.load(overlays, absent)
+        return loading.load(overlays, absent, known.packed_tokens)
     except ValueError as mistakes:
         sys.exit(str(mistakes))
 

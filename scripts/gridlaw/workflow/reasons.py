@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.config import grid
 from gridlaw.words import join_and
-from gridlaw.workflow.recipe import canonical
 from gridlaw.workflow.steps import Step, identify
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.

@@ -8,8 +8,7 @@ are sorted. Local files, whose age means nothing, stand in it with a digest of t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -51,22 +50,3 @@ class Recipe:
                 rest = path[length:] if key.endswith(".*") else ()
                 return ".".join([key.removesuffix(".*"), *rest])
         return ".".join(path)
-
-
-def canonical(value: object) -> str:
-    """JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
-    return json.dumps(normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def normal(value: object) -> object:
-    """A value with its whole numbers as such, whether they were written `1` or `1.0`."""
-    if isinstance(value, Mapping):
-        return {key: normal(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [normal(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def same(one: object, other: object) -> bool:
-    """Return whether two recipes, or two entries of recipes, mean the same."""
-    return canonical(one) == canonical(other)

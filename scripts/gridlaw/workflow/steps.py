@@ -8,12 +8,13 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from gridlaw import io
+from gridlaw.canonical_json import canonical
 from gridlaw.config import grid
 from gridlaw.workflow import identity
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind
 from gridlaw.workflow.kinds import analysis, data, evaluation, report, training
-from gridlaw.workflow.recipe import Recipe, canonical
+from gridlaw.workflow.recipe import Recipe
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 # All kinds of steps by name, upstream first.

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT, finish
 
-from gridlaw.config import loading
+from gridlaw.config import loading, schema
 from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import Steps
 
@@ -47,10 +47,10 @@ def test_what_would_run(name, origin, tmp_path):
 
 
 def test_a_default_that_a_model_has(origin, tmp_path, monkeypatch):
-    schema = yaml.safe_load(loading.SCHEMA.read_text())
-    schema["$defs"]["scratch_model"]["properties"]["initializer_range"]["default"] = 0.03
-    (tmp_path / "schema.yaml").write_text(yaml.safe_dump(schema, sort_keys=False))
-    monkeypatch.setattr(loading, "SCHEMA", tmp_path / "schema.yaml")
+    content = yaml.safe_load(schema.CONFIG.read_text())
+    content["$defs"]["scratch_model"]["properties"]["initializer_range"]["default"] = 0.03
+    (tmp_path / "schema.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.setattr(schema, "CONFIG", tmp_path / "schema.yaml")
     monkeypatch.chdir(origin)
     assert planned(configuration()) == expected(configuration(), configuration(), {"pretrain *", "trunk *"}) - {"all"}
 

@@ -1,0 +1,282 @@
+"""Mistakes in a configuration that no schema can find, because a key contradicts another, or a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from gridlaw.config import grid, hyperparameters, user_files
+from gridlaw.config.messages import suggest
+from gridlaw.models import families
+
+
+class MissingFile(str):
+    """A mistake: a file of the user is missing."""
+
+    __slots__ = ()
+
+
+# Returns the training tokens of a configuration's corpus, or None where they are not known.
+Packed = Callable[[dict], int | None]
+
+
+def unknown(config: dict) -> None:
+    """Return nothing: no corpus is known to have been packed."""
+
+
+def contradictions(config: dict, packed: Packed) -> Iterator[str]:
+    """Yield a line for each contradiction in a configuration with its defaults.
+
+    Args:
+        packed: returns the training tokens of the corpus if they are known.
+    """
+    catalogue = config["catalogue"]
+    trained = list(catalogue["tokenizers"])
+    released = [name for name, model in catalogue["models"].items() if "pretrained" in model]
+    named = [
+        *_unknown_names("models", config["models"], catalogue["models"]),
+        *_unknown_names("tasks", config["tasks"], catalogue["tasks"]),
+        *_unknown_names("corpus", [config["corpus"]] if config["corpus"] else [], catalogue["corpora"]),
+        *_unknown_names("data.tokenizer", [config["data"]["tokenizer"]], trained + released),
+        *_unknown_names("pretrain.per_model", config["pretrain"]["per_model"], catalogue["models"]),
+        *_unknown_names("finetune.per_model", config["finetune"]["per_model"], catalogue["models"]),
+        *_unknown_names("finetune.per_task", config["finetune"]["per_task"], catalogue["tasks"]),
+    ]
+    yield from named
+    yield from (
+        f"catalogue.tokenizers.{name}: also the name of a released model, which has its own tokenizer; choose another"
+        for name in trained
+        if name in released
+    )
+    sizes = list(_sizes(config, packed))
+    yield from sizes
+    if named or sizes:
+        return
+    for name in config["models"]:
+        yield from _model(config, name)
+        yield from _attention(config, name)
+    for name in config["tasks"]:
+        yield from _task(config, name)
+    yield from _cells(config)
+
+
+def _unknown_names(key: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            expected = f"expected one of {', '.join(known)}{suggest(name, known)}"
+            yield f"{key}: {name} is not in the catalogue; {expected}"
+
+
+def _sizes(config: dict, packed: Packed) -> Iterator[str]:
+    names = {}
+    for size in config["sizes"]:
+        try:
+            name = grid.size_name(size)
+        except ValueError as error:
+            yield f"sizes: {error}"
+            continue
+        if name in names:
+            yield f"sizes: {names[name]} and {size} are the same size; list it once"
+        names[name] = size
+    for entry in config["exclude"]:
+        listed = entry.get("size", [])
+        for size in listed if isinstance(listed, list) else [listed]:
+            try:
+                grid.size_name(size)
+            except ValueError as error:
+                yield f"exclude: {error}"
+        listed = entry.get("model", [])
+        yield from _unknown_names(
+            "exclude.model", listed if isinstance(listed, list) else [listed], config["catalogue"]["models"]
+        )
+    warmups = {"pretrain": config["pretrain"]}
+    warmups |= {f"pretrain.per_model.{model}": section for model, section in config["pretrain"]["per_model"].items()}
+    for key, section in warmups.items():
+        try:
+            grid.parse_size(section.get("warmup_tokens", 0))
+        except ValueError as error:
+            yield f"{key}.warmup_tokens: {error}"
+    yield from _larger_than_corpus(config, names, packed(config))
+
+
+def _larger_than_corpus(config: dict, names: dict[str, str | int], packed: int | None) -> Iterator[str]:
+    """Find sizes that the corpus cannot fill, as far as this is known before the corpus is fetched and tokenized."""
+    name = config["corpus"]
+    corpus = config["catalogue"]["corpora"].get(name)
+    if corpus is None:
+        return
+    try:
+        capacity, remedy = _capacity(config, corpus, packed)
+    except ValueError as error:
+        yield f"catalogue.corpora.{name}.words: {error}"
+        return
+    for size, spelling in names.items():
+        if (grid.parse_size(size) or 0) > capacity:
+            yield (
+                f"sizes: {spelling} is more than the corpus {name} holds, at most {capacity} tokens after the held-out"
+                f" text; use all, a smaller size, or more {remedy}"
+            )
+
+
+def _capacity(config: dict, corpus: dict, packed: int | None) -> tuple[float, str]:
+    """Return an upper bound on the tokens of a corpus, and what the user could add to raise it.
+
+    The bound is exact if the corpus has been packed. Otherwise each word or punctuation mark of the embedded language
+    counts as one token, and each byte of other text.
+    """
+    if packed is not None:
+        return packed, "text"
+    if corpus["source"] == "generator":
+        words = grid.parse_size(corpus["words"])
+        held_out = config["data"]["held_out_words"]
+        if not words or words <= held_out:
+            raise ValueError(f"{corpus['words']} leaves nothing after data.held_out_words: {held_out}; use more words")
+        # The last document may exceed the number of words.
+        return words + 200 - held_out, "words of it"
+    texts = [Path(file) for file in user_files.find_corpus_files(config, config["corpus"], "files")]
+    if not texts or any(file.suffix in (".gz", ".parquet") for file in texts):
+        return float("inf"), ""
+    return sum(file.stat().st_size for file in texts), "files"
+
+
+def _model(config: dict, name: str) -> Iterator[str]:
+    model, key = config["catalogue"]["models"][name], f"catalogue.models.{name}"
+    if "pretrained" in model:
+        name = model["pretrained"]
+        if user_files.is_local(name):
+            if not Path(name, "config.json").is_file():
+                yield MissingFile(
+                    f"{key}.pretrained: {name} has no config.json; expected a folder written by save_pretrained"
+                )
+        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+            yield f"{key}.pretrained: {name} is not a hub repository; expected owner/name, or ./FOLDER for a local one"
+        return
+    yield from (f"{key}.{line}" for line in families.problems(model))
+    tokenizers = config["catalogue"]["tokenizers"]
+    if "tokenizer" in model and model["tokenizer"] not in tokenizers:
+        yield from _unknown_names(f"{key}.tokenizer", [model["tokenizer"]], tokenizers)
+    elif hyperparameters.tokenizer_of(config, name) is None:
+        yield (
+            f"{key}: {model['model_type']} needs a {families.tokenizer(model['model_type'])} tokenizer, and"
+            " catalogue.tokenizers has none; add one, or choose another with tokenizer:"
+        )
+    if config["corpus"] is None:
+        yield f"corpus: null, but {name} is trained from scratch and needs a corpus for its vocabulary"
+    positions = model["shape"]["max_position_embeddings"]
+    longest = {"data.row_length": config["data"]["row_length"]}
+    longest |= {
+        f"finetune.max_length ({task})": hyperparameters.finetune_parameters(config, name, task)["max_length"]
+        for task in config["tasks"]
+    }
+    for source, length in longest.items():
+        if length > positions:
+            yield (
+                f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length};"
+                f" use {length} or more"
+            )
+            break
+
+
+def _attention(config: dict, name: str) -> Iterator[str]:
+    """Check that the implementation of attention exists for the family and for the precision."""
+    family = config["catalogue"]["models"][name].get("model_type")
+    uses = [("pretrain", hyperparameters.pretrain_parameters(config, name))]
+    uses += [("finetune", hyperparameters.finetune_parameters(config, name, task)) for task in config["tasks"]]
+    for section, parameters in uses:
+        key, attention, precision = f"{section}.attention ({name})", parameters["attention"], parameters["precision"]
+        if family in families.EAGER and attention in ("sdpa", "flash_attention_2"):
+            yield f"{key}: transformers has no {attention} for {family}; use auto or eager"
+        elif attention == "flash_attention_2" and precision not in ("auto", "bf16"):
+            yield f"{key}: flash_attention_2 computes in bf16, not {precision}; use precision: bf16 or auto"
+
+
+def _task(config: dict, name: str) -> Iterator[str]:
+    task, key = config["catalogue"]["tasks"][name], f"catalogue.tasks.{name}"
+    if task["source"] == "generator":
+        sizes = [size for model in config["models"] for size in _train_examples(config, model, name)]
+        if max(sizes, default=0) > task["train_size"]:
+            yield f"{key}.train_size: {task['train_size']} is less than finetune.train_examples: {max(sizes)}"
+    for_regression = {"pearson", "spearman"}
+    for metric in task["metrics"]:
+        if (metric in for_regression) != (task["kind"] == "regression"):
+            yield f"{key}.metrics: {metric} does not fit kind: {task['kind']}"
+    if task["source"] == "files":
+        for split in [task["train"], *task["validation"]]:
+            if split not in task["files"]:
+                yield f"{key}.files: no file for the split {split}; expected {split}: PATH"
+            elif not Path(task["files"][split]).is_file():
+                yield MissingFile(f"{key}.files.{split}: {task['files'][split]} does not exist")
+
+
+def _train_examples(config: dict, model: str, task: str) -> list[int]:
+    sizes = hyperparameters.finetune_parameters(config, model, task)["train_examples"]
+    return [size for size in sizes if size != "all"]
+
+
+def _cells(config: dict) -> Iterator[str]:
+    cells = list(grid.cells(config))
+    if not cells:
+        yield "exclude: removes every cell of the grid; exclude fewer"
+    node = config["gpus_per_node"]
+    for gpus in sorted({cell.gpus for cell in cells if node and cell.gpus > node and cell.gpus % node}):
+        yield f"gpus: {gpus} ranks do not fill nodes of {node} GPUs (gpus_per_node); use a multiple of {node}"
+    trained = [cell for cell in cells if grid.is_trained(cell.size)]
+    if trained and config["corpus"] is None:
+        yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"
+    if config["corpus"] is not None:
+        corpus = config["catalogue"]["corpora"][config["corpus"]]
+        for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
+            if not user_files.find_matching([pattern]):
+                yield MissingFile(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
+    if config["pretrain"]["scaling"] == "strong":
+        for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
+            batch = hyperparameters.pretrain_parameters(config, model)["batch_size"]
+            if batch % gpus:
+                key = hyperparameters.pretrain_keys(config, model)["batch_size"]
+                yield f"{key}: {gpus} ranks cannot share {batch} sequences equally; use a multiple of {gpus}"
+    yield from _schedules(config, trained)
+    yield from _scores(config, cells)
+
+
+def _schedules(config: dict, trained: list[grid.Cell]) -> Iterator[str]:
+    """Check that a trunk reads its slice once, and that the warm-up is shorter than the smallest training."""
+    for model in dict.fromkeys(cell.model for cell in trained):
+        parameters = hyperparameters.pretrain_parameters(config, model)
+        trunk = parameters["schedule"] == "trunk"
+        key = hyperparameters.pretrain_keys(config, model)
+        if trunk and parameters["passes"] > 1:
+            yield (
+                f"{key['passes']}: sizes can share a trunk only with 1 pass over the slice, not {parameters['passes']};"
+                " use 1, or schedule: independent"
+            )
+        warmup = parameters["warmup_tokens"]
+        if warmup is None:
+            yield f"{key['warmup_tokens']}: all is not a number of tokens; expected a number such as 64k"
+            continue
+        sizes = [grid.parse_size(cell.size) for cell in trained if cell.model == model and cell.size != grid.ALL]
+        smallest = min(sizes, default=float("inf"))
+        before_decay = smallest * (1 - parameters["decay_ratio"] if trunk else parameters["passes"])
+        if warmup >= before_decay:
+            yield (
+                f"{key['warmup_tokens']}: {grid.size_name(warmup)} is not less than the"
+                f" {grid.size_name(int(before_decay))} tokens that size {grid.size_name(smallest)} is trained on"
+                f"{' before its decay' if trunk else ''}; use fewer, or larger sizes"
+            )
+
+
+def _scores(config: dict, cells: list[grid.Cell]) -> Iterator[str]:
+    chosen = config["finetune"]["gpus"]
+    if chosen == "all":
+        return
+    scored = {cell[:2] for cell in cells if cell.gpus in chosen}
+    for cell in cells:
+        if cell[:2] not in scored:
+            available = sorted({other.gpus for other in cells if other[:2] == cell[:2]})
+            yield (
+                f"finetune.gpus: {chosen} includes no cell of {cell.model} at size {cell.size}, which is trained with"
+                f" gpus {available}; add one of these, or use all"
+            )
+            return
+    if config["pretrain"]["scaling"] == "weak" and set(chosen) != {cell.gpus for cell in cells}:
+        yield "finetune.gpus: with weak scaling, each gpus value trains a different model; use all"
