@@ -24,9 +24,10 @@ import common
 import numpy as np
 import pandas as pd
 
-from gridlaw.laws import backtesting, forecasting, laws, powerlaw
+from gridlaw.laws import backtesting, forecasting, powerlaw
 from gridlaw.laws.forecasting import LEVEL, Forecast
 from gridlaw.laws.judging import LAW, REFUSED
+from gridlaw.laws.law import fit
 from gridlaw.laws.points import Points
 
 AXES = ["params", "corpus_tokens"]
@@ -108,7 +109,7 @@ def synthetic(grids: int) -> None:
         for noise in (0.002, 0.01):
             random = np.random.default_rng(0)
             grid_points = [Points.from_runs(synthetic_runs(values, noise, random), AXES) for _ in range(grids)]
-            fitted = [laws.fit("", points, AXES) for points in grid_points]
+            fitted = [fit("", points, AXES) for points in grid_points]
             states = Counter(law.state for law in fitted)
             forecasts = [law.forecast(TARGET)[0] for law in fitted if law.state != REFUSED]
             row = {"grid": "x".join(map(str, (*values, 3))), "noise": f"{noise:g}"}

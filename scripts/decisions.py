@@ -18,7 +18,7 @@ import yaml
 from gridlaw import cli
 from gridlaw.decisions import budget, next_cells, pareto
 from gridlaw.laws import fits, selection
-from gridlaw.laws.laws import Law
+from gridlaw.laws.law import Law
 from gridlaw.laws.selection import Group
 from gridlaw.stats import comparison
 from gridlaw.tables import read_table, smallest_gpus

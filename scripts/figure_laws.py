@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator
 from gridlaw import cli
 from gridlaw.laws import fits
 from gridlaw.laws.judging import LAW
-from gridlaw.laws.laws import Law
+from gridlaw.laws.law import Law
 from gridlaw.report import plotting
 from gridlaw.words import short
 from gridlaw.workflow import program, record

@@ -21,9 +21,9 @@ from matplotlib.lines import Line2D
 from numpy.polynomial import Polynomial
 
 from gridlaw import cli, io
+from gridlaw.arrays import Array
 from gridlaw.laws import selection
 from gridlaw.laws.judging import LAW
-from gridlaw.laws.powerlaw import Array
 from gridlaw.report import plotting
 from gridlaw.stats import intervals
 from gridlaw.words import short

@@ -28,11 +28,11 @@ import numpy as np
 import pandas as pd
 
 from gridlaw import cli, io
-from gridlaw.laws import backtesting, laws, missing, repetition
+from gridlaw.laws import backtesting, missing, repetition
 from gridlaw.laws.axes import WORDS
 from gridlaw.laws.backtesting import LEAST_VALUES
 from gridlaw.laws.judging import LAW
-from gridlaw.laws.laws import NONE, Law, number
+from gridlaw.laws.law import NONE, Law, fit, number
 from gridlaw.laws.points import Points
 from gridlaw.words import join_and, join_comma, short
 
@@ -133,11 +133,11 @@ def fit_all(runs: pd.DataFrame) -> list[Law]:
     scale = "flops" if "flops" in runs else None
     all_runs = runs
     runs = runs[runs["trained_tokens"] <= repetition.ONCE * runs["corpus_tokens"]]
-    fitted = [laws.fit("loss by params and tokens", Points.from_runs(runs, AXES, scale=scale), AXES)]
+    fitted = [fit("loss by params and tokens", Points.from_runs(runs, AXES, scale=scale), AXES)]
     for axis, other in (AXES, AXES[::-1]):
         groups = [(value, group) for value, group in runs.groupby(other) if group[axis].nunique() >= LEAST_VALUES]
         fitted += [
-            laws.fit(
+            fit(
                 f"loss by {WORDS[axis]} at {short(value)} {WORDS[other]}",
                 Points.from_runs(group, [axis], scale=scale),
                 [axis],
@@ -155,10 +155,10 @@ def fit_repetition(runs: pd.DataFrame, scale: str | None) -> Law:
     name = "loss by params and the fresh tokens that repeated ones are worth"
     read = runs.assign(effective_tokens=runs["trained_tokens"])
     if not backtesting.carries(Points.from_runs(read, EFFECTIVE)):
-        return laws.fit(name, Points.from_runs(read, EFFECTIVE), EFFECTIVE)
+        return fit(name, Points.from_runs(read, EFFECTIVE), EFFECTIVE)
     repetitions, determined = repetition.fit(runs, EFFECTIVE)
     value = f"R* = {repetitions:.2g}" if determined else "R* not determined by these runs"
-    return laws.fit(
+    return fit(
         f"{name} ({value})",
         Points.from_runs(repetition.with_effective_tokens(runs, repetitions), EFFECTIVE, scale=scale),
         EFFECTIVE,

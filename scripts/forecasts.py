@@ -20,7 +20,7 @@ from gridlaw.config import grid
 from gridlaw.laws import fits, missing, selection
 from gridlaw.laws.forecasting import LEVEL
 from gridlaw.laws.judging import LAW
-from gridlaw.laws.laws import NONE, Law
+from gridlaw.laws.law import NONE, Law
 from gridlaw.laws.score_curve import ScoreLaw
 from gridlaw.workflow import program, record
 

@@ -19,7 +19,7 @@ import pandas as pd
 from gridlaw import cli
 from gridlaw.laws import fits, in_run, missing, selection, speedup
 from gridlaw.laws.fits import Fits
-from gridlaw.laws.laws import Law
+from gridlaw.laws.law import Law
 from gridlaw.laws.score_curve import ScoreLaw
 from gridlaw.tables import read_table
 from gridlaw.workflow import program, record

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from gridlaw import cli
 from gridlaw.views import console
-from gridlaw.views.progress import Progress
+from gridlaw.views.grid_progress import Progress
 from gridlaw.views.reporter import Reporter
 from gridlaw.views.terminal import Terminal
 

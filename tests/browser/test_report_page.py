@@ -14,7 +14,7 @@ import synthetic
 
 from gridlaw import io
 from gridlaw.views import partial_report
-from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.kinds.reporting import FIGURES
 from gridlaw.workflow.status import Verdicts
 
 pytestmark = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from gridlaw.config import grid
 from gridlaw.decisions import budget, next_cells, pareto
 from gridlaw.laws import score_curve, selection, speedup
 from gridlaw.laws.judging import LAW, REFUSED, TREND, WITHDRAWN
-from gridlaw.laws.laws import fit as fit_law
+from gridlaw.laws.law import fit as fit_law
 from gridlaw.laws.points import Points
 from gridlaw.stats import comparison
 from gridlaw.workflow.kinds.analysis import DECISIONS

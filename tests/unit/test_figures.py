@@ -29,7 +29,7 @@ from gridlaw.laws import fits, in_run, selection
 from gridlaw.laws.fits import Fits
 from gridlaw.report import law_points, plotting
 from gridlaw.stats import intervals
-from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.kinds.reporting import FIGURES
 from gridlaw.workflow.steps import KINDS
 
 # FLOPs of a parameter and token: not 6, as those of a text that is read more than once are not.

@@ -11,7 +11,7 @@ import yaml
 
 from gridlaw.report import caption
 from gridlaw.workflow import steps
-from gridlaw.workflow.kinds import report
+from gridlaw.workflow.kinds import reporting
 
 ROOT = Path(__file__).resolve().parents[2]
 # Programs that people run, on a grid or on a table of their own; all others are rules'.
@@ -82,7 +82,7 @@ def test_programs_that_need_no_grid(help_of, name):
 def test_every_kind_of_step_is_a_rule():
     rules = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
     written = set(re.findall(r"^rule (\w+):", rules, re.M))
-    assert written | {f"figure_{name}" for name in report.FIGURES} == set(steps.KINDS)
+    assert written | {f"figure_{name}" for name in reporting.FIGURES} == set(steps.KINDS)
 
 
 def test_every_figure_and_every_shown_result_has_a_caption():

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw.laws import backtesting, forecasting, laws
+from gridlaw.laws import backtesting, forecasting
 from gridlaw.laws.judging import LAW, REFUSED, TREND, WITHDRAWN
+from gridlaw.laws.law import fit
 from gridlaw.laws.points import Points
 from gridlaw.words import percent, rank_time
 
@@ -30,12 +31,12 @@ def runs(values, noise, seed=0, replicates=3, truth=loss, tokens=(1e7, 3e8)):
 
 
 def joint(table, **more):
-    return laws.fit("joint", Points.from_runs(table, AXES, **more), AXES)
+    return fit("joint", Points.from_runs(table, AXES, **more), AXES)
 
 
 def curve(y, tokens=None):
     tokens = np.geomspace(1e6, 1e9, len(y)) if tokens is None else np.asarray(tokens, float)
-    return laws.fit(
+    return fit(
         "curve",
         Points.from_runs(pd.DataFrame({"corpus_tokens": tokens, "loss": y}), ["corpus_tokens"]),
         ["corpus_tokens"],
@@ -193,7 +194,7 @@ def test_a_law_worse_than_a_baseline_is_withdrawn():
 
 
 def test_a_law_whose_intervals_did_not_hold_is_withdrawn(monkeypatch):
-    monkeypatch.setattr(laws, "_levels", lambda points: [0.5, 0.99] * 5)
+    monkeypatch.setattr("gridlaw.laws.law._levels", lambda points: [0.5, 0.99] * 5)
     law = joint(runs((4, 4), 0.002))
     assert law.state == WITHDRAWN
     assert "of 10 intervals for cells that are known only 50 % held" in law.why

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridlaw.laws import laws, missing, score_curve, selection
+from gridlaw.laws import missing, score_curve, selection
 from gridlaw.laws.judging import LAW, TREND, WITHDRAWN
+from gridlaw.laws.law import fit
 from gridlaw.laws.points import Points
 
 PACE = 1e-13
@@ -61,7 +62,7 @@ def test_nothing_is_lacking(lacking):
         (law,) = selection.laws_by_tokens(group).values()
         assert law.state == LAW
     else:
-        law = laws.fit("none", Points.from_runs(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
+        law = fit("none", Points.from_runs(group.runs[:0], ["corpus_tokens"]), ["corpus_tokens"])
     assert missing.law_needs(law, missing.Prices.measured(group.runs, "params", np.inf)) is None
 
 
@@ -105,7 +106,7 @@ def test_a_grid_that_lacks_both_says_so():
 def test_axes_that_go_together_lack_corners(way):
     x = np.exp(np.column_stack([np.arange(9), way * np.arange(9)]) * 0.5) * 1e6
     runs = pd.DataFrame(x, columns=["params", "corpus_tokens"]).assign(loss=9.0 - np.arange(9))
-    law = laws.fit("joint", Points.from_runs(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
+    law = fit("joint", Points.from_runs(runs, ["params", "corpus_tokens"]), ["params", "corpus_tokens"])
     found = missing.law_needs(law, missing.Prices.by_flops())
     (small, one), (large, other) = ((cell["params"], cell["corpus_tokens"]) for cell in found["cells"])
     assert small < large
@@ -155,7 +156,7 @@ def test_arithmetic_is_a_price_as_well():
     points = Points.from_runs(
         pd.DataFrame({"corpus_tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.8, 2.7]}), ["corpus_tokens"]
     )
-    law = laws.fit("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
+    law = fit("loss by tokens", points, ["corpus_tokens"], fixed={"params": 1e8})
     assert law.state == TREND
     assert missing.verdict(law.why, missing.law_needs(law, prices)).endswith(
         "8B and 16B tokens would do: 2 cells, about 1.4e+19 FLOPs."

@@ -22,7 +22,7 @@ from gridlaw.hooks.preview import Preview
 from gridlaw.runtime import heartbeat, work
 from gridlaw.runtime.heartbeat import Beat, Heartbeat, Unit
 from gridlaw.views.estimate_text import Limits
-from gridlaw.views.progress import Progress, Run, stamp
+from gridlaw.views.grid_progress import Progress, Run, stamp
 from gridlaw.views.reporter import Pace, Reporter
 from gridlaw.views.terminal import Terminal
 from gridlaw.workflow.steps import Steps
@@ -172,7 +172,7 @@ class TestProgress:
         assert lines[-1].endswith("finishing"), "what ends first comes last"
 
     def test_more_than_anyone_reads(self, steps, monkeypatch):
-        monkeypatch.setattr("gridlaw.views.progress.SHOWN", 1)
+        monkeypatch.setattr("gridlaw.views.grid_progress.SHOWN", 1)
         data(steps)
         with training(steps["pretrain small 8k 1 1"]), training(steps["pretrain tiny 8k 1 1"]):
             assert seen().lines(Terminal(120))[-1] == "  and 1 more"

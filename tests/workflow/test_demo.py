@@ -12,7 +12,7 @@ import yaml
 from conftest import configuration
 from world import GRID
 
-from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.kinds.reporting import FIGURES
 from gridlaw.workflow.steps import SINGLE, Steps
 
 CELLS = [

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gridlaw.arrays import Array
 from gridlaw.decisions.pareto import DRAWS, Cells
 from gridlaw.laws.judging import LAW, REFUSED, WITHDRAWN
-from gridlaw.laws.laws import Law
-from gridlaw.laws.powerlaw import Array
+from gridlaw.laws.law import Law
 from gridlaw.words import percent, rank_time, short
 
 # Number of budgets on a curve.

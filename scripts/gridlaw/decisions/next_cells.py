@@ -14,12 +14,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from gridlaw.arrays import Array
 from gridlaw.config import grid
 from gridlaw.decisions.budget import paces
 from gridlaw.decisions.pareto import Cells
 from gridlaw.laws.judging import FORECAST_RANGE, FORECAST_VALUES
-from gridlaw.laws.laws import Law
-from gridlaw.laws.powerlaw import Array
+from gridlaw.laws.law import Law
 from gridlaw.words import join_and, percent, rank_time, short
 
 # The forecast to improve is that of this multiple of a model's largest size.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridlaw.laws.powerlaw import Array
+from gridlaw.arrays import Array
 from gridlaw.laws.selection import Group
 
 DRAWS = 4000

@@ -98,17 +98,17 @@ class Preview(logging.Handler):
     def _follow(self, planned: dict[Step, str]) -> None:
         """Report the progress of the run from now on."""
         # Imported here because a dry run does not need it.
-        from gridlaw.views import progress
+        from gridlaw.views import grid_progress
         from gridlaw.views.reporter import Reporter
 
-        before = {step.record: progress.stamp(step.record) for step in planned}
-        run = progress.Run(before, self._limits(), time.time(), self._workflow.execution_settings.retries > 0)
+        before = {step.record: grid_progress.stamp(step.record) for step in planned}
+        run = grid_progress.Run(before, self._limits(), time.time(), self._workflow.execution_settings.retries > 0)
         remote = self._workflow.nodes is not None
         reporter = Reporter(_say, sys.stderr)
         atexit.register(reporter.stop)
 
-        def begin() -> progress.Progress:
-            return progress.Progress(self._verdicts.config, run, remote)
+        def begin() -> grid_progress.Progress:
+            return grid_progress.Progress(self._verdicts.config, run, remote)
 
         threading.Thread(target=reporter.run, args=[begin], name="progress", daemon=True).start()
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
+from gridlaw.arrays import Array
 from gridlaw.laws import powerlaw
 from gridlaw.laws.points import Points
-from gridlaw.laws.powerlaw import Array
 
 # Smallest number of points of a fit, by its number of axes; the joint law has five parameters.
 LEAST = {1: 3, 2: 8}

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, t
 
+from gridlaw.arrays import Array
 from gridlaw.laws import powerlaw
 from gridlaw.laws.forecasting import LEVEL, SPECULATIVE, TOO_FAR
-from gridlaw.laws.powerlaw import Array
 from gridlaw.words import count
 
 # Tails that are fitted: each begins at this share of the largest x, and has at least so many points if possible.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gridlaw.laws.forecasting import Forecaster
-from gridlaw.laws.laws import Law
+from gridlaw.laws.law import Law
 from gridlaw.laws.points import Points
 from gridlaw.laws.powerlaw import Fit
 from gridlaw.laws.score_curve import Curve, ScoreLaw

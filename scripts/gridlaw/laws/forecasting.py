@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from gridlaw.arrays import Array
 from gridlaw.laws import backtesting, powerlaw
 from gridlaw.laws.points import Points
-from gridlaw.laws.powerlaw import Array
 
 RESAMPLES = 1000
 SEED = 0

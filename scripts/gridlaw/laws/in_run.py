@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from gridlaw.arrays import Array
 from gridlaw.laws import curves as extrapolation
 from gridlaw.laws.forecasting import LEVEL
 from gridlaw.laws.judging import LAW, LEAST_COVERAGE, REFUSED, WITHDRAWN
-from gridlaw.laws.powerlaw import Array
 from gridlaw.words import count, percent
 
 CONSTANT = "constant"

@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from gridlaw.arrays import Array
 from gridlaw.laws.judging import CORNERS, FORECAST_RANGE, FORECAST_VALUES, MORE
-from gridlaw.laws.laws import Law
-from gridlaw.laws.powerlaw import Array
+from gridlaw.laws.law import Law
 from gridlaw.laws.score_curve import SEEDS, ScoreLaw
 from gridlaw.laws.speedup import AMDAHL
 from gridlaw.words import count, join_and, rank_time, short

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridlaw.laws.powerlaw import Array
+from gridlaw.arrays import Array
 
 
 @dataclass(frozen=True)

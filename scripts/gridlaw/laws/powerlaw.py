@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from gridlaw.arrays import Array
 
 # Residual in log y at which the Huber loss turns from quadratic to linear (Hoffmann et al. 2022, equation 3).
 DELTA = 1e-3

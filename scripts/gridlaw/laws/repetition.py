@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gridlaw.arrays import Array
 from gridlaw.laws import powerlaw
 from gridlaw.laws.points import Points
-from gridlaw.laws.powerlaw import Array
 
 # Candidate values of R*. If the best is an end, the data only show that repetitions are worth nothing, or everything.
 CANDIDATES = np.geomspace(0.3, 300, 31)

@@ -15,9 +15,9 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from gridlaw import words
+from gridlaw.arrays import Array
 from gridlaw.laws.judging import LAW, MORE, NOTHING, REFUSED, TREND, WITHDRAWN, Verdict
-from gridlaw.laws.laws import number, rms
-from gridlaw.laws.powerlaw import Array
+from gridlaw.laws.law import number, rms
 
 # The cure where each cell has one seed; see `judging.Verdict`.
 SEEDS = "seeds"

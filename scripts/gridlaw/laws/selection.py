@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw import io
-from gridlaw.laws import backtesting, laws, score_curve
-from gridlaw.laws.laws import Law
+from gridlaw.laws import backtesting, score_curve
+from gridlaw.laws.law import Law, fit
 from gridlaw.laws.points import Points
 from gridlaw.laws.score_curve import ScoreLaw
 from gridlaw.tables import read_table, smallest_gpus
@@ -96,7 +96,7 @@ def laws_by_tokens(group: Group) -> dict[str, Law]:
         others = [test for other, test in tests.items() if other != model and len(test)]
         params = float(group.runs.loc[group.runs["model"] == model, "params"].iloc[0])
         name = _named(f"{model}: loss by tokens", group)
-        fitted[model] = laws.fit(name, points, ["corpus_tokens"], others, fixed={"params": params})
+        fitted[model] = fit(name, points, ["corpus_tokens"], others, fixed={"params": params})
     return fitted
 
 
@@ -110,13 +110,13 @@ def laws_of_models(group: Group) -> Iterator[tuple[Law, str]]:
         if runs["model"].nunique() > 1:
             tokens = float(runs["corpus_tokens"].median())
             name = _named(f"loss by parameters at {short(tokens)} tokens", group)
-            law = laws.fit(name, _points(runs, ["params"]), ["params"], fixed={"corpus_tokens": tokens})
+            law = fit(name, _points(runs, ["params"]), ["params"], fixed={"corpus_tokens": tokens})
             yield law, PARAMETERS["with"]
     if group.runs["model"].nunique() > 1:
         for embeddings, column in PARAMETERS.items():
             name = _named(f"loss by parameters and tokens, {embeddings} embeddings", group)
             axes = ["params", "corpus_tokens"]
-            yield laws.fit(name, _points(group.runs, [column, "corpus_tokens"]), axes), column
+            yield fit(name, _points(group.runs, [column, "corpus_tokens"]), axes), column
 
 
 def _setting(value: object) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import least_squares
 
+from gridlaw.arrays import Array
 from gridlaw.laws.judging import LAW, REFUSED
-from gridlaw.laws.powerlaw import Array
 from gridlaw.words import join_and, percent
 
 # Distinct numbers of ranks that each law needs.

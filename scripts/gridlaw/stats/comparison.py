@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gridlaw.laws.powerlaw import Array
+from gridlaw.arrays import Array
 from gridlaw.words import percent
 
 LEVEL = 0.05

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-from gridlaw.views.progress import Progress
+from gridlaw.views.grid_progress import Progress
 from gridlaw.views.terminal import Terminal
 
 

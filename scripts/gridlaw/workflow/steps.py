@@ -13,7 +13,7 @@ from gridlaw.config import grid
 from gridlaw.workflow import identity
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind
-from gridlaw.workflow.kinds import analysis, data, evaluation, report, training
+from gridlaw.workflow.kinds import analysis, data, evaluation, reporting, training
 from gridlaw.workflow.recipe import Recipe
 
 SCRIPTS = Path(__file__).resolve().parents[2]
@@ -25,14 +25,14 @@ KINDS = {
         training.TRUNK, training.PRETRAIN, training.RANKS, training.FINETUNE,
         evaluation.SCORE, evaluation.BASELINE, evaluation.AGGREGATE,
         analysis.LAWS, analysis.FORECASTS, analysis.DECISIONS,
-        *report.FIGURES.values(), report.REPORT, report.LATEX,
+        *reporting.FIGURES.values(), reporting.REPORT, reporting.LATEX,
     )
 }  # fmt: skip
 TRAININGS = ("trunk", "pretrain", "finetune")
 # Steps that make one cell of the grid.
 OF_A_CELL = (*TRAININGS, "score")
 # Final targets.
-TARGETS = (report.REPORT, report.LATEX)
+TARGETS = (reporting.REPORT, reporting.LATEX)
 # Kinds of which a grid has one step.
 SINGLE = {name: kind for name, kind in KINDS.items() if kind.single}
 MAKERS = {file: kind for kind in SINGLE.values() for file in kind.files()}

@@ -9,7 +9,7 @@ import fnmatch
 from pathlib import Path
 
 from gridlaw.config.grid import size_name
-from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.kinds.reporting import FIGURES
 
 
 def grid(config: dict) -> dict[str, set[str]]:

@@ -9,7 +9,7 @@ from plans import jobs
 
 from gridlaw import io
 from gridlaw.workflow.identity import definitions
-from gridlaw.workflow.kinds.report import FIGURES
+from gridlaw.workflow.kinds.reporting import FIGURES
 from gridlaw.workflow.reach import OUTSIDE
 
 from .experiment import configuration

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from gridlaw.arrays import Array
 from gridlaw.laws import backtesting, forecasting, judging, powerlaw
 from gridlaw.laws.axes import NAMES, SYMBOLS
 from gridlaw.laws.forecasting import LEVEL, SPECULATIVE, TOO_FAR, Forecast, Forecaster
 from gridlaw.laws.points import Points
-from gridlaw.laws.powerlaw import Array, Fit
+from gridlaw.laws.powerlaw import Fit
 from gridlaw.words import amount
 
 # States of a forecast.
