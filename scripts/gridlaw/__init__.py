@@ -1,1 +1,1 @@
-"""What the pipeline's programs share."""
+"""Modules that the pipeline's programs share."""

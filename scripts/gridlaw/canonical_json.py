@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 
 def canonical(value: object) -> str:
-    """JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
+    """Return JSON with sorted keys and normal numbers: `1.0` is `1`, and the order of keys does not matter."""
     return json.dumps(normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def normal(value: object) -> object:
-    """A value with its whole numbers as such, whether they were written `1` or `1.0`."""
+    """Return a value with whole numbers as integers, whether they were written `1` or `1.0`."""
     if isinstance(value, Mapping):
         return {key: normal(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -20,6 +20,6 @@ def normal(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def same(one: object, other: object) -> bool:
+def same(first: object, second: object) -> bool:
     """Return whether two recipes, or two entries of recipes, mean the same."""
-    return canonical(one) == canonical(other)
+    return canonical(first) == canonical(second)

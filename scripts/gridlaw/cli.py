@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class Failure(Exception):
-    """Something the user can mend; printed as one line, without a traceback."""
+    """A mistake that the user can correct; it is printed as one line, without a traceback."""
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
-    """A parser whose help is the program's docstring, with the option that every program has."""
+    """Return a parser with the option that every program has; its help is the program's docstring."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--recipe", type=_recipe, required=True, help="the step's configuration, as JSON or as a file that holds it"
@@ -40,4 +40,4 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.exit(f"error: {error}; right would be more room, then the same command again")
+        sys.exit(f"error: {error}; free some space, then run the same command again")

@@ -1,4 +1,4 @@
-"""What a training tells others while it runs: its progress, and curves for TensorBoard. No result depends on it."""
+"""Reports of a training while it runs: its progress, and curves for TensorBoard. No result depends on them."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether all planned steps are done."""
+        """True if all planned steps are done."""
         return not any(map(self._is_planned, self._unfinished))
 
     @property

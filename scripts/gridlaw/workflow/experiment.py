@@ -1,4 +1,4 @@
-"""A configured experiment: the completed configuration, its cells, and the records that are there."""
+"""A configured experiment: the completed configuration, its cells, and the existing records."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gridlaw.config import grid
 
 
 class Experiment:
-    """What steps are derived from.
+    """A configuration and the records, from which steps are derived.
 
     Args:
         config: a completed configuration.
-        read: gives the record in a file, or None.
+        read: returns the record in a file, or None.
     """
 
     def __init__(self, config: dict, read: Callable[[str], dict | None] = io.find_json):

@@ -1,16 +1,16 @@
 """The definitions that a program can reach, and the digest of what they compute.
 
-Names are followed as they are written. Where the source does not show what a name means, everything that it may mean
-counts: a digest may change without need, but it never stays when a result could differ.
+References are followed by name. If the source does not show what a name means, everything that it may mean counts: a
+digest may change without need, but it always changes if a result could differ.
 
-An example. `pretrain.py` calls `pretraining.train`, and only in `main`. So the program's own definitions count, and
-`train` of the module `pretraining`, and what `train` refers to in turn; other functions of `pretraining` do not. If
-`train` handed the module `schedule` to a function, or looked something up by `getattr(schedule, name)`, every
-definition of `schedule` would count. `launch.rank()` counts by the name `rank` alone, because `launch` is outside.
+Example: `pretrain.py` calls `pretraining.train`. All definitions of the program count, and so do `train` of the module
+`pretraining` and everything that `train` refers to; other functions of `pretraining` do not. If `train` passed the
+module `schedule` to a function, or called `getattr(schedule, name)`, every definition of `schedule` would count. Of
+`launch.rank()` only the name `rank` counts, because `launch` is in a package that is outside (`OUTSIDE`).
 
 The digest of a definition is that of its canonical form, in which each reference stands for the definition that it
-means. The digest of a program combines the digests of its definitions. So neither depends on where a module lies or
-what it is called.
+means. The digest of a program combines the digests of its definitions. Neither depends on the path or the name of a
+module.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from typing import NamedTuple
 
 from gridlaw.workflow.syntax import EFFECTLESS, LEVEL, Module, Unit, first, meanings
 
-# Modules that no result depends on. Tests hold that: weights are the same to the bit with and without TensorBoard,
-# killed and not, on any number of processes that a recipe allows. `plugins` loads what a recipe names, see `identity`.
+# Modules that no result depends on. Tests show that weights are equal to the last bit with and without TensorBoard, and
+# whether the run was killed or not. `plugins` loads the modules that a recipe names, see `identity`.
 OUTSIDE = {"cli", "io", "plugins", "hooks", "runtime", "workflow"}
 
-# Names behind which any other name of the module may be meant, or any module.
+# With these, a program can reach any name of the module, or any module.
 ANY_NAME = {"__name__", "dir", "eval", "exec", "globals", "locals", "vars"}
 ANY_MODULE = re.compile(r"__import__|importlib(\.(import_module|machinery|reload|util).*)?|pkgutil.*|runpy.*")
 
-# Where Python keeps compiled modules; nothing in it is a source.
+# Folder of compiled modules; it contains no sources.
 COMPILED = "__pycache__"
 
 
@@ -45,14 +45,13 @@ class Definition(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """One thing that a reference may stand for.
+    """One possible meaning of a reference.
 
     Attributes:
-        text: what the reference says beyond the place of the definition: `name.attribute`, or the dotted name of
-            something that is not the project's.
-        definition: the definition of the project that is meant.
+        text: `name.attribute` without the module, or the dotted name of something outside the project.
+        definition: the project's definition that is meant.
         module: the module that is meant as a whole.
-        everything: whether it may be anything in any package.
+        everything: whether any definition of any package may be meant.
     """
 
     text: str
@@ -62,16 +61,16 @@ class Meaning(NamedTuple):
 
 
 class Reach:
-    """What a program can reach.
+    """The definitions and files that a program can reach.
 
     Args:
         script: the program, in the folder that holds the project's packages; an absolute path.
-        plugins: dotted names of modules that it loads, by the recipe.
-        read: gives the content of a source file, which may differ from what is on disk.
+        plugins: dotted names of the modules that it loads because its recipe names them.
+        read: returns the content of a source file, which may differ from the file on disk.
 
     Attributes:
-        definitions: all that count.
-        files: files that are no modules and that the program may read.
+        definitions: all definitions that count.
+        files: files other than modules that the program may read.
     """
 
     def __init__(self, script: Path, plugins: Iterable[str] = (), read: Callable[[Path], bytes] = Path.read_bytes):
@@ -93,10 +92,10 @@ class Reach:
             self._follow(self._todo.pop())
 
     def digest(self) -> str:
-        """Digest (16 hex digits) of all that counts.
+        """Return the digest (16 hex digits) of everything that counts.
 
-        Definitions of the same name and form may differ in what they refer to, so that each is told apart by the
-        digests of its references, and these by theirs, until no more are told apart (Weisfeiler and Leman 1968).
+        Definitions of the same name and form may refer to different definitions. They are distinguished by the digests
+        of their references, and these by theirs, until no further ones differ (Weisfeiler and Leman 1968).
         """
         local = {definition: self.local_digest(definition) for definition in self.definitions}
         colours, count = local, 0
@@ -110,7 +109,7 @@ class Reach:
         return shorten(json.dumps([sorted(colours.values()), sorted(files)]))
 
     def local_digest(self, definition: Definition) -> str:
-        """Digest (16 hex digits) of one definition, in which references are names."""
+        """Return the digest (16 hex digits) of one definition, in which references are names."""
         unit = self._module(definition.path).units[definition.name]
 
         def meaning(dotted: str) -> list[str] | None:
@@ -120,11 +119,11 @@ class Reach:
         return shorten(repr((definition.name, unit.canonical(meaning))))
 
     def label(self, path: Path) -> str:
-        """A file's name in messages and records."""
+        """Return a file's name for messages and records."""
         return f"scripts/{path.relative_to(self.root).as_posix()}"
 
     def _referred(self, definition: Definition, colours: dict[Definition, str]) -> list[list[str]]:
-        """The colours that each reference of a definition may stand for, in the order of the syntax tree."""
+        """Return the colours of the definitions that each reference may mean, in the order of the syntax tree."""
         unit = self._module(definition.path).units[definition.name]
         return [
             sorted(
@@ -137,7 +136,7 @@ class Reach:
         ]
 
     def _targets(self, meaning: Meaning) -> list[Definition]:
-        """The definitions that a meaning stands for."""
+        """Return the definitions that a meaning includes."""
         if meaning.module:
             return [Definition(meaning.module, name) for name in self._module(meaning.module).units]
         return [meaning.definition] if meaning.definition else []
@@ -176,39 +175,40 @@ class Reach:
             self.files |= {file for file, parts in _other_files(self.root) if not parts.isdisjoint(text.split("/"))}
 
     def _resolve(self, definition: Definition, unit: Unit, dotted: str) -> list[Meaning]:
-        """Find what a reference in a unit may stand for; nothing for a name that is built into Python."""
+        """Find the meanings of a reference in a unit; a name that is built into Python has none."""
         key = (*definition, dotted)
         if key not in self._meanings:
             module = self._module(definition.path)
             names = meanings(dotted, unit.imports) | meanings(dotted, module.imports)
-            found = [meaning for name in sorted(names) for meaning in self._resolve_dotted(name)]
+            resolved = [meaning for name in sorted(names) for meaning in self._resolve_dotted(name)]
             if first(dotted) in module.units:
-                found += self._resolve_name(definition.path, dotted)
-            self._meanings[key] = found
+                resolved += self._resolve_name(definition.path, dotted)
+            self._meanings[key] = resolved
         return self._meanings[key]
 
     def _resolve_dotted(self, dotted: str) -> list[Meaning]:
-        """Find what a dotted name with its module may stand for, and import that module."""
+        """Find the meanings of a dotted name that begins with its module, and import that module."""
         if ANY_MODULE.fullmatch(dotted):
             return [Meaning(dotted, everything=True)]
         modules = self._import_dotted(dotted)
         if any(self._is_outside(path) for path, _ in modules):
             return [Meaning(f"outside {modules[-1][1]}")]
-        found = []
+        resolved = []
         for path, names in modules:
-            # A package may itself define what a module in it is called.
+            # A package may define a name that one of its modules has too.
             if path == modules[-1][0] or first(names) in self._module(path).units:
-                found += self._resolve_name(path, names)
-        return found or [Meaning(dotted)]
+                resolved += self._resolve_name(path, names)
+        return resolved or [Meaning(dotted)]
 
     def _resolve_name(self, path: Path, names: str) -> list[Meaning]:
-        """Find what a name of a module, with its attributes, may stand for."""
+        """Find the meanings of a name of a module, with its attributes."""
         module = self._module(path)
         name = first(names)
         if name in module.units:
             return [Meaning(names, Definition(path, name))]
         if name in module.imports:
-            return [found for meant in sorted(meanings(names, module.imports)) for found in self._resolve_dotted(meant)]
+            dotted = sorted(meanings(names, module.imports))
+            return [meaning for name in dotted for meaning in self._resolve_dotted(name)]
         return [Meaning(names, module=path)]
 
     def _include(self, meaning: Meaning) -> None:
@@ -225,7 +225,7 @@ class Reach:
             self._todo.append(definition)
 
     def _include_module(self, path: Path) -> None:
-        """Include a whole module, with the definitions of others that it re-exports."""
+        """Include a whole module, with the definitions that it imports from others."""
         if path in self._whole or self._is_outside(path):
             return
         self._whole.add(path)
@@ -248,7 +248,7 @@ class Reach:
         """Import the project's modules that a dotted name begins with.
 
         Returns:
-            each of them, outermost first, with the rest of the name.
+            each module, outermost first, with the rest of the name.
         """
         modules, place, rest = [], self.root, dotted
         while rest:
@@ -263,7 +263,7 @@ class Reach:
         return modules
 
     def _import(self, path: Path) -> None:
-        """Import a module: it imports others, and may act on more than its own names."""
+        """Import a module, with what it does at import: it imports others, and may change more than its own names."""
         if path in self._imported or self._is_outside(path):
             return
         self._imported.add(path)
@@ -286,12 +286,12 @@ class Reach:
 
 
 def shorten(content: str | bytes) -> str:
-    """Digest of a text: the first 16 hex digits of its SHA-256."""
+    """Return the digest of a text: the first 16 hex digits of its SHA-256."""
     return hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()[:16]
 
 
 def project_files(root: Path) -> list[Path]:
-    """All files of a folder with programs and packages, sorted."""
+    """Return all files of a folder with programs and packages, sorted."""
     return sorted(path for path in root.rglob("*") if path.is_file() and COMPILED not in path.parts)
 
 
@@ -302,7 +302,7 @@ def _parse(source: bytes, path: Path, package: str, root: Path) -> Module:
 
 @cache
 def _importable(place: Path) -> tuple[Path | None, bool]:
-    """The file that importing a path without suffix would run, if any, and whether the path is a folder."""
+    """Return the file that an import of a path would run, if there is one, and whether the path is a folder."""
     is_folder = place.is_dir()
     file = place / "__init__.py" if is_folder else place.with_name(f"{place.name}.py")
     return file if file.is_file() else None, is_folder
@@ -310,6 +310,6 @@ def _importable(place: Path) -> tuple[Path | None, bool]:
 
 @cache
 def _other_files(root: Path) -> list[tuple[Path, frozenset[str]]]:
-    """Files of the packages that are no modules, and the parts of their paths."""
+    """Return the files of the packages that are not modules, with the parts of their paths."""
     files = [(path, path.relative_to(root).parts[1:]) for path in project_files(root) if path.suffix != ".py"]
     return [(path, frozenset(parts)) for path, parts in files if parts]

@@ -1,7 +1,7 @@
 """Python sources as units: the definitions of a module, what each refers to, and its canonical form.
 
-A *unit* is a function, a class or a constant at the top of a module; all other statements that run when the module is
-imported form one more, its `LEVEL`. Comments, docstrings, layout and messages to people belong to no unit.
+A *unit* is a function, a class or a constant at the top level of a module. All other statements that run at import form
+one more unit, the module's `LEVEL`. Comments, docstrings, layout and messages to people belong to no unit.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-# Name of the unit of what a module does when it is imported, beyond imports and definitions.
+# Name of the unit of the statements that run at import, without imports and definitions.
 LEVEL = "module level"
 
-# These look into their argument if they have one, and into the module otherwise.
+# These list the names of their argument, or without an argument those of the module.
 LOOK_INTO_ARGUMENT = {"dir", "vars"}
 
 # Calls without an effect beyond their value.
@@ -40,9 +40,9 @@ class Module:
 
     Args:
         source: its text.
-        path: where it was read, for messages.
-        package: dotted name of the package that it lies in.
-        is_project: whether a name at the beginning of a dotted one is the project's.
+        path: its file, for messages.
+        package: dotted name of its package.
+        is_project: whether the first part of a dotted name is a module or package of the project.
 
     Raises:
         SyntaxError: the text is not Python.
@@ -64,7 +64,7 @@ class Module:
         level = self.units[LEVEL]
         bound = Unit([*imports, *level.statements], package, is_project)
         self.imports, self.loads = bound.imports, bound.loads
-        # An import whose names nobody uses was made for its effects; those of the project's modules are their own.
+        # An import without a used name has effects; those of the project's modules count with these modules.
         used = {first(name) for unit in self.units.values() for name in unit.references.values()}
         for statement in imports:
             unit = Unit([statement], package, is_project)
@@ -75,15 +75,15 @@ class Module:
 
 
 class Unit:
-    """A unit's statements, and what they refer to.
+    """A unit's statements, and their references.
 
     Attributes:
-        references: dotted names from outside the unit, as far as they are written (`training.arguments`), by the `id`
-            of their node, in the order of the syntax tree.
+        references: dotted names from outside the unit (`training.arguments`), by the `id` of their node, in the order
+            of the syntax tree.
         strings: constants; they may name a module or a file.
         imports: dotted meanings of the names that the unit imports itself.
         loads: dotted names that these imports load.
-        calls: dotted names that are called when the module is imported; `?` for a call that has no such name.
+        calls: dotted names that are called at import; `?` for a call without such a name.
         bases: dotted names of a class's bases; `?` likewise.
     """
 
@@ -103,12 +103,12 @@ class Unit:
                 self._bind(node, package)
 
     def canonical(self, meaning: Callable[[str], object]) -> object:
-        """Return the syntax tree as nested tuples, the same wherever its module lies and however it is laid out.
+        """Return the syntax tree as nested tuples, which do not depend on the module's path or on the layout.
 
         Fields that a newer Python adds are empty for older syntax, so that the form is the same on every version.
 
         Args:
-            meaning: gives what a reference stands for; None keeps it as it is written.
+            meaning: returns the meaning of a reference; None keeps the reference as it is written.
         """
         return self._canonical(self.statements, meaning)
 
@@ -129,15 +129,16 @@ class Unit:
         )
 
     def _is_plain_import(self, node: object) -> bool:
-        """Return whether an import only binds names: references stand for what they mean."""
+        """Return whether an import only binds names, whose meaning the references have already."""
         if not isinstance(node, IMPORTS):
             return False
         used = {first(name) for name in self.references.values()}
-        own = getattr(node, "level", 0) or self._is_project(first(getattr(node, "module", None) or node.names[0].name))
-        return bool(own) or all((alias.asname or first(alias.name)) in used for alias in node.names)
+        module = getattr(node, "module", None) or node.names[0].name
+        is_project = getattr(node, "level", 0) > 0 or self._is_project(first(module))
+        return is_project or all((alias.asname or first(alias.name)) in used for alias in node.names)
 
     def _bind(self, node: ast.Import | ast.ImportFrom, package: str) -> None:
-        """Note what an import binds and loads."""
+        """Note the names that an import binds, and the modules that it loads."""
         source = ""
         if isinstance(node, ast.ImportFrom):
             above = package.split(".")[: 1 - node.level or None] if node.level else []
@@ -149,10 +150,10 @@ class Unit:
             self.imports.setdefault(alias.asname or name, set()).add(source + name)
 
     def _refer(self, nodes: Iterable[ast.AST], bound: frozenset[str]) -> None:
-        """Note what nodes refer to.
+        """Note the references of some nodes.
 
         Args:
-            bound: names of the scopes that the nodes lie in.
+            bound: names of the scopes around the nodes.
         """
         for node in nodes:
             kind = type(node)
@@ -187,11 +188,11 @@ class Unit:
 
 
 class _MessageRemover(ast.NodeTransformer):
-    """Removes what only people read: the text of a `Failure`, printed messages, help of command-line options."""
+    """Removes texts for people: of a `Failure`, of printed messages, and the help of command-line options."""
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         if isinstance(node.exc, ast.Call) and (dotted_name(node.exc.func) or "").split(".")[-1] == FAILURE:
-            # The program ends here, so that nothing which the text calls has an effect either.
+            # The program ends here, so the calls within the text have no effect either.
             node.exc.args, node.exc.keywords = [], []
         return self.generic_visit(node)
 
@@ -208,7 +209,7 @@ class _MessageRemover(ast.NodeTransformer):
 
 
 def _effects(node: ast.AST) -> Iterator[ast.expr]:
-    """Outermost parts of an expression that may do more than have a value."""
+    """Yield the outermost parts of an expression that may have an effect."""
     is_call = isinstance(node, ast.Call)
     # A method of a text, such as join, has no effect.
     text = is_call and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant)
@@ -222,12 +223,12 @@ def _effects(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def first(dotted: str) -> str:
-    """The first part of a dotted name."""
+    """Return the first part of a dotted name."""
     return dotted.partition(".")[0]
 
 
 def dotted_name(node: ast.AST) -> str | None:
-    """A name with its attributes as it is written; None for any other expression."""
+    """Return a name with its attributes as it is written; None for any other expression."""
     attributes = []
     while type(node) is ast.Attribute:
         attributes.append(node.attr)
@@ -236,13 +237,13 @@ def dotted_name(node: ast.AST) -> str | None:
 
 
 def meanings(dotted: str, imports: dict[str, set[str]]) -> set[str]:
-    """Dotted names that a name may stand for by some imports."""
+    """Return the dotted names that a name may mean, given some imports."""
     name, dot, attributes = dotted.partition(".")
     return {target + dot + attributes for target in imports.get(name, ())}
 
 
 def _scope(arguments: ast.arguments, body: list[ast.AST], bound: frozenset[str]) -> frozenset[str]:
-    """Names that are not the module's in a function's body.
+    """Return the names that do not belong to the module in the body of a function.
 
     Args:
         bound: such names around the function.
@@ -267,7 +268,7 @@ def _scope(arguments: ast.arguments, body: list[ast.AST], bound: frozenset[str])
 
 
 def _defined_names(statement: ast.stmt) -> set[str]:
-    """Names that a statement defines; none if it may do anything else."""
+    """Return the names that a statement defines; none if it may have other effects."""
     if isinstance(statement, DEFINITIONS):
         return {statement.name}
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", statement)]
@@ -278,7 +279,7 @@ def _defined_names(statement: ast.stmt) -> set[str]:
 
 
 def _calls_at_import(statement: ast.stmt) -> Iterator[str]:
-    """Dotted names of what a statement calls when its module is imported; `?` for a call that has none."""
+    """Yield the dotted names that a statement calls at import; `?` for a call without such a name."""
     todo: list[ast.AST] = [statement]
     while todo:
         node = todo.pop()
@@ -288,7 +289,7 @@ def _calls_at_import(statement: ast.stmt) -> Iterator[str]:
         if isinstance(node, ast.Call):
             functions.append(node.func)
         elif isinstance(node, ast.ClassDef) and node.keywords:
-            # A metaclass, or arguments to what the base does with its subclasses.
+            # A metaclass, or arguments that the base class handles.
             yield "?"
         for function in functions:
             # A method of a new object acts on that object alone.
