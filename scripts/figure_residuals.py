@@ -33,7 +33,7 @@ def main() -> None:
     args = program.parse("figure_residuals", __doc__)
 
     laws = [law for law in io.read_json(args.laws)["laws"] if law.get("residuals")]
-    # Of the two laws over both axes the first counts, which includes embeddings.
+    # There are two laws over both axes; the first one, which includes embeddings, counts.
     joint = {law["group"]: law for law in reversed(laws) if law["axes"] == ["params", "corpus_tokens"]}
     laws = [*joint.values(), *(law for law in laws if "model" in law and law["group"] not in joint)]
     runs = read_table(args.runs, parse_dates=["started"])

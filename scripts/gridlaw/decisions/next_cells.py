@@ -158,8 +158,8 @@ def _reduce_variance(laws: dict[str, Law], possible: list[Candidate], budget: fl
     }
     targets = {model: TARGET * laws[model].points.scale.max() for model in cells}
     beliefs = {
-        model: Belief.from_law(laws[model], [cell.corpus_tokens for cell in own], targets[model])
-        for model, own in cells.items()
+        model: Belief.from_law(laws[model], [cell.corpus_tokens for cell in candidates], targets[model])
+        for model, candidates in cells.items()
     }
     remaining, spent, random = [cell for cell in possible if cell.model in cells], 0.0, np.random.default_rng(0)
     while remaining:

@@ -90,7 +90,7 @@ def laws_by_tokens(group: Group) -> dict[str, Law]:
     models = {
         model: Points.from_runs(runs, ["corpus_tokens"]) for model, runs in group.runs.groupby("model", sort=False)
     }
-    tests = {model: backtesting.back_test(of) for model, of in models.items()}
+    tests = {model: backtesting.back_test(points) for model, points in models.items()}
     fitted = {}
     for model, points in models.items():
         others = [test for other, test in tests.items() if other != model and len(test)]

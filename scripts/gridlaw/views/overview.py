@@ -77,8 +77,9 @@ class Overview:
         return STALE if state == DONE else state
 
     def steps_behind(self, cell: Cell) -> list[Step]:
-        """A cell's own steps and all that their results come from, upstream first."""
-        return list(dict.fromkeys(found for step in self.steps[cell] for found in (*step.ancestors(), step)))
+        """The steps of a cell and all steps that they depend on, upstream first."""
+        chains = ([*step.ancestors(), step] for step in self.steps[cell])
+        return list(dict.fromkeys(step for chain in chains for step in chain))
 
     def lines(self, terminal: Terminal) -> Iterator[str]:
         """All lines of the overview."""

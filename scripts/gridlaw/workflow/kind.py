@@ -1,7 +1,7 @@
-"""A kind of step: the one place that says what a rule reads and writes, and what its recipe holds.
+"""Kinds of steps: what a rule reads and writes, and what its recipe contains, in one place.
 
-A rule of the Snakefile, its program and its results have the kind's name. Rules take their inputs, outputs and command
-from here, programs their options, and everything that asks for the state of a result the record that it should have.
+A rule, its program and its results have the kind's name. Rules take their inputs, outputs and command from here, and
+programs their options. The record that a result should have, which decides its state, comes from here too.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Source:
     """An input of a step, and the option of its program.
 
     Args:
-        help: what it is, for the option's help.
-        recorded: whether the record holds digests of its files.
-        aged: whether a newer file makes the result stale. That of a large file does not: its manifest counts.
+        help: description, for the option's help.
+        recorded: whether the record contains digests of its files.
+        aged: whether a newer file makes the result stale. A large file does not; its manifest does.
         folder: whether the program is given the folder of the file.
         many: whether there may be any number of files.
         optional: whether there may be none.
@@ -39,31 +39,31 @@ class Source:
 
 
 def result(text: str, **more: bool) -> Source:
-    """A manifest or a table that another step has made, which stands for all of that step's result."""
+    """Return a source: a manifest or a table of another step, which represents that step's whole result."""
     return Source(text, recorded=True, aged=True, **more)
 
 
 def content(text: str, **more: bool) -> Source:
-    """A large file of another step, whose manifest is an input as well."""
+    """Return a source: a large file of another step, whose manifest is an input too."""
     return Source(text, recorded=False, aged=False, **more)
 
 
 def local_files(text: str, **more: bool) -> Source:
-    """Files of the user; the recipe holds a digest of their content."""
+    """Return a source: files of the user, whose digest is in the recipe."""
     return Source(text, recorded=True, aged=False, many=True, **more)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that a step makes.
+    """A file that a step writes.
 
     Args:
-        name: of the file in the step's folder.
-        help: what it is, for the option's help; without one the program is not told where it is to be.
-        beside: the output whose name it has, but for the ending; its program writes both.
-        recorded: whether the record holds its digest. For a large one, its manifest does.
+        name: its name in the step's folder.
+        help: description, for the option's help; without one the program has no option for it.
+        beside: the output that has the same name with another suffix; the program writes both.
+        recorded: whether the record contains its digest. The digest of a large file is in its manifest.
         folder: whether the program is given the folder of the file.
-        directory: whether it is a folder itself.
+        directory: whether the output itself is a folder.
         shown: kind and name of its caption, if Snakemake's report shows it.
     """
 
@@ -81,11 +81,12 @@ class Setting:
     """An option of a program on which no result depends.
 
     Args:
-        help: what it is, for the option's help.
-        shell: its text in the command of the rule, in which `{values}` stands for the values of the wildcards and
-            `{run}` for these after the rule's name; the rule does not give an empty one.
-        type: of the value.
-        default: without the option; `required` has none.
+        help: description, for the option's help.
+        shell: its value in the rule's command, where `{values}` are the values of the wildcards and `{run}` is the
+            rule's name followed by them; if it is empty, the command does not have the option.
+        type: type of the value.
+        default: value without the option.
+        required: whether there is no default.
     """
 
     help: str
@@ -100,14 +101,14 @@ class Kind:
     """A kind of step.
 
     Args:
-        name: of the rule and of the program.
+        name: name of the rule and of the program.
         folder: pattern of the folder of its results; its fields are the rule's wildcards.
-        reads: inputs by name; those that are passed are options of the program.
-        writes: outputs by name, likewise; the record is the last one.
-        recipe: gives its recipe for a completed configuration and the wildcards that its further arguments name.
-        inputs: gives the files of each of `reads`, in their order, for an experiment and all wildcards.
+        reads: inputs by name; those with `passed` are options of the program.
+        writes: outputs by name; those with `help` are options of the program. The record is the last one.
+        recipe: returns the recipe, given a completed configuration and the wildcards that its other parameters name.
+        inputs: returns the files of each of `reads`, in the same order, given an experiment and all wildcards.
         settings: further options of the program, on which no result depends.
-        environment: variables of the program, in the shell.
+        environment: environment variables of the program, in the shell.
     """
 
     name: str
@@ -130,49 +131,49 @@ class Kind:
         return tuple(inspect.signature(self.recipe).parameters)[1:]
 
     def pattern(self, output: str) -> str:
-        """Path of an output, with wildcards in braces."""
+        """Return the path of an output, with wildcards in braces."""
         return f"{self.folder}/{self.writes[output].name}"
 
     def file(self, output: str, *values: object) -> str:
-        """Path of an output of the step with these values of its wildcards."""
+        """Return the path of an output, given the values of the wildcards."""
         return self.pattern(output).format(**dict(zip(self.wildcards, values, strict=True)))
 
     @property
     def single(self) -> bool:
-        """Whether a grid has one such step; its folder holds the results of others as well."""
+        """True if a grid has one such step; its folder contains results of other kinds too."""
         return not self.wildcards
 
     def files(self) -> list[str]:
-        """Paths of all outputs of a `single` step, the record last."""
+        """Return the paths of all outputs of a `single` step, the record last."""
         return [self.file(output) for output in self.writes]
 
     def recorded(self, files: dict[str, list[str]]) -> tuple[str, ...]:
-        """The inputs whose digests a record holds, each once.
+        """Return the input files whose digests a record contains, each once.
 
         Args:
-            files: of each input.
+            files: files of each input.
         """
         names = (name for name, source in self.reads.items() if source.recorded)
         return tuple(dict.fromkeys(file for name in names for file in files[name]))
 
     def options(
         self,
-        given: dict[str, list[str]],
-        made: dict[str, str],
+        inputs: dict[str, list[str]],
+        outputs: dict[str, str],
         folder_of: Callable[[str], str] = lambda file: file.rpartition("/")[0],
     ) -> dict[str, list[str]]:
-        """Values of the program's options for inputs and outputs.
+        """Return the values of the program's options for inputs and outputs.
 
         Args:
-            given: files of each input.
-            made: file of each output.
-            folder_of: gives the folder of a file.
+            inputs: files of each input.
+            outputs: file of each output.
+            folder_of: returns the folder of a file.
         """
         values = {}
         for name, source in self.reads.items():
             if source.passed:
-                values[name] = [folder_of(file) for file in given[name]] if source.folder else given[name]
+                values[name] = [folder_of(file) for file in inputs[name]] if source.folder else inputs[name]
         for name, output in self.writes.items():
             if output.help:
-                values[name] = [folder_of(made[name]) if output.folder else made[name]]
+                values[name] = [folder_of(outputs[name]) if output.folder else outputs[name]]
         return values

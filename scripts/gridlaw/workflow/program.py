@@ -1,4 +1,4 @@
-"""The command line of a step's program, as its kind of step says."""
+"""The command line of a step's program, which its kind of step defines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def parse(rule: str, doc: str) -> Namespace:
     """Parse the command line of the running program.
 
     Args:
-        rule: its rule's name.
-        doc: its docstring, which is its help.
+        rule: the name of its rule.
+        doc: its docstring, which becomes its help.
 
     Returns:
         the `recipe`, and the values of its options by name: the path of a file, a list of paths where there may be
@@ -28,14 +28,14 @@ def parse(rule: str, doc: str) -> Namespace:
         if source.passed and source.many:
             parser.add_argument(option(name), nargs="*", default=[], help=source.help)
         elif source.passed:
-            how = {"nargs": "?"} if source.optional else {"required": True}
-            parser.add_argument(option(name), help=source.help, **how)
+            usage = {"nargs": "?"} if source.optional else {"required": True}
+            parser.add_argument(option(name), help=source.help, **usage)
     for name, output in kind.writes.items():
         if output.help:
             parser.add_argument(option(name), required=True, help=f"{output.help}, to write")
     for name, setting in kind.settings.items():
-        how = {"required": True} if setting.required else {"default": setting.default}
-        parser.add_argument(option(name), type=setting.type, help=setting.help, **how)
+        usage = {"required": True} if setting.required else {"default": setting.default}
+        parser.add_argument(option(name), type=setting.type, help=setting.help, **usage)
     args = parser.parse_args()
     args.inputs, args.outputs = _recorded_inputs(kind, args), _recorded_outputs(kind, args)
     return args
@@ -45,11 +45,11 @@ def _recorded_inputs(kind: Kind, args: Namespace) -> list[str]:
     files = []
     for name, source in kind.reads.items():
         if source.recorded and source.passed:
-            given = getattr(args, name)
-            given = given if isinstance(given, list) else [given] if given else []
-            # The program is told the folder of a manifest. One that a person gives it need not have one.
-            manifests = (f"{folder}/manifest.json" for folder in given)
-            files += filter(os.path.exists, manifests) if source.folder else given
+            value = getattr(args, name)
+            paths = value if isinstance(value, list) else [value] if value else []
+            # The option is the folder of a manifest. A folder that a person chooses may have no manifest.
+            manifests = (f"{folder}/manifest.json" for folder in paths)
+            files += filter(os.path.exists, manifests) if source.folder else paths
     return list(dict.fromkeys(files))
 
 

@@ -1,9 +1,9 @@
 """Recipes: the configuration values that a step's result depends on, each with the key that it came from.
 
-A recipe is what Snakemake compares (the rule's only parameter beside `code`), what the step's program is given, and
-what its record repeats. It holds nothing of other steps, which are inputs, and nothing that a result does not depend
-on. Values that are written differently and mean the same are the same in a recipe, and lists whose order means nothing
-are sorted. Local files, whose age means nothing, stand in it with a digest of their content.
+Snakemake compares the recipe (the rule's only parameter apart from `code`), the step's program receives it, and its
+record repeats it. It contains nothing about other steps, whose results are inputs, and nothing that the result does not
+depend on. Values with the same meaning have one spelling in it, and lists are sorted if their order has no meaning. Of
+local files it contains a digest, because their age has no meaning.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Values of a step's recipe, and the configuration keys that they came from.
+    """The values of a step's recipe, and the configuration keys that they came from.
 
     Args:
-        values: as JSON holds them.
-        keys: configuration keys by entry, as dotted paths (`model.shape`); the longest one that an entry begins with
-            counts, and the empty one is for all others. A key that ends with `.*` is that of a mapping: the rest of the
-            entry's path follows.
+        values: values that JSON can represent.
+        keys: configuration keys by the dotted path of an entry (`model.shape`). The longest path that an entry's path
+            begins with counts; the empty path is for all other entries. A key that ends with `.*` belongs to a mapping,
+            and the rest of the entry's path follows.
     """
 
     values: dict
@@ -28,10 +28,10 @@ class Recipe:
 
     @classmethod
     def take(cls, config: dict, section: str, names: Iterable[str]) -> Recipe:
-        """Take entries of a section of the configuration as they are.
+        """Return a recipe with entries of a section of the configuration, unchanged.
 
         Args:
-            section: its dotted key.
+            section: the section's dotted key.
         """
         content = config
         for name in section.split("."):
@@ -43,7 +43,7 @@ class Recipe:
         return Recipe(self.values | other.values, self.keys | other.keys)
 
     def key(self, path: tuple[str, ...]) -> str:
-        """Return the configuration key that an entry came from, or would come from if it were there."""
+        """Return the configuration key of an entry, whether the recipe contains the entry or not."""
         for length in range(len(path), -1, -1):
             key = self.keys.get(".".join(path[:length]))
             if key is not None:

@@ -1,4 +1,4 @@
-"""The steps of a grid: every result that its workflow makes, the record it should have, and what it is made from."""
+"""The steps of a grid: every result of its workflow, the record that it should have, and its dependencies."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS = {
     )
 }  # fmt: skip
 TRAININGS = ("trunk", "pretrain", "finetune")
-# Steps that make one cell of the grid.
+# Steps whose result belongs to one cell of the grid.
 OF_A_CELL = (*TRAININGS, "score")
 # Final targets.
 TARGETS = (reporting.REPORT, reporting.LATEX)
-# Kinds of which a grid has one step.
+# Kinds with one step in a grid.
 SINGLE = {name: kind for name, kind in KINDS.items() if kind.single}
 MAKERS = {file: kind for kind in SINGLE.values() for file in kind.files()}
 
@@ -46,8 +46,8 @@ class Step:
         kind: its kind.
         wildcards: values of the rule's wildcards, in the order of the path.
         resolved: its recipe, with the configuration keys of the entries.
-        files: of each input.
-        after: the steps that make these; none for the user's own files.
+        files: files of each input.
+        after: the steps that write these files, apart from the user's.
     """
 
     kind: Kind
@@ -58,22 +58,22 @@ class Step:
 
     @property
     def rule(self) -> str:
-        """The rule that makes it, which is its program's name too."""
+        """The name of its rule, which is also that of its program."""
         return self.kind.name
 
     @property
     def recipe(self) -> dict:
-        """The recipe that its record would hold, were it made now."""
+        """The recipe that its record should contain."""
         return self.resolved.values
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """Files whose digests its record would hold."""
+        """The files whose digests its record should contain."""
         return self.kind.recorded(self.files)
 
     @cached_property
     def record(self) -> str:
-        """Path of its record, which is there when the result is whole."""
+        """The path of its record, which is written after the rest of the result."""
         return self.kind.file("record", *self.wildcards.values())
 
     @property
@@ -83,59 +83,59 @@ class Step:
 
     @property
     def name(self) -> str:
-        """Its rule, and the values that tell it apart."""
+        """Its rule and the values of the wildcards."""
         return " ".join([self.rule, *self.wildcards.values()])
 
     @property
     def program(self) -> Path:
-        """The program that makes it."""
+        """The path of its program."""
         return program(self.rule)
 
     @property
     def code(self) -> str:
-        """Identity of the program, as the record would hold it."""
+        """The identity of the program that its record should contain."""
         return identity.digest(self.program)
 
     @property
     def definitions(self) -> dict[str, str]:
-        """Digests of the definitions behind `code`, by `scripts/FILE: NAME`."""
+        """Digests of the definitions that `code` covers, by `scripts/FILE: NAME`."""
         return identity.definitions(self.program)
 
     @property
     def work(self) -> str:
-        """The folder in which a training keeps what it would go on from."""
+        """The work folder of a training, with the checkpoints from which it resumes."""
         return "/".join(["work", self.rule, *self.wildcards.values()])
 
     @property
     def log(self) -> str:
-        """The file of its program's messages."""
+        """The file with its program's messages."""
         return "/".join(["logs", self.rule, *self.wildcards.values()]) + ".log"
 
     def ancestors(self) -> list[Step]:
-        """All steps that its result comes from, each once and after its own ancestors."""
-        found: dict[Step, None] = {}
+        """Return all steps that its result depends on, each once and after those that it depends on."""
+        ancestors: dict[Step, None] = {}
 
         def enter(step: Step) -> None:
             for earlier in step.after:
-                if earlier not in found:
+                if earlier not in ancestors:
                     enter(earlier)
-                    found[earlier] = None
+                    ancestors[earlier] = None
 
         enter(self)
-        return list(found)
+        return list(ancestors)
 
     @property
     def cell(self) -> grid.Cell | None:
-        """The cell that it belongs to, if to one only."""
+        """The cell that its result belongs to; None if it belongs to several."""
         if self.rule not in OF_A_CELL:
             return None
         return grid.Cell(self.wildcards["model"], self.wildcards["size"], int(self.wildcards["gpus"]))
 
     def command(self, place: Callable[[str], str] = str, **settings: list[str]) -> list[str]:
-        """Command line of its program.
+        """Return the command line of its program.
 
         Args:
-            place: where a file of the workflow is read and written instead.
+            place: maps each file of the workflow to the file to read or write instead.
             settings: values of the kind's settings.
         """
         options = self.kind.options(
@@ -151,13 +151,13 @@ class Steps:
 
     Args:
         config: a completed configuration.
-        read: gives the record in a file, or None.
+        read: returns the record in a file, or None.
     """
 
     def __init__(self, config: dict, read: Callable[[str], dict | None] = io.find_json):
         self._experiment = Experiment(config, read)
         self._recipe = cache(lambda kind, *values: kind.recipe(config, *values))
-        # By the folder of its result, or by each file where the folder holds others' as well.
+        # By the folder of the result, or by each file if the folder contains results of other steps.
         self._steps: dict[str, Step] = {}
         for kind in TARGETS:
             self._enter(kind.file("record"))
@@ -166,21 +166,21 @@ class Steps:
         return iter(dict.fromkeys(self._steps.values()))
 
     def find(self, file: str) -> Step | None:
-        """The step whose result a file belongs to."""
+        """Return the step whose result a file belongs to; None if there is none."""
         while file and file not in self._steps:
             file = file.rpartition("/")[0]
         return self._steps.get(file)
 
     def successors(self) -> dict[Step, list[Step]]:
-        """The steps that are made from each step's result directly; a step without any has no entry."""
-        found: dict[Step, list[Step]] = {}
+        """Return the steps that depend directly on each step; a step without any has no entry."""
+        successors: dict[Step, list[Step]] = {}
         for step in self:
             for earlier in step.after:
-                found.setdefault(earlier, []).append(step)
-        return found
+                successors.setdefault(earlier, []).append(step)
+        return successors
 
     def _enter(self, file: str) -> Step | None:
-        """The step that makes a file, entered after those that it is made from; None for a file of the user."""
+        """Return the step that writes a file, entered after those that it depends on; None for a file of the user."""
         origin = identify(file)
         if origin is None:
             return None
@@ -197,12 +197,12 @@ class Steps:
 
 @cache
 def program(rule: str) -> Path:
-    """The program of a rule."""
+    """Return the program of a rule."""
     return SCRIPTS / f"{rule}.py"
 
 
 def identify(file: str) -> tuple[Kind, list[str]] | None:
-    """Find the kind of step that makes a file which records name, and the values of its wildcards.
+    """Return the kind of step that writes a file, and the values of its wildcards.
 
     Returns:
         None for a file of the user.
@@ -218,7 +218,7 @@ def identify(file: str) -> tuple[Kind, list[str]] | None:
 
 
 def option(name: str) -> str:
-    """The option of a program by the name of an input, an output or a setting."""
+    """Return the option of a program for an input, an output or a setting."""
     return f"--{name.replace('_', '-')}"
 
 

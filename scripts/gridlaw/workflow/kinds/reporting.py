@@ -1,4 +1,4 @@
-"""From all results to what people read and print: figures, the page, LaTeX tables."""
+"""From tables and laws to figures, the report and LaTeX tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gridlaw.workflow.kinds.analysis import DECISIONS, FORECASTS, LAWS
 from gridlaw.workflow.kinds.evaluation import AGGREGATE
 from gridlaw.workflow.recipe import Recipe
 
-# Tables and records that figures are drawn from, and what they are.
+# Tables and records that figures are drawn from, each with its kind of step, its output and a description.
 TABLES = {
     "runs": (AGGREGATE, "runs", "pre-training runs, CSV"),
     "curves": (AGGREGATE, "curves", "losses that runs logged, CSV"),
@@ -27,27 +27,27 @@ TABLES = {
 
 
 def tables(*names: str) -> dict[str, object]:
-    """Inputs by these names."""
+    """Return sources by name."""
     return {name: result(TABLES[name][2]) for name in names}
 
 
 def files_of(*names: str) -> dict[str, list[str]]:
-    """Their files."""
+    """Return the files of these sources."""
     return {name: [TABLES[name][0].file(TABLES[name][1])] for name in names}
 
 
 def models(config: dict) -> Recipe:
-    """Recipe of most figures: colours stand in the order of the models."""
+    """Return the recipe of most figures: the order of the models determines their colours."""
     return Recipe({"models": config["models"]}, {"models": "models"})
 
 
 def comparable(config: dict) -> Recipe:
-    """Recipe of figures that ask which runs compare."""
+    """Return the recipe of figures that select comparable runs."""
     return models(config) | Recipe.take(config, "pretrain", ("scaling",))
 
 
 def panels(config: dict) -> Recipe:
-    """Recipe of what shows scores: of every task its first metric on its first validation split."""
+    """Return the recipe of what shows scores: the first metric of every task on its first validation split."""
     tasks = {task: config["catalogue"]["tasks"][task] for task in config["tasks"]}
     shown = [[task, entry["metrics"][0], entry["validation"][0]] for task, entry in tasks.items()]
     keys = {
@@ -57,12 +57,12 @@ def panels(config: dict) -> Recipe:
 
 
 def figure(name: str, *sources: str, recipe: Callable[[dict], Recipe] = models) -> Kind:
-    """The kind of step that draws a figure.
+    """Return the kind of step that draws a figure.
 
     Args:
-        name: of the figure.
+        name: name of the figure.
         sources: names of `TABLES`.
-        recipe: gives its recipe for a configuration.
+        recipe: returns its recipe for a configuration.
     """
     endings = {"svg": "svg", "pdf": "pdf", "data": "csv"}
     return Kind(
@@ -81,7 +81,7 @@ def figure(name: str, *sources: str, recipe: Callable[[dict], Recipe] = models) 
     )
 
 
-# In the order in which they are read.
+# In the order of the report.
 FIGURES = {
     "scores": figure("scores", "summary", "baselines", recipe=panels),
     "loss": figure("loss", "runs"),
@@ -102,14 +102,14 @@ FIGURES = {
 
 
 def _report_recipe(config: dict) -> Recipe:
-    """What its paragraphs on methods tell, and prices."""
-    told = {
+    """The settings that its paragraphs on methods name, and prices."""
+    named = {
         "pretrain": ("passes", "mask_rate", "held_out_mask_rate", "batch_size", "learning_rate", "weight_decay",
                      "adam_beta2", "decay_shape", "decay_ratio"),
         "finetune": ("epochs", "batch_size", "learning_rate"),
         "data": ("segment_words", "row_length", "held_out_words"),
     }  # fmt: skip
-    sections = {name: {key: config[name][key] for key in keys} for name, keys in told.items()}
+    sections = {name: {key: config[name][key] for key in keys} for name, keys in named.items()}
     sections["pretrain"]["warmup_tokens"] = grid.parse_size(config["pretrain"]["warmup_tokens"])
     sections["seeds"] = {name: sorted(values) for name, values in config["seeds"].items()}
     known = ("price_per_gpu_hour", "price_per_kwh", "watts_per_gpu")
