@@ -66,19 +66,27 @@ RANKS = "ranks" if CLUSTER else None
 EXPERIMENT = Experiment(config)
 
 
-def digest(rule_name):
-    """Identity of a rule's program."""
-    return identity.digest(steps.program(rule_name))
-
-
 def recipe(rule_name):
     """The canonical recipe of a job of a rule."""
+    return by_recipe(rule_name, canonical)
+
+
+def digest(rule_name):
+    """Identity of the program of a job of a rule, with the plug-ins that its recipe names."""
+    kind = steps.KINDS[rule_name]
+    return by_recipe(
+        rule_name, lambda values: identity.digest(steps.program(rule_name), kind.plugin_modules(values))
+    )
+
+
+def by_recipe(rule_name, work_out):
+    """A parameter of a rule that is worked out from the values of a job's recipe."""
     kind = steps.KINDS[rule_name]
 
-    # Many jobs have the same one.
+    # Many jobs have the same recipe.
     @cache
     def find(*values):
-        return canonical(kind.recipe(config, *values).values)
+        return work_out(kind.recipe(config, *values).values)
 
     def find_for(job):
         return find(*(job[name] for name in kind.recipe_wildcards))

@@ -77,7 +77,7 @@ def main() -> None:
         "runs": runs,
         "curves": pd.DataFrame(curve_rows(recipe, args.results / "pretrain"), columns=CURVE),
         "scores": scores,
-        "summary": within_range(summary),
+        "summary": within_range(summary, recipe["lowest"]),
         "baselines": baselines(recipe["tasks"], args.results / "baseline"),
         "attempts": pd.DataFrame(attempt_rows(recipe, args.results, args.work), columns=ATTEMPT),
     }
@@ -108,10 +108,13 @@ def gathered(recipe: dict, results: Path) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def within_range(summary: pd.DataFrame) -> pd.DataFrame:
-    """Clip intervals to the range of the metric: -1 to 1 for correlations and the average, 0 to 1 for others."""
-    signed = summary["metric"].isin(["matthews_correlation", "pearson", "spearman"]) | summary["task"].eq(ALL_TASKS)
-    lowest = signed.map({True: -1.0, False: 0.0})
+def within_range(summary: pd.DataFrame, lowest_values: dict[str, float]) -> pd.DataFrame:
+    """Clip intervals to the range of the metric; the average over tasks may be as low as a correlation.
+
+    Args:
+        lowest_values: by metric; 0 for others.
+    """
+    lowest = summary["metric"].map(lowest_values).fillna(0.0).mask(summary["task"].eq(ALL_TASKS), -1.0)
     return summary.assign(low=summary["low"].clip(lower=lowest), high=summary["high"].clip(upper=1.0))
 
 

@@ -1,4 +1,4 @@
-"""Score the majority-class baseline of a task, or for a regression the mean of the training labels.
+"""Score the baseline of a task: the majority class, or for a regression the mean of the training labels.
 
     python scripts/baseline.py --recipe baseline.json --examples examples.parquet --task manifest.json --scores
     scores.csv \
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from gridlaw import cli
-from gridlaw.tasks import metrics
+from gridlaw.tasks import kind, scoring
 from gridlaw.workflow import program, record
 
 
@@ -23,11 +23,11 @@ def main() -> None:
 
     examples = pd.read_parquet(args.examples, columns=["split", "label"])
     labels = examples.loc[examples["split"] == recipe["train"], "label"]
-    guess = labels.mode().iloc[0] if recipe["kind"] == "classification" else labels.mean()
+    guess = kind.find(recipe["kind"]).guess(labels)
     rows = []
     for split in recipe["validation"]:
         truth = examples.loc[examples["split"] == split, "label"].to_numpy()
-        values = metrics.compute(recipe["kind"], recipe["metrics"], np.full_like(truth, guess), truth)
+        values = scoring.compute(recipe["kind"], recipe["metrics"], np.full_like(truth, guess), truth)
         rows += [(split, len(truth), metric, value) for metric, value in values.items()]
     pd.DataFrame(rows, columns=["split", "examples", "metric", "value"]).to_csv(args.scores, index=False)
     record.write(args)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from gridlaw import cli
-from gridlaw.tasks import metrics
+from gridlaw.tasks import kind, scoring
 from gridlaw.workflow import program, record
 
 RUN = ["train_set", "train_examples", "seed", "split"]
@@ -48,12 +48,12 @@ def main() -> None:
 
 def scores(predictions: pd.DataFrame, task: dict) -> pd.DataFrame:
     """Return the metrics of a task's predictions, one row per run, split and metric."""
-    dtype = int if task["kind"] == "classification" else float
+    dtype = kind.find(task["kind"]).dtype
     rows = []
     for run, group in predictions.groupby(RUN, sort=False):
         pair = group["prediction"].to_numpy(dtype), group["label"].to_numpy(dtype)
-        values = metrics.compute(task["kind"], task["metrics"], *pair)
-        errors = metrics.item_errors(task["kind"], task["metrics"], *pair)
+        values = scoring.compute(task["kind"], task["metrics"], *pair)
+        errors = scoring.item_errors(task["kind"], task["metrics"], *pair)
         rows += [(*run, len(group), metric, value, errors[metric]) for metric, value in values.items()]
     columns = [*RUN, "examples", "metric", "value", "item_se"]
     return pd.DataFrame(rows, columns=columns).rename(columns={"seed": "finetune_seed"})

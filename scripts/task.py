@@ -16,6 +16,7 @@ from datasets import ClassLabel, Dataset
 
 from gridlaw import cli, io
 from gridlaw.data import language, sources
+from gridlaw.tasks import kind
 from gridlaw.workflow import program, record
 
 
@@ -29,13 +30,10 @@ def main() -> None:
         facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
     splits = {split: frame(rows, recipe, split) for split, rows in load(recipe, files, facts.get("commit"))}
 
-    classes = None
-    if recipe["kind"] == "classification":
-        classes = sorted({label for examples in splits.values() for label in examples["label"]})
-        if len(classes) < 2:
-            raise cli.Failure(
-                f"label {recipe['label']}: all examples have the label {classes[0]}; expected at least two classes"
-            )
+    classes = kind.find(recipe["kind"]).find_classes(
+        [examples["label"] for examples in splits.values()], recipe["label"]
+    )
+    if classes:
         numbers = {label: number for number, label in enumerate(classes)}
         for examples in splits.values():
             examples["label"] = examples["label"].map(numbers)
@@ -85,12 +83,7 @@ def frame(rows: Dataset, recipe: dict, split: str) -> pd.DataFrame:
         raise cli.Failure(
             f"split {split}: some labels are missing; expected a split with labels, not a hidden test set"
         )
-    if recipe["kind"] == "regression":
-        try:
-            labels = [float(label) for label in labels]
-        except ValueError as error:
-            raise cli.Failure(f"split {split}: label {recipe['label']}: expected numbers: {error}") from error
-    examples["label"] = labels
+    examples["label"] = kind.find(recipe["kind"]).read_labels(labels, f"split {split}: label {recipe['label']}")
     return examples.fillna(dict.fromkeys(recipe["text"], ""))
 
 

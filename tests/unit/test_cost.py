@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import configuration, finish
 
-from gridlaw import io
+from gridlaw import io, plugins
 from gridlaw.cost import arithmetic, estimates
-from gridlaw.models import families, flops, modeling
+from gridlaw.models import flops, modeling
 from gridlaw.views.estimate_text import Limits, bill, step_counts
 from gridlaw.words import duration, size
 from gridlaw.workflow.status import Verdicts, to_run
@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
+@pytest.mark.parametrize("kind", plugins.names("family"))
 def test_flops_and_weights_are_those_of_the_built_model(folder, kind):
     # Where nothing is made: of a grid whose tokenizer is there its vocabulary would count.
     shape = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 32}

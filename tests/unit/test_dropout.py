@@ -14,7 +14,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from gridlaw import cli
-from gridlaw.models import families, modeling
+from gridlaw.models import family, modeling
+from gridlaw.models.families import _other
 
 KINDS = sorted(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
 # Weights are not made, only their shapes.
@@ -46,7 +47,7 @@ def dropped(model):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_family_names_all_of_its_dropouts(kind):
     fields = {name: value for name, value in vars(CONFIG_MAPPING[kind]()).items() if "drop" in name}
-    assert set(families.DROPOUTS[kind]) == {name for name, value in fields.items() if not isinstance(value, bool)}
+    assert set(family.find(kind).dropouts) == {name for name, value in fields.items() if not isinstance(value, bool)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,9 +94,11 @@ def test_a_dropout_in_the_catalogue(config, line):
 
 
 def test_a_family_that_does_not_name_a_dropout(monkeypatch):
-    monkeypatch.setitem(families.DROPOUTS, "albert", ("hidden_dropout_prob", "attention_probs_dropout_prob"))
+    monkeypatch.setitem(_other.DROPOUTS, "albert", ("hidden_dropout_prob", "attention_probs_dropout_prob"))
+    family.find.cache_clear()
     with pytest.raises(
         ValueError, match=r"tiny.config.classifier_dropout_prob: 0.1, but the key dropout does not control it in albe"
     ):
         configuration("catalogue: {models: {tiny: {model_type: albert}}}")
     configuration("catalogue: {models: {tiny: {model_type: albert, config: {classifier_dropout_prob: 0}}}}")
+    family.find.cache_clear()

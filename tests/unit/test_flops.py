@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from gridlaw.models import families, modeling
+from gridlaw import plugins
+from gridlaw.models import modeling
 from gridlaw.models.flops import training_flops
 
 ROWS, LENGTH = 16, 24
@@ -33,7 +34,7 @@ def counted(run):
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("kind", sorted(families.FAMILIAR))
+@pytest.mark.parametrize("kind", plugins.names("family"))
 def test_as_counted(kind):
     network = model(kind)
     ids = torch.randint(5, 120, (ROWS, LENGTH))

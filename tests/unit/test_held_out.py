@@ -6,9 +6,10 @@ import torch
 from conftest import configuration
 
 from gridlaw import legacy
-from gridlaw.data import rows
+from gridlaw.data import masking, rows
 from gridlaw.models import modeling
-from gridlaw.objectives import masking, objective
+from gridlaw.models.masked import PredictMasked
+from gridlaw.objectives.kinds import masked_lm
 from gridlaw.training import pretraining
 from gridlaw.workflow.kinds.training import PRETRAIN
 
@@ -37,13 +38,13 @@ def held_out(tmp_path):
 @pytest.fixture
 def seen(monkeypatch):
     """What models are shown and asked, a list of batches."""
-    batches, losses = [], objective.PredictMasked.losses
+    batches, losses = [], PredictMasked.losses
 
     def spied(self, **batch):
         batches.append({name: tensor.tolist() for name, tensor in batch.items()})
         return losses(self, **batch)
 
-    monkeypatch.setattr(objective.PredictMasked, "losses", spied)
+    monkeypatch.setattr(PredictMasked, "losses", spied)
     return batches
 
 
@@ -86,7 +87,7 @@ def test_the_measure_does_not_depend_on_mask_rates_of_training(held_out):
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.5])
 def test_standard_error_is_that_of_the_jackknife_over_rows(held_out, rate):
     model, recipe = network("bert").eval(), recipe_of("tiny") | {"held_out_mask_rate": rate, "device_batch_size": 7}
-    masker = masking.Masker(Tokenizer(), rate, pretraining.HELD_OUT_SEED)
+    masker = masking.Masker(Tokenizer(), rate, masked_lm.HELD_OUT_SEED)
     sums, counts = [], []
     for row in range(ROWS):
         batch = masking.MaskedRows(held_out, masker, 0, ROWS).__getitems__([row])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gridlaw.objectives import masking
+from gridlaw.data import masking
 
 
 class Tokenizer:

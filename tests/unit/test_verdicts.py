@@ -254,9 +254,9 @@ def test_changed_code_is_named_by_definition(grid, monkeypatch):
 
     def edited(script, *plugins):
         found = {**definitions(script, *plugins), "scripts/gridlaw/new.py: helper": "0" * 16}
-        if "scripts/gridlaw/objectives/objective.py: PredictMasked" in found:
-            found["scripts/gridlaw/objectives/objective.py: PredictMasked"] = "0" * 16
-            del found["scripts/gridlaw/objectives/objective.py: HEADS"]
+        if "scripts/gridlaw/models/masked.py: PredictMasked" in found:
+            found["scripts/gridlaw/models/masked.py: PredictMasked"] = "0" * 16
+            del found["scripts/gridlaw/models/family.py: dropouts"]
         return found
 
     monkeypatch.setattr(identity, "definitions", edited)
@@ -266,8 +266,8 @@ def test_changed_code_is_named_by_definition(grid, monkeypatch):
     assert stale(configuration(GRID)) == {
         f"pretrain {model} {size} 1 1": (
             "scripts/gridlaw/new.py: helper added",
-            "scripts/gridlaw/objectives/objective.py: HEADS removed",
-            "scripts/gridlaw/objectives/objective.py: PredictMasked changed",
+            "scripts/gridlaw/models/family.py: dropouts removed",
+            "scripts/gridlaw/models/masked.py: PredictMasked changed",
         )
         for model in GRID["models"]
         for size in ("0", "1k", "8k")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gridlaw.config import grid, hyperparameters, user_files
 from gridlaw.config.messages import suggest
-from gridlaw.models import families
+from gridlaw.models import family as model_family
+from gridlaw.tasks import metric as task_metric
 
 
 class MissingFile(str):
@@ -152,13 +153,13 @@ def _model(config: dict, name: str) -> Iterator[str]:
         elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
             yield f"{key}.pretrained: {name} is not a hub repository; expected owner/name, or ./FOLDER for a local one"
         return
-    yield from (f"{key}.{line}" for line in families.problems(model))
+    yield from (f"{key}.{line}" for line in model_family.problems(model))
     tokenizers = config["catalogue"]["tokenizers"]
     if "tokenizer" in model and model["tokenizer"] not in tokenizers:
         yield from _unknown_names(f"{key}.tokenizer", [model["tokenizer"]], tokenizers)
     elif hyperparameters.tokenizer_of(config, name) is None:
         yield (
-            f"{key}: {model['model_type']} needs a {families.tokenizer(model['model_type'])} tokenizer, and"
+            f"{key}: {model['model_type']} needs a {model_family.find(model['model_type']).tokenizer} tokenizer, and"
             " catalogue.tokenizers has none; add one, or choose another with tokenizer:"
         )
     if config["corpus"] is None:
@@ -185,7 +186,7 @@ def _attention(config: dict, name: str) -> Iterator[str]:
     uses += [("finetune", hyperparameters.finetune_parameters(config, name, task)) for task in config["tasks"]]
     for section, parameters in uses:
         key, attention, precision = f"{section}.attention ({name})", parameters["attention"], parameters["precision"]
-        if family in families.EAGER and attention in ("sdpa", "flash_attention_2"):
+        if not model_family.find(family).has_fused_attention and attention in ("sdpa", "flash_attention_2"):
             yield f"{key}: transformers has no {attention} for {family}; use auto or eager"
         elif attention == "flash_attention_2" and precision not in ("auto", "bf16"):
             yield f"{key}: flash_attention_2 computes in bf16, not {precision}; use precision: bf16 or auto"
@@ -197,9 +198,8 @@ def _task(config: dict, name: str) -> Iterator[str]:
         sizes = [size for model in config["models"] for size in _train_examples(config, model, name)]
         if max(sizes, default=0) > task["train_size"]:
             yield f"{key}.train_size: {task['train_size']} is less than finetune.train_examples: {max(sizes)}"
-    for_regression = {"pearson", "spearman"}
     for metric in task["metrics"]:
-        if (metric in for_regression) != (task["kind"] == "regression"):
+        if task["kind"] not in task_metric.find(metric).kinds:
             yield f"{key}.metrics: {metric} does not fit kind: {task['kind']}"
     if task["source"] == "files":
         for split in [task["train"], *task["validation"]]:

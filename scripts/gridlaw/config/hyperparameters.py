@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from gridlaw.config import grid
-from gridlaw.models import families
+from pathlib import Path
+
+from gridlaw import io
+from gridlaw.config import grid, user_files
+from gridlaw.models import family
 
 # Keys of sections that are no hyper-parameters of a single training.
 NOT_PRETRAIN = {"per_model", "scaling", "evaluations"}
@@ -22,9 +25,19 @@ def tokenizer_of(config: dict, model: str) -> str | None:
         return model
     if "tokenizer" in entry:
         return entry["tokenizer"]
-    wanted = families.tokenizer(entry["model_type"])
+    wanted = family.find(entry["model_type"]).tokenizer
     tokenizers = config["catalogue"]["tokenizers"]
     return next((name for name, tokenizer in tokenizers.items() if tokenizer["algorithm"] == wanted), None)
+
+
+def family_of(config: dict, model: str) -> str | None:
+    """transformers' name of a model's family; None for a checkpoint of the hub whose entry does not name it."""
+    entry = config["catalogue"]["models"][model]
+    if "model_type" in entry:
+        return entry["model_type"]
+    if user_files.is_local(entry["pretrained"]):
+        return (io.find_json(Path(entry["pretrained"], "config.json")) or {}).get("model_type")
+    return None
 
 
 def pretrain_parameters(config: dict, model: str) -> dict:

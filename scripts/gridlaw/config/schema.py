@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
+from gridlaw import plugins
+
 # The loader written in C is ten times as fast, where PyYAML was built with it.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FOLDER = Path(__file__).resolve().parents[3] / "schemas"
@@ -17,8 +19,15 @@ CONFIG, SITE = FOLDER / "config.schema.yaml", FOLDER / "site.schema.yaml"
 
 @cache
 def read(file: Path) -> dict:
-    """Return the content of a schema, which nobody may change."""
-    return yaml.load(file.read_text(), LOADER)
+    """Return the content of a schema, which nobody may change; where it lists plug-ins, all that there are count."""
+    schema = yaml.load(file.read_text(), LOADER)
+    todo = [schema]
+    while todo:
+        node = todo.pop()
+        if "x-plugins" in node:
+            node["enum"] = list(plugins.names(node["x-plugins"]))
+        todo += [value for value in node.values() if isinstance(value, dict)]
+    return schema
 
 
 def resolve(root: dict, schema: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gridlaw import io
 from gridlaw.config import hyperparameters, user_files
-from gridlaw.models import families
+from gridlaw.models import family
 from gridlaw.workflow.kinds.data import pack_of
 
 # Names of the entries in the configurations of released checkpoints.
@@ -71,11 +71,12 @@ def encoder(config: dict, model: str) -> Encoder | None:
         kind = fields.get("model_type", "")
     else:
         shape, kind = entry["shape"], entry["model_type"]
-        fields = {**shape, "intermediate_size": families.feed_forward(shape), "vocab_size": _vocabulary(config, model)}
+        fields = {**shape, "intermediate_size": family.feed_forward(shape), "vocab_size": _vocabulary(config, model)}
     sizes = {name: next((fields[key] for key in keys if key in fields), None) for name, keys in NAMES.items()}
     if None in sizes.values():
         return None
-    return Encoder(**sizes, products=3 if kind == "modernbert" else 2, relative=2 if kind == "deberta-v2" else 0)
+    parts = family.find(kind)
+    return Encoder(**sizes, products=parts.feed_forward_products, relative=parts.relative_terms)
 
 
 def _vocabulary(config: dict, model: str) -> int:

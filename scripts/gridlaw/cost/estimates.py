@@ -19,6 +19,7 @@ from typing import NamedTuple
 from gridlaw import legacy
 from gridlaw.config import grid
 from gridlaw.cost import arithmetic
+from gridlaw.objectives import objective
 from gridlaw.runtime import gpus, work
 from gridlaw.training import schedule
 from gridlaw.workflow import record
@@ -186,7 +187,7 @@ class Rates:
             first = max(first, work.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
         tokens, slice_rows = self._text(model, size)
-        predicted = step.recipe["mask_rate"] * tokens / slice_rows * rows
+        predicted = objective.find(step.recipe).predicted_share(step.recipe) * tokens / slice_rows * rows
         return self._encoder(model).flops(self._config["data"]["row_length"], rows, predicted)
 
     def _runs(self, step: Step, steps: Collection[Step]) -> list[tuple[int | str, int]]:

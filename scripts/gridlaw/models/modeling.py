@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from gridlaw import cli
-from gridlaw.models import families
+from gridlaw.models import family
 
 
 def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, attention: str) -> PreTrainedModel:
@@ -29,7 +29,7 @@ def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, a
     """
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "cls", "sep")}
     special = ids | {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
-    fields = families.configuration(model, len(tokenizer), special)
+    fields = family.configuration(model, len(tokenizer), special)
     config = CONFIG_MAPPING[model["model_type"]](**fields)
     return AutoModelForMaskedLM.from_config(
         set_dropout(config, dropout), attn_implementation=_implementation(attention)
@@ -50,10 +50,15 @@ def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tu
     return model, not missing
 
 
-def classifier(folder: str | Path, classes: int, dropout: float, attention: str) -> PreTrainedModel:
-    """Return a pre-trained encoder with a new random head; one class means regression."""
-    config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=classes), dropout)
-    config.problem_type = "regression" if classes == 1 else "single_label_classification"
+def classifier(folder: str | Path, outputs: int, problem_type: str, dropout: float, attention: str) -> PreTrainedModel:
+    """Return a pre-trained encoder with a new random head.
+
+    Args:
+        outputs: of the head.
+        problem_type: transformers' name of the kind of task.
+    """
+    config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=outputs), dropout)
+    config.problem_type = problem_type
     return AutoModelForSequenceClassification.from_pretrained(
         folder, config=config, attn_implementation=_implementation(attention), use_safetensors=True
     )
@@ -75,7 +80,7 @@ def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
     """Set all dropouts of a configuration, in place, and return it.
 
     Raises:
-        Failure: it has a dropout field that `families.DROPOUTS` does not list for its family.
+        Failure: it has a dropout field that its family does not list.
     """
     for part in config.__dict__.values():
         if isinstance(part, PretrainedConfig):
@@ -84,11 +89,11 @@ def set_dropout(config: PretrainedConfig, dropout: float) -> PretrainedConfig:
     # A checkpoint's configuration may have extra fields, which no model reads.
     known = type(config)().__dict__
     fields = {name: value for name, value in config.__dict__.items() if name in known}
-    for name, value in families.unnamed_dropouts(kind, fields).items():
+    for name, value in family.unnamed_dropouts(kind, fields).items():
         raise cli.Failure(
             f"config.json: {name} is {value}, but the key dropout does not control it in {kind}; expected 0"
         )
-    for name, value in families.dropouts(kind, dropout).items():
+    for name, value in family.dropouts(kind, dropout).items():
         setattr(config, name, value)
     return config
 

@@ -8,34 +8,14 @@ ones are unchanged. In a model of two layers this saves a third of the arithmeti
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-# The module after the last layer's attention. Its inputs, and all that follows, may be reduced to the positions.
-TAIL: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
-    "bert": lambda body: body.encoder.layer[-1].attention.output,
-    "roberta": lambda body: body.encoder.layer[-1].attention.output,
-    "electra": lambda body: body.encoder.layer[-1].attention.output,
-    "deberta-v2": lambda body: body.encoder.layer[-1].attention.output,
-    "distilbert": lambda body: body.transformer.layer[-1].sa_layer_norm,
-}
-
-# The last feed-forward block, for families that add its output to the residual stream of all positions.
-BLOCK: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
-    "modernbert": lambda body: body.layers[-1].mlp,
-}
-
-# The last layer's self-attention, for families in which transformers' interface can replace its function.
-ATTENTION: dict[str, Callable[[PreTrainedModel], nn.Module]] = {
-    "bert": lambda body: body.encoder.layer[-1].attention.self,
-    "roberta": lambda body: body.encoder.layer[-1].attention.self,
-    "electra": lambda body: body.encoder.layer[-1].attention.self,
-    "distilbert": lambda body: body.transformer.layer[-1].attention,
-}
+from gridlaw.models import family
 
 
 def gather(hidden: Tensor, positions: Tensor) -> Tensor:
@@ -55,12 +35,13 @@ def gather(hidden: Tensor, positions: Tensor) -> Tensor:
 def attend_from_first(body: PreTrainedModel) -> None:
     """Compute the last layer's attention for the first query only, in a model whose other outputs are not used.
 
-    The outputs at the other positions are then meaningless. A family without an entry in `ATTENTION`, or an attention
-    with its own kernel, stays as it is.
+    The outputs at the other positions are then meaningless. A family that does not name its attention, or an
+    attention with its own kernel, stays as it is.
     """
-    if body.config.model_type in ATTENTION and body.config._attn_implementation in ("eager", "sdpa"):
+    part = family.find(body.config.model_type).attention
+    if part and body.config._attn_implementation in ("eager", "sdpa"):
         AttentionInterface.register(_from_first.__name__, _from_first)
-        attention = ATTENTION[body.config.model_type](body)
+        attention = part(body)
         # All layers share one configuration; only the last one may change.
         attention.config = copy.copy(body.config)
         attention.config._attn_implementation = _from_first.__name__
@@ -96,19 +77,19 @@ class LastLayer:
     """The last layer of an encoder; `restricted_to` limits its forward passes to some positions.
 
     Args:
-        body: the encoder without a head; families without an entry above are not restricted.
+        body: the encoder without a head; families that name no part of it are not restricted.
     """
 
     def __init__(self, body: PreTrainedModel):
-        kind = body.config.model_type
+        parts = family.find(body.config.model_type)
         self.positions: Tensor | None = None
         self.shape: tuple[int, ...] = ()
         # True if the encoder's output then holds only these positions.
-        self.reduces = kind in TAIL
-        if self.reduces:
-            TAIL[kind](body).register_forward_pre_hook(self._reduce)
-        elif kind in BLOCK:
-            block = BLOCK[kind](body)
+        self.reduces = parts.tail is not None
+        if parts.tail:
+            parts.tail(body).register_forward_pre_hook(self._reduce)
+        elif parts.block:
+            block = parts.block(body)
             block.register_forward_pre_hook(self._reduce)
             block.register_forward_hook(self._spread)
 

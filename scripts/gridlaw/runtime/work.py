@@ -46,7 +46,7 @@ def attempt(
     The work folder is held by the launcher of the ranks, or by rank 0 if the ranks were launched by something else.
 
     Args:
-        args: the program's arguments; among them `recipe`, `inputs`, `work` and `record`.
+        args: the program's arguments; among them `recipe`, `inputs`, `plugins`, `work` and `record`.
         ranks: number of processes that run `body`.
         body: the training, called on each rank with the arguments and the fingerprint of the work folder.
         extendable: lists of the recipe that may grow while the files in the work folder remain valid.
@@ -55,7 +55,7 @@ def attempt(
         Failure: the wrong number of ranks was started, or this machine lacks something that the recipe needs.
     """
     fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
-    fingerprint = record.fingerprint(fixed, args.inputs)
+    fingerprint = record.fingerprint(fixed, args.inputs, args.plugins)
     launch.join()
     if launch.is_launched() or (launch.rank() > 0 and launch.wait_for_start()):
         body(args, fingerprint)
@@ -65,7 +65,7 @@ def attempt(
                 launch.announce_start(begin=False)
             raise cli.Failure(problem)
         with _hold(Path(args.work), fingerprint):
-            finished = record.is_finished(args.record, record.fingerprint(args.recipe, args.inputs))
+            finished = record.is_finished(args.record, record.fingerprint(args.recipe, args.inputs, args.plugins))
             if launch.is_rank():
                 launch.announce_start(begin=not finished)
             if finished:

@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from transformers import DataCollatorWithPadding, set_seed
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from gridlaw import io
 from gridlaw.models import modeling
-from gridlaw.objectives import objective
+from gridlaw.models.classifier import Classify
 from gridlaw.runtime import callbacks, work
 from gridlaw.runtime.heartbeat import Unit
+from gridlaw.tasks import kind
+from gridlaw.tasks.kind import TaskKind
 from gridlaw.training import optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer
 
@@ -36,7 +39,7 @@ class Examples(Dataset):
     def __init__(self, rows: pd.DataFrame, recipe: dict, tokenizer):
         texts = [rows[column].tolist() for column in recipe["text"]]
         encoded = tokenizer(*texts, truncation=True, max_length=recipe["max_length"])
-        self.labels = rows["label"].astype(float if recipe["kind"] == "regression" else int).tolist()
+        self.labels = rows["label"].astype(kind.find(recipe["kind"]).dtype).tolist()
         self.rows = [
             dict(zip(encoded.keys(), values, strict=True)) | {"labels": label}
             for *values, label in zip(*encoded.values(), self.labels, strict=True)
@@ -116,18 +119,25 @@ def finetune(
         fingerprint: of the program's work folder.
         splits: examples of each split.
         tokenizer: pads the batches.
-        classes: the task's classes; None for a regression.
+        classes: the task's classes; None for labels that are no classes.
         report: called with the number of finished optimizer steps of this run.
     """
     recipe, started = args.recipe, time.perf_counter()
+    task_kind = kind.find(recipe["kind"])
     folder, train = Path(args.work, run.name), splits[recipe["train"]].rows[: run.examples]
     folder.mkdir(exist_ok=True)
     # The head's initial weights come from the global random state, so set the seed before making the model.
     set_seed(run.seed)
-    model = modeling.classifier(args.model, len(classes) if classes else 1, recipe["dropout"], recipe["attention"])
+    model = modeling.classifier(
+        args.model,
+        task_kind.count_outputs(classes),
+        task_kind.problem_type,
+        recipe["dropout"],
+        recipe["attention"],
+    )
     steps = count_steps(recipe, len(train))
     trainer = ResumableTrainer(
-        model=objective.Classify(model),
+        model=Classify(model),
         args=optimization.arguments(
             recipe,
             steps,
@@ -139,7 +149,7 @@ def finetune(
         train_dataset=Epochs(train, recipe["epochs"], recipe["batch_size"], run.seed),
         # Few different lengths: CPU kernels are built for each new shape, and GPU kernels prefer multiples of 8.
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=math.gcd(recipe["max_length"], 8)),
-        compute_loss_func=objective.classification_loss,
+        compute_loss_func=mean_loss(task_kind),
         folder=folder,
         fingerprint=hashlib.sha256(f"{fingerprint} {run.name}".encode()).hexdigest(),
         minutes=args.checkpoint_minutes,
@@ -149,9 +159,7 @@ def finetune(
     callbacks.report_progress(trainer, unit(recipe), report, curves)
     trainer.run()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    predictions = [
-        predict(trainer, splits[split], recipe["kind"]).assign(split=split) for split in recipe["validation"]
-    ]
+    predictions = [predict(trainer, splits[split], task_kind).assign(split=split) for split in recipe["validation"]]
     pd.concat(predictions).to_parquet(folder / PREDICTIONS, index=False)
     io.write_json(
         folder / work.FACTS,
@@ -162,6 +170,16 @@ def finetune(
             "seconds": round(time.perf_counter() - started, 3),
         },
     )
+
+
+def mean_loss(task_kind: TaskKind) -> Callable[..., Tensor]:
+    """Return the loss of fine-tuning: the average over the whole optimizer step, however it is split."""
+
+    def loss(outputs: dict[str, Tensor], labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        total = task_kind.loss(outputs["logits"].float(), labels)
+        return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+    return loss
 
 
 def count_steps(recipe: dict, examples: int) -> int:
@@ -178,7 +196,7 @@ def _rate(seconds: list[float], examples: int) -> float | None:
     return examples * len(seconds) / sum(seconds) if seconds else None
 
 
-def predict(trainer: ResumableTrainer, examples: Examples, kind: str) -> pd.DataFrame:
+def predict(trainer: ResumableTrainer, examples: Examples, task_kind: TaskKind) -> pd.DataFrame:
     """Return a split's examples with label, prediction (a class number or a score) and the head's outputs."""
     # Batches of similar length need little padding.
     order = sorted(range(len(examples)), key=lambda index: len(examples[index]["input_ids"]))
@@ -189,7 +207,7 @@ def predict(trainer: ResumableTrainer, examples: Examples, kind: str) -> pd.Data
         {
             "example": range(len(examples)),
             "label": [float(label) for label in examples.labels],
-            "prediction": (outputs[:, 0] if kind == "regression" else outputs.argmax(1)).double().tolist(),
+            "prediction": task_kind.predict(outputs).double().tolist(),
             "outputs": outputs.tolist(),
         }
     )

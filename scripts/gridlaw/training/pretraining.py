@@ -17,30 +17,30 @@ from torch.utils.data import DataLoader, Subset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from gridlaw import cli, io, legacy
-from gridlaw.data import rows
+from gridlaw.data import masking, rows
 from gridlaw.models import flops, modeling
-from gridlaw.objectives import masking, objective
+from gridlaw.objectives.objective import find as find_objective
 from gridlaw.runtime import callbacks, measures
 from gridlaw.runtime.heartbeat import Heartbeat, Unit
 from gridlaw.training import devices, optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer, step
-
-# The held-out text is masked in the same way for every model and every seed.
-HELD_OUT_SEED = 0
 
 # Nats. A model whose loss is this close to the unigram baseline has learned nothing about the order of words.
 UNIGRAM_MARGIN = 0.02
 
 
 def load_model(args: Namespace) -> tuple[PreTrainedModel, bool, PreTrainedTokenizerBase]:
-    """Return the model with its initial weights, whether it has a usable masked-LM head, and its tokenizer."""
-    recipe = args.recipe
+    """Return the model with its initial weights, whether it has a head that means something, and its tokenizer."""
+    recipe, objective = args.recipe, find_objective(args.recipe)
     set_seed(recipe["seed"])
     tokenizer = modeling.tokenizer(args.tokenizer)
     if not recipe["model"]:
-        model, has_head = modeling.released_masked_lm(args.tokenizer, recipe["dropout"], recipe["attention"])
+        model, has_head = objective.load(args.tokenizer, recipe)
+        actual = model.config.model_type
+        if recipe.get("family", actual) != actual:
+            raise cli.Failure(f"catalogue.models: model_type: {recipe['family']}, but the checkpoint is {actual}")
         return model, has_head, tokenizer
-    return modeling.masked_lm(recipe["model"], tokenizer, recipe["dropout"], recipe["attention"]), True, tokenizer
+    return objective.build(recipe["model"], tokenizer, recipe), True, tokenizer
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def train(
     recipe, text = args.recipe, rows.open_slice(args.rows, args.slice)
     plan = Plan.make(recipe, text)
     last = until(plan)
-    masker = masking.Masker(tokenizer, recipe["mask_rate"], recipe["seed"])
+    objective = find_objective(recipe)
     trainer = ResumableTrainer(
-        model=objective.PredictMasked(model),
+        model=objective.with_loss(model),
         args=optimization.arguments(
             recipe,
             last,
@@ -110,7 +110,7 @@ def train(
             args.work,
             seed=recipe["seed"],
         ),
-        train_dataset=masking.MaskedRows(text, masker, recipe["seed"], last * plan.batch),
+        train_dataset=objective.training_batches(text, tokenizer, recipe, last * plan.batch),
         data_collator=masking.as_batch,
         folder=Path(args.work),
         fingerprint=fingerprint,
@@ -158,7 +158,10 @@ def facts(trainer: ResumableTrainer, plan: Plan, args: Namespace, model: PreTrai
         "train_seconds": round(trainer.seconds, 3),
         "tokens_here": round(done * per_step),
         **flops.training_flops(
-            model, size["row_length"], steps * plan.batch, round(recipe["mask_rate"] * steps * per_step)
+            model,
+            size["row_length"],
+            steps * plan.batch,
+            round(find_objective(recipe).predicted_share(recipe) * steps * per_step),
         ),
     }
 
@@ -170,8 +173,8 @@ def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[
     The mask rate is the recipe's `held_out_mask_rate`, whatever rate the model was trained with. A higher rate leaves
     less context, so losses at different rates cannot be compared.
     """
-    masker = masking.Masker(tokenizer, recipe["held_out_mask_rate"], HELD_OUT_SEED)
-    examples = masking.MaskedRows(held_out, masker, HELD_OUT_SEED, len(held_out))
+    objective = find_objective(recipe)
+    examples = objective.held_out_batches(held_out, tokenizer, recipe)
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     share = range(rank * len(examples) // ranks, (rank + 1) * len(examples) // ranks)
     # Without its own generator the loader would draw from the one that dropout uses.
@@ -182,7 +185,7 @@ def held_out_loss(model, tokenizer, recipe: dict, held_out: rows.Slice) -> dict[
         generator=torch.Generator(),
     )
     device, was_training = next(model.parameters()).device, model.training
-    predict = objective.PredictMasked(model).eval()
+    predict = objective.with_loss(model).eval()
     # With more ranks than rows, some ranks have none.
     per_row = [torch.zeros(2, 0, dtype=torch.float64, device=device)]
     with torch.autocast(device.type, torch.bfloat16, enabled=devices.bf16(recipe["precision"])):

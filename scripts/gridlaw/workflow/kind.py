@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from gridlaw import plugins
 from gridlaw.workflow.recipe import Recipe
 
 
@@ -109,6 +110,8 @@ class Kind:
         inputs: returns the files of each of `reads`, in the same order, given an experiment and all wildcards.
         settings: further options of the program, on which no result depends.
         environment: environment variables of the program, in the shell.
+        plugins: returns the plug-ins that its program loads for a recipe: seam and name of each, the name None for one
+            that is not known before the program runs, which stands for all of the seam.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Kind:
     inputs: Callable[..., dict[str, list[str]]]
     settings: dict[str, Setting] = field(default_factory=dict)
     environment: str = "HF_HUB_OFFLINE=1"
+    plugins: Callable[[dict], list[tuple[str, str | None]]] = lambda recipe: []
 
     @cached_property
     def wildcards(self) -> tuple[str, ...]:
@@ -129,6 +133,10 @@ class Kind:
     def recipe_wildcards(self) -> tuple[str, ...]:
         """Names of the wildcards that the recipe depends on."""
         return tuple(inspect.signature(self.recipe).parameters)[1:]
+
+    def plugin_modules(self, recipe: dict) -> tuple[str, ...]:
+        """Dotted names of the plug-in modules that the program loads for a recipe, sorted."""
+        return plugins.modules(self.plugins(recipe))
 
     def pattern(self, output: str) -> str:
         """Return the path of an output, with wildcards in braces."""

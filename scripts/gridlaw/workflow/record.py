@@ -64,12 +64,12 @@ def signed(**what: object) -> dict:
     return {**what, "by": getpass.getuser(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def fingerprint(recipe: dict, inputs: Iterable[str | Path]) -> str:
+def fingerprint(recipe: dict, inputs: Iterable[str | Path], plugins: tuple[str, ...] = ()) -> str:
     """Identity of the running program's result: recipe, code, inputs, and the versions of what computes it."""
     versions = _versions()
     whole = {
         "recipe": recipe,
-        "code": identity.digest(Path(sys.argv[0])),
+        "code": identity.digest(Path(sys.argv[0]), plugins),
         "inputs": [io.sha256(path) for path in inputs],
         "libraries": [versions.get(package) for package in ("torch", "transformers")],
     }
@@ -90,7 +90,7 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
     """Write the record of the running program.
 
     Args:
-        args: its arguments, among them `recipe`, `record`, `inputs` and `outputs`.
+        args: its arguments, among them `recipe`, `record`, `inputs`, `outputs` and `plugins`.
         inputs: files the result was made from, if not those that the arguments name; manifests stand for the large
             files they describe.
         facts: other known values of the run (tokens, throughput, ...), JSON values.
@@ -101,9 +101,9 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
         {
             "step": program.stem,
             "recipe": args.recipe,
-            "code": identity.digest(program),
-            "definitions": identity.definitions(program),
-            "fingerprint": fingerprint(args.recipe, inputs),
+            "code": identity.digest(program, args.plugins),
+            "definitions": identity.definitions(program, args.plugins),
+            "fingerprint": fingerprint(args.recipe, inputs, args.plugins),
             "inputs": {str(path): io.sha256(path) for path in inputs},
             "outputs": {str(path): io.sha256(path) for path in args.outputs},
             **facts,

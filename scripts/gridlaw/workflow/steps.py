@@ -94,12 +94,12 @@ class Step:
     @property
     def code(self) -> str:
         """The identity of the program that its record should contain."""
-        return identity.digest(self.program)
+        return identity.digest(self.program, self.kind.plugin_modules(self.recipe))
 
     @property
     def definitions(self) -> dict[str, str]:
         """Digests of the definitions that `code` covers, by `scripts/FILE: NAME`."""
-        return identity.definitions(self.program)
+        return identity.definitions(self.program, self.kind.plugin_modules(self.recipe))
 
     @property
     def work(self) -> str:

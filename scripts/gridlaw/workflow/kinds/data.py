@@ -100,7 +100,7 @@ TOKENIZER = Kind(
 def _checkpoint_recipe(config: dict, model: str) -> Recipe:
     entry, keys = config["catalogue"]["models"][model], {"": f"catalogue.models.{model}.*"}
     if not user_files.is_local(entry["pretrained"]):
-        return Recipe(entry, keys)
+        return Recipe({name: value for name, value in entry.items() if name != "model_type"}, keys)
     local = user_files.digest(user_files.find_checkpoint_files(entry["pretrained"]))
     return Recipe({"pretrained": entry["pretrained"], "files": local}, keys)
 
@@ -244,5 +244,6 @@ TASK = Kind(
     # It may fetch from the hub.
     environment="",
     recipe=_task_recipe,
+    plugins=lambda recipe: [("task", recipe["kind"])],
     inputs=_task_inputs,
 )

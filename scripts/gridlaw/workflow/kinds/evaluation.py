@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from gridlaw.config import grid, hyperparameters
+from gridlaw.tasks import metric
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
 from gridlaw.workflow.kinds.data import TASK
 from gridlaw.workflow.kinds.training import FINETUNE, PRETRAIN, RANKS
 from gridlaw.workflow.recipe import Recipe
+
+
+def _scoring_plugins(task: dict) -> list[tuple[str, str]]:
+    """Plug-ins that score a task: its kind and its metrics."""
+    return [("task", task["kind"]), *(("metric", name) for name in task["metrics"])]
 
 
 def _score_recipe(config: dict) -> Recipe:
@@ -50,6 +56,7 @@ SCORE = Kind(
         )
     },
     recipe=_score_recipe,
+    plugins=lambda recipe: [plugin for task in recipe.values() for plugin in _scoring_plugins(task)],
     inputs=_score_inputs,
 )
 
@@ -76,6 +83,7 @@ BASELINE = Kind(
         "record": Output("record.json", "how they were computed, JSON"),
     },
     recipe=_baseline_recipe,
+    plugins=_scoring_plugins,
     inputs=_baseline_inputs,
 )
 
@@ -85,20 +93,24 @@ TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
 
 def _aggregate_recipe(config: dict) -> Recipe:
     """The grid: of each model, size and gpus value the one whose scores it has; the models and sizes whose runs are
-    compared with that of a single rank; tokenizers, seeds and tasks."""
+    compared with that of a single rank; tokenizers, seeds and tasks; the lowest value of metrics that may be
+    negative."""
     cells: dict[str, dict[str, dict[str, int]]] = {}
     for cell, scored_at in grid.scored(config).items():
         cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
+    names = sorted({name for task in config["tasks"] for name in config["catalogue"]["tasks"][task]["metrics"]})
     values = {
         "models": config["models"],
         "cells": cells,
         "compared": sorted(map(list, Experiment(config).compared)),
         "tokenizers": {model: hyperparameters.tokenizer_of(config, model) for model in config["models"]},
         "seeds": sorted(config["seeds"]["pretrain"]),
+        "lowest": {name: lowest for name in names if (lowest := metric.find(name).lowest)},
         "tasks": {task: {"glue": config["catalogue"]["tasks"][task]["glue"]} for task in config["tasks"]},
     }
     keys = {
         "seeds": "seeds.pretrain",
+        "lowest": "tasks",
         **{f"tokenizers.{model}": f"catalogue.models.{model}.tokenizer" for model in config["models"]},
         **{f"tasks.{task}.glue": f"catalogue.tasks.{task}.glue" for task in config["tasks"]},
         "tasks": "tasks",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gridlaw.config import grid, hyperparameters
-from gridlaw.models import families
+from gridlaw.models import family
+from gridlaw.objectives import objective
 from gridlaw.workflow import record
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
@@ -47,17 +48,43 @@ def pretrain_recipe(config: dict, model: str, size: str, gpus: int | str, seed: 
         values = {name: values[name] for name in kept}
     entry = config["catalogue"]["models"][model]
     fixed = {"model": {} if "pretrained" in entry else _network(entry), "gpus": int(gpus), "seed": int(seed)}
+    if "pretrained" in entry:
+        fixed |= family_entry(config, model)
     return Recipe(
         fixed | values,
-        {"": "pretrain.*", "model": f"catalogue.models.{model}.*", "seed": "seeds.pretrain", "gpus": "gpus"} | keys,
+        {
+            "": "pretrain.*",
+            "model": f"catalogue.models.{model}.*",
+            "family": f"catalogue.models.{model}.model_type",
+            "seed": "seeds.pretrain",
+            "gpus": "gpus",
+        }
+        | keys,
     )
+
+
+def family_entry(config: dict, model: str) -> dict:
+    """The recipe's entry for the family of a model; empty for a released one whose family is not known."""
+    known = hyperparameters.family_of(config, model)
+    return {"family": known} if known else {}
+
+
+def network_plugins(recipe: dict) -> list[tuple[str, str | None]]:
+    """Plug-ins of a pre-training: its objective and the family of its model."""
+    model_type = recipe["model"].get("model_type", recipe.get("family"))
+    return [("objective", objective.name_of(recipe)), family_plugin(model_type)]
+
+
+def family_plugin(model_type: str | None) -> tuple[str, str | None]:
+    """The plug-in of a model's family; of an unknown one, all."""
+    return "family", family.plugin(model_type) if model_type else None
 
 
 def _network(entry: dict) -> dict:
     """A from-scratch model, with the width that its feed-forward layers have where the shape names none."""
     shape = entry["shape"]
     described = {name: value for name, value in entry.items() if name != "tokenizer"}
-    return described | {"shape": {"intermediate_size": families.feed_forward(shape)} | shape}
+    return described | {"shape": {"intermediate_size": family.feed_forward(shape)} | shape}
 
 
 def network_inputs(experiment: Experiment, model: str, size: str) -> dict[str, list[str]]:
@@ -113,6 +140,7 @@ TRUNK = Kind(
     },
     settings=SUPERVISION,
     recipe=_trunk_recipe,
+    plugins=network_plugins,
     inputs=_trunk_inputs,
 )
 
@@ -169,6 +197,7 @@ PRETRAIN = Kind(
     },
     settings={"evaluations": EVALUATIONS} | SUPERVISION,
     recipe=_pretrain_recipe,
+    plugins=network_plugins,
     inputs=_pretrain_inputs,
 )
 
@@ -214,6 +243,7 @@ def _finetune_recipe(config: dict, model: str, task: str) -> Recipe:
     return Recipe(
         {
             **{name: entry[name] for name in described},
+            **family_entry(config, model),
             **values,
             "validation": sorted(entry["validation"]),
             "seeds": sorted(config["seeds"]["finetune"]),
@@ -221,6 +251,7 @@ def _finetune_recipe(config: dict, model: str, task: str) -> Recipe:
         },
         {
             "": "finetune.*",
+            "family": f"catalogue.models.{model}.model_type",
             **{name: f"catalogue.tasks.{task}.{name}.*" for name in (*described, "validation")},
             "seeds": "seeds.finetune",
             **keys,
@@ -256,5 +287,6 @@ FINETUNE = Kind(
     },
     settings=SUPERVISION,
     recipe=_finetune_recipe,
+    plugins=lambda recipe: [("task", recipe["kind"]), family_plugin(recipe.get("family"))],
     inputs=_finetune_inputs,
 )

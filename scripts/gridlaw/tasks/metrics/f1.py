@@ -1,0 +1,23 @@
+"""F1: harmonic mean of precision and recall; of class 1 of two, or the average over more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridlaw.tasks.metric import Metric, class_average
+
+
+def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
+    # Imported here because the configuration is checked without scikit-learn.
+    from sklearn.metrics import f1_score
+
+    average = class_average(predictions, references)
+    # A ratio without a denominator is 0.
+    return float(f1_score(references, predictions, average=average, zero_division=0))
+
+
+METRIC = Metric(
+    kinds=("classification",),
+    description="harmonic mean of precision and recall; of class 1 of two, or the average over more",
+    compute=_compute,
+)

@@ -1,0 +1,22 @@
+"""Matthews correlation of predicted and true classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridlaw.tasks.metric import Metric
+
+
+def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
+    # Imported here because the configuration is checked without scikit-learn.
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(references, predictions))
+
+
+METRIC = Metric(
+    kinds=("classification",),
+    description="Matthews correlation of predicted and true classes",
+    compute=_compute,
+    lowest=-1.0,
+)

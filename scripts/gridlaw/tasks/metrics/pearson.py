@@ -1,0 +1,22 @@
+"""Pearson's correlation of predicted and true scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridlaw.tasks.metric import Metric
+
+
+def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
+    # Imported here because the configuration is checked without SciPy.
+    from scipy.stats import pearsonr
+
+    # A constant has no correlation.
+    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return 0.0
+    return float(pearsonr(predictions, references).statistic)
+
+
+METRIC = Metric(
+    kinds=("regression",), description="correlation of predicted and true scores", compute=_compute, lowest=-1.0
+)
