@@ -77,7 +77,7 @@ MISTAKES = {
     "metric of another kind": ("catalogue: {tasks: {sentiment: {metrics: [pearson]}}}", "catalogue.tasks.sentiment.metrics: pearson does not fit", ""),
     "positions": ("data: {row_length: 128}", "shape.max_position_embeddings: 64 is less than data.row_length: 128", "128 or more"),
     "local model": ("{models: [m], catalogue: {models: {m: {pretrained: ./nowhere}}}}", "catalogue.models.m.pretrained: ./nowhere has no config.json", "save_pretrained"),
-    "both kinds of model": ("catalogue: {models: {tiny: {pretrained: a/b}}}", "catalogue.models.tiny.model_type: unknown key", "pretrained"),
+    "both kinds of model": ("catalogue: {models: {tiny: {pretrained: a/b}}}", "catalogue.models.tiny.shape: unknown key", "pretrained"),
     "tokenizer": ("catalogue: {models: {tiny: {tokenizer: none}}}", "catalogue.models.tiny.tokenizer: none is not in the catalogue", "wordpiece"),
     "training set": ("finetune: {train_examples: [5000]}", "catalogue.tasks.sentiment.train_size: 600 is less than", "5000"),
     "passes of a trunk": ("pretrain: {schedule: trunk}", "pretrain.passes: sizes can share a trunk only with 1 pass over the slice, not 10", "schedule: independent"),

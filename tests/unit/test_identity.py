@@ -4,8 +4,10 @@ import ast
 import shutil
 import subprocess
 import textwrap
+from pathlib import Path
 
 import pytest
+from conftest import configuration
 
 from gridlaw.workflow import identity, reach, steps, syntax
 
@@ -459,17 +461,32 @@ def test_a_file_that_is_no_python_is_named(reached):
 # On the project's own programs -------------------------------------------------------------------------------------------
 
 
+def digests(scripts, plugin_modules, read=Path.read_bytes):
+    """Digest of each program in a folder, with the plug-ins that the default grid names."""
+    return {
+        path.stem: identity.find(scripts / path.name, plugin_modules.get(path.stem, ()), read)["digest"]
+        for path in PROGRAMS
+    }
+
+
 @pytest.fixture(scope="module")
-def changed():
+def plugin_modules():
+    """Modules of the plug-ins that the default grid names, by rule."""
+    modules = {}
+    trunk = {"schedule": "trunk", "passes": 1, "decay_ratio": 0.2, "warmup_tokens": 10}
+    for step in steps.Steps(configuration({"pretrain": {"per_model": {"small": trunk}}})):
+        modules.setdefault(step.rule, set()).update(step.kind.plugin_modules(step.recipe))
+    return {rule: tuple(sorted(names)) for rule, names in modules.items()}
+
+
+@pytest.fixture(scope="module")
+def changed(plugin_modules):
     """Programs that reach other definitions when some source files hold something else."""
-    before = {path: identity.find(path)["digest"] for path in PROGRAMS}
+    before = digests(SCRIPTS, plugin_modules)
 
     def by(edits):
-        after = {
-            path: identity.find(path, read=lambda file: edits.get(file) or file.read_bytes())["digest"]
-            for path in before
-        }
-        return {path.stem for path in before if before[path] != after[path]}
+        after = digests(SCRIPTS, plugin_modules, lambda file: edits.get(file) or file.read_bytes())
+        return {name for name in before if before[name] != after[name]}
 
     return by
 
@@ -534,7 +551,7 @@ EDITS = {
     "the point where a size branches off": (
         "gridlaw/training/schedule.py", "steps - round(decay_ratio", "steps - int(decay_ratio", {"pretrain", "trunk"}
     ),
-    "the rule that masks tokens": ("gridlaw/objectives/masking.py", "fate < 0.8", "fate < 0.7", {"pretrain", "trunk"}),
+    "the rule that masks tokens": ("gridlaw/data/masking.py", "fate < 0.8", "fate < 0.7", {"pretrain", "trunk"}),
     "an argument of the optimizer": ("gridlaw/training/optimization.py", 'recipe["adam_beta2"]', "0.999", TRAININGS),
     "the content of a checkpoint": (
         "gridlaw/training/checkpoints.py", '"step_seconds": step_seconds', '"step_seconds": []', TRAININGS
@@ -560,7 +577,56 @@ def test_a_moved_module_changes_no_program(tmp_path):
             importers.add(path.stem)
             path.write_text(text.replace("gridlaw.tables", "gridlaw.stats.frames"))
     assert {"laws", "aggregate", "figure_loss"} <= importers
-    assert all(identity.find(scripts / path.name)["digest"] == identity.find(path)["digest"] for path in PROGRAMS)
+    assert digests(scripts, {}) == digests(SCRIPTS, {})
+
+
+NEW = {
+    "gridlaw/models/families/novel.py": 'from gridlaw.models.family import Family\nFAMILY = Family(tokenizer="wordpiece")',
+    "gridlaw/tasks/kinds/ranking.py": "from gridlaw.tasks.kinds.regression import KIND",
+    "gridlaw/tasks/metrics/balanced.py": "from gridlaw.tasks.metrics.recall import METRIC",
+    "gridlaw/objectives/kinds/causal_lm.py": "from gridlaw.objectives.kinds.masked_lm import OBJECTIVE",
+}
+
+
+@pytest.mark.parametrize("file", NEW)
+def test_a_plugin_that_no_recipe_names_changes_no_program(tmp_path, plugin_modules, file):
+    scripts = shutil.copytree(SCRIPTS, tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / file).write_text(f"{NEW[file]}\nMORE = 1\n")
+    forget()
+    assert digests(scripts, plugin_modules) == digests(SCRIPTS, plugin_modules)
+    more = {rule: (*names, file.removesuffix(".py").replace("/", ".")) for rule, names in plugin_modules.items()}
+    named = digests(scripts, more)
+    assert all(named[rule] != digest for rule, digest in digests(SCRIPTS, plugin_modules).items() if rule in more)
+
+
+@pytest.mark.parametrize(
+    ("file", "recipe", "programs"),
+    [
+        ("gridlaw/models/families/bert.py", "family", TRAININGS),
+        ("gridlaw/objectives/kinds/masked_lm.py", "objective", {"pretrain", "trunk"}),
+        ("gridlaw/tasks/kinds/regression.py", "task", set()),
+        ("gridlaw/models/families/roberta.py", "family", set()),
+        ("gridlaw/tasks/metrics/pearson.py", "metric", set()),
+    ],
+)
+def test_an_edit_of_a_plugin_changes_programs_whose_recipe_names_it(changed, file, recipe, programs):
+    """The default grid has BERTs, and classifications scored by accuracy and Matthews correlation."""
+    path = SCRIPTS / file
+    assert changed({path: path.read_bytes() + b"\nMORE = 1\n"}) == programs
+
+
+def test_a_checkpoint_of_unknown_family_may_need_all():
+    model = {"pretrained": "owner/name", "revision": "main"}
+    whole = configuration({"models": ["other"], "sizes": [0], "exclude": [], "catalogue": {"models": {"other": model}}})
+    named = configuration({
+        "models": ["other"], "sizes": [0], "exclude": [],
+        "catalogue": {"models": {"other": model | {"model_type": "roberta"}}},
+    })  # fmt: skip
+    for config, expected in ((whole, 7), (named, 1)):
+        for step in steps.Steps(config):
+            if step.rule in ("pretrain", "finetune"):
+                families = [name for name in step.kind.plugin_modules(step.recipe) if ".families." in name]
+                assert len(families) == expected, step.name
 
 
 @pytest.mark.parametrize("file", ["report/captions/figures/loss.rst", "report/templates/page.css"])

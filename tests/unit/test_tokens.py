@@ -86,7 +86,7 @@ def gather(program) -> pd.DataFrame:
     """The table of runs."""
     cells = {model: {size: {"1": 1} for size in SIZES} for model in MODELS}
     recipe = {
-        "models": [*MODELS], "cells": cells, "compared": [], "tokenizers": dict.fromkeys(MODELS, "own"), "seeds": [1],
+        "models": [*MODELS], "cells": cells, "compared": [], "lowest": {}, "tokenizers": dict.fromkeys(MODELS, "own"), "seeds": [1],
         "tasks": {"sentiment": {"glue": True}},
     }  # fmt: skip
     scores = {"pretrain_seed": [1], "task": "sentiment", "train_set": "all", "train_examples": 9, "finetune_seed": 1,

@@ -22,7 +22,7 @@ sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
 from gridlaw.runtime import work
 work.LEASE_SECONDS = {seconds}
-args = Namespace(recipe={{"attention": "auto"}}, inputs=[], work={folder!r}, record={folder!r} + ".json")
+args = Namespace(recipe={{"attention": "auto"}}, inputs=[], plugins=(), work={folder!r}, record={folder!r} + ".json")
 work.attempt(args, 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
 SCRIPTS = str(Path(work.__file__).resolve().parents[2])
@@ -33,7 +33,7 @@ def args(tmp_path, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr(sys, "argv", [f"{SCRIPTS}/trunk.py"])
     return Namespace(
-        recipe={"attention": "auto", "a": 1}, inputs=[], outputs=[str(tmp_path / "out")], work=str(tmp_path / "run"),
+        recipe={"attention": "auto", "a": 1}, inputs=[], plugins=(), outputs=[str(tmp_path / "out")], work=str(tmp_path / "run"),
         record=str(tmp_path / "record.json"),
     )  # fmt: skip
 
