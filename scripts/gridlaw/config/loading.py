@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
-from snakemake.utils import update_config
 
 from gridlaw.canonical_json import normal
 from gridlaw.config import schema
@@ -24,6 +23,9 @@ def load(overlays: Iterable[str | Path], absent: bool = False, packed: Packed = 
     Raises:
         ValueError: the configuration is wrong; one line for each mistake.
     """
+    # Imported here because help and jobs do not need it.
+    from snakemake.utils import update_config
+
     base = Path("config.yaml")
     files = [base if base.exists() else schema.FOLDER.parent / base, *map(Path, overlays)]
     config: dict = {}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from importlib.metadata import distribution, distributions
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +60,7 @@ def problem(attention: str) -> str | None:
     """Return what this machine lacks for an implementation of attention; None if nothing is missing."""
     if attention != "flash_attention_2":
         return None
-    if not any(distributions(name="flash-attn")):
+    if find_spec("flash_attn") is None:
         return "attention: flash_attention_2 needs the package flash-attn, which is not installed; use auto"
     if not visible():
         return "attention: flash_attention_2 needs an NVIDIA GPU, and none can be seen here; use auto"
@@ -82,7 +82,7 @@ def visible() -> dict[str, str]:
 
 def _pytorch_has_cuda() -> bool:
     """Return whether PyTorch was built for CUDA, without importing it."""
-    return any(Path(distribution("torch").locate_file("torch/lib")).glob("libtorch_cuda*"))
+    return any(Path(find_spec("torch").origin).with_name("lib").glob("libtorch_cuda*"))
 
 
 def load_nvml() -> ModuleType | None:
