@@ -13,9 +13,9 @@ help:
 	@echo "make test-nightly  tests of rare combinations"
 	@echo "make lint          set up and check the style of everything"
 	@echo "make reference     set up and write docs/reference/config.md from schemas/"
-	@echo "make clean         remove what runs have made (results/, resources/, work/, logs/)"
+	@echo "make clean         remove everything that runs have written (results/, resources/, work/, logs/)"
 
-# Made anew when the pins change; a finished set-up is used again, also without a network.
+# Made again when the pins change. A finished set-up is reused, and then needs no network.
 .venv/.done: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gridlaw needs Python 3.11 or newer; try make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
@@ -24,7 +24,7 @@ help:
 
 setup: .venv/.done
 
-# The lock of a run that was killed is taken away; the one held here is gone with its process.
+# Remove the lock of a killed run. The lock that is held here ends with its process.
 demo: setup
 	flock --nonblock .venv/.lock sh -c 'snakemake --unlock > /dev/null 2>&1; snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs all'
 	@echo
@@ -32,13 +32,13 @@ demo: setup
 	@echo "Tables:  results/scores.csv  results/runs.csv  results/summary.csv  (each also as .parquet)"
 	@echo "Figures: results/figures/scores.png  laws.png  front.png  ...  (each also as .svg, .pdf and .csv)"
 
-# The tests of a file share what they have made, so that one process runs them all.
+# The tests of a file share their fixtures, so one process runs all of them.
 PYTEST = python -m pytest -rs --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: setup lint
 	$(PYTEST) -n $(CORES) -m "not extended and not nightly"
 
-# One process more than cores: the tests of Slurm mostly wait for it.
+# One process more than cores, because the tests of Slurm mostly wait.
 test-all: test
 	$(PYTEST) -n $$(($(CORES) + 1)) -m extended
 

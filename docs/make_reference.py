@@ -90,7 +90,7 @@ def sections(schema: dict, grid: dict) -> Iterator[str]:
 
 
 def inside(path: str, node: dict, schema: dict, values: dict | None) -> Iterator[str]:
-    """What a mapping holds: its entries, and a section for each mapping in it whose names the user chooses."""
+    """Describe a mapping: its entries, and a section for each mapping in it whose names the user chooses."""
     nodes = node["properties"]
     yield from entries({name: entry for name, entry in nodes.items() if f"{path}.{name}" not in NAMED}, schema, values)
     for name, entry in nodes.items():
@@ -102,7 +102,7 @@ def inside(path: str, node: dict, schema: dict, values: dict | None) -> Iterator
 
 
 def named(path: str, node: dict, schema: dict) -> Iterator[str]:
-    """What an entry holds whose name the user chooses, or what each kind of them does."""
+    """Describe an entry whose name the user chooses, or each kind of such entries."""
     options = {title: resolved(option, schema) for title, option in alternatives(node)}
     if path.rpartition(".")[2] in ("per_model", "per_task"):
         section = path.partition(".")[0]
@@ -155,7 +155,7 @@ def entries(
 
 
 def default(name: str, node: dict, values: dict | None, required: set[str]) -> list[str]:
-    """What a key is where nothing sets it."""
+    """Return the value of a key that nothing sets."""
     if values and name in values:
         return [f"default grid: `{shown(values[name])}`"]
     if "default" in node:
@@ -213,7 +213,7 @@ def resolved(node: dict, schema: dict) -> dict:
 
 
 def is_mapping(node: dict) -> bool:
-    """Whether a key holds other keys."""
+    """Return whether a key contains other keys."""
     return node.get("type") == "object" and bool(node.get("properties") or node.get("additionalProperties"))
 
 

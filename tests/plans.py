@@ -1,4 +1,4 @@
-"""What Snakemake plans, job by job, many dry runs at a time."""
+"""The jobs that Snakemake plans, from many dry runs at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/reference/files.md says: which files there are, and which columns and keys they have."""
+"""The content of docs/reference/files.md: the files, and their columns and keys."""
 
 import re
 from collections.abc import Iterator
@@ -32,12 +32,12 @@ def paths() -> set[str]:
 
 
 def matches(path: str, file: str) -> bool:
-    """Whether a path of the reference is that of a file."""
+    """Return whether a path of the reference is that of a file."""
     return bool(re.fullmatch(re.sub(r"\b[A-Z]+\b", "[^/]+", re.escape(path)), file))
 
 
 def is_known(file: str) -> bool:
-    """Whether the reference names a file, or for a manifest or a record another file of its folder."""
+    """Return whether the reference names a file, or for a manifest or a record another file of its folder."""
     folder, _, last = file.rpartition("/")
     folders = {path.rpartition("/")[0] for path in paths()}
     beside = last in ("record.json", "manifest.json") and any(matches(path, folder) for path in folders)

@@ -39,7 +39,7 @@ MANY = {
     "catalogue": {"models": {model: {"model_type": "bert", "shape": SHAPE} for model in MODELS}, "corpora": {"toy": {"words": "40M"}}},
 }  # fmt: skip
 GRIDS = {"one": ONE, "many": MANY}
-REASON = "CUDA out of memory; right would be a smaller <device_batch_size> & more patience"
+REASON = "CUDA out of memory; use a smaller <device_batch_size> & more patience"
 
 
 def of_the_largest(step):
@@ -54,7 +54,7 @@ def of_four_million_tokens(step):
 
 
 def failed(folder: Path) -> None:
-    """What two attempts at a training have left, and the prediction of the run that they were of."""
+    """Write the records of two attempts at a training, and the prediction of their run."""
     log = folder / "logs/pretrain/small/512k/1/1.log"
     log.parent.mkdir(parents=True)
     log.write_text(f"update 10\nerror: {REASON}\n")

@@ -30,9 +30,9 @@ NODES = tuple(f"n{number}" for number in range(1, 8))
 ETC = Path("/etc/slurm")
 FILES = ("slurm.conf", "slurmdbd.conf", "gres.conf", "cgroup.conf")
 MYSQL_PORT = 13306
-# Of the one cluster that there can be; its process holds the lock beside it.
+# Folder of the cluster; there is only one, and its process holds the lock beside the folder.
 FOLDER = Path(tempfile.gettempdir(), "gridlaw-slurm")
-# Of everything that is waited for.
+# Longest time in seconds to wait for anything.
 SECONDS = 60
 
 SLURM = """
@@ -163,7 +163,7 @@ class Cluster:
         _kill_steps(FOLDER / "spool" / name)
 
     def idle(self) -> bool:
-        """Whether all nodes wait for work."""
+        """Return whether all nodes are idle."""
         states = _answer("sinfo", "--noheader", "--Node", "--format", "%N %T").splitlines()
         return set(states) == {f"{node} idle" for node in NODES}
 
@@ -313,7 +313,7 @@ def _open_sockets(process: psutil.Process) -> str:
 
 
 def _has_cgroups() -> bool:
-    """Whether Slurm can hold jobs by cgroups here, version 1; it watches their processes otherwise."""
+    """Return whether Slurm can track jobs by cgroups (version 1) on this machine; otherwise it watches processes."""
     folders = [Path("/sys/fs/cgroup", name) for name in ("memory", "freezer")]
     return all(folder.is_mount() and os.access(folder, os.W_OK) for folder in folders)
 

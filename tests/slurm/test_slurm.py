@@ -52,7 +52,7 @@ GRID = {
 }
 # A training that outlasts what is done to it.
 LONG = GRID | {"pretrain": {"passes": 100000}, "checkpoint_minutes": 0.05}
-# Of the grid that was run on one machine.
+# The part of the grid that also ran on one machine.
 PART = world.GRID | {
     "models": ["alpha"],
     "sizes": ["2k"],
@@ -62,7 +62,7 @@ PART = world.GRID | {
 }
 # What comes after these is made where Snakemake runs.
 TABLES = "results/scores.csv"
-# Of whatever is waited for.
+# Longest time in seconds to wait for anything.
 SECONDS = 900
 
 
@@ -111,14 +111,14 @@ class Clone:
         return lines[0]
 
     def progress(self):
-        """What a person who looks at the folder is told."""
+        """Return what `progress.py` prints about the folder."""
         command = [sys.executable, "scripts/progress.py", "--configfile", "overlay.json"]
         return subprocess.run(
             command, cwd=self.folder, check=True, capture_output=True, text=True, timeout=SECONDS
         ).stdout
 
     def jobs(self, fields="%i"):
-        """What squeue says of the clone's running jobs."""
+        """Return what squeue prints about the clone's running jobs."""
         command = ["squeue", "--noheader", "--states=RUNNING", f"--format=%Z|{fields}"]
         answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
         lines = [line.partition("|") for line in answer.splitlines()]
@@ -186,7 +186,7 @@ def time_up(clone):
 
 
 def killed_rank(clone):
-    """What torchrun and the other rank say of it comes after."""
+    """The messages of torchrun and of the other rank come after it."""
     clone.pretrain("--retries", "0", gpus=2)
     clone.training()
     assert clone.jobs("%D") == ["1"]
@@ -217,7 +217,7 @@ def memory(clone):
 def cancelled(clone):
     clone.pretrain("--retries", "0")
     number = clone.training()
-    # Of a training on another machine its files tell how far it is.
+    # The files of a training on another machine show its progress.
     wait_for(
         lambda: re.search(r"1 running.*\n +pretrain tiny 2k 1 1 +\d+ % .* tokens/s", clone.progress(), re.DOTALL),
         "progress",

@@ -241,7 +241,7 @@ OTHERS = [
 
 @pytest.fixture
 def drawn(draw):
-    """What a figure shows of a grid of two models."""
+    """Return the content of a figure of a grid of two models."""
 
     def of(module, laws=LAWS, decisions=DECISIONS, runs=None, scores=SCORES, models=MODELS):
         known = {

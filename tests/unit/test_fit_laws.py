@@ -15,7 +15,7 @@ GOOD = HEADER + "".join(f"{n},{d},{1.8172 + 477.8 / n**0.3473 + 2143 / d**0.3672
 
 @pytest.fixture
 def fit(program, tmp_path, capsys):
-    """What the program writes and prints of a table."""
+    """Return what the program writes and prints for a table."""
 
     def of(text, *arguments):
         (tmp_path / "runs.csv").write_text(text)

@@ -37,7 +37,7 @@ def held_out(tmp_path):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What models are shown and asked, a list of batches."""
+    """Return the batches that models get, as a list."""
     batches, losses = [], PredictMasked.losses
 
     def spied(self, **batch):

@@ -55,7 +55,7 @@ def digest(write_program):
 
 
 def others(definitions):
-    """What is reached outside the program, without the folders that all have in common."""
+    """Return the definitions outside the program, without the common folders."""
     return {name.removeprefix("scripts/lab/") for name in definitions if not name.startswith("scripts/program.py")}
 
 

@@ -1,4 +1,4 @@
-"""What the curve of one training says of a longer one, and when it says nothing."""
+"""The curve of one training forecasts a longer one, or is refused."""
 
 import json
 

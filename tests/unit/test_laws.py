@@ -274,7 +274,7 @@ def test_words():
 
 
 def test_the_level_that_holds_a_value():
-    """What is just held at a level is inside an interval of that level and outside of narrower ones."""
+    """A value at the border of a level is inside the interval of that level, and outside of narrower ones."""
     whole = forecasting.fit(Points.from_runs(runs((1, 5), 0.01), ["corpus_tokens"])).forecast(np.array([[1e9]]))
     for end in (whole.low, whole.high):
         assert whole.level(end) == pytest.approx([0.95])

@@ -65,7 +65,7 @@ def test_standard_error_over_examples():
     said = np.where(random.random(2000) < 0.8, labels, 1 - labels)
     found = scoring.item_errors("classification", ["accuracy", "matthews_correlation"], said, labels)
     assert found["accuracy"] == pytest.approx((0.8 * 0.2 / 2000) ** 0.5, rel=0.4)
-    # Of balanced classes Matthews' correlation is 2 accuracy - 1.
+    # For balanced classes, the Matthews correlation is 2 accuracy - 1.
     assert found["matthews_correlation"] == pytest.approx(2 * found["accuracy"], rel=0.1)
     assert np.isnan(scoring.item_errors("classification", ["accuracy"], said[:1], labels[:1])["accuracy"])
 

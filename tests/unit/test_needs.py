@@ -1,4 +1,4 @@
-"""What a law lacks: the cells that would do, and what they would take."""
+"""Missing evidence of a law: the cells that would be enough, and their cost."""
 
 import dataclasses
 

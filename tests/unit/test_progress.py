@@ -1,4 +1,4 @@
-"""How far a grid is: nothing dead is shown as running, and nobody is flooded."""
+"""Progress of a grid: no dead training is shown as running, and the lines are few."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def data(steps):
 
 
 def tell(step, done, total, seconds, unit=TOKENS):
-    """What a training would have told that did so many updates in so many seconds, and nothing since."""
+    """Write the heartbeat of a training that did some steps in some seconds, and nothing since."""
     Path(step.work).mkdir(parents=True, exist_ok=True)
     clock = Clock()
     beat = Heartbeat(step.work, total, unit, clock)

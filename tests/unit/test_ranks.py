@@ -1,4 +1,4 @@
-"""How far a run on several ranks is from the one on a single rank."""
+"""Differences between runs on several ranks and on a single one."""
 
 import json
 

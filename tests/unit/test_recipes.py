@@ -1,4 +1,4 @@
-"""How a recipe is written: spelling, order, the content of local files, which override counts."""
+"""Recipes: spelling, order, the content of local files, and which override counts."""
 
 import copy
 import os
@@ -113,7 +113,7 @@ def test_content_of_local_files_matters_and_not_their_age(local, file, changed, 
     os.utime(path, (about.st_atime + age, about.st_mtime + age))
     assert of() == before
     text = path.read_text()
-    # Of the same length, and as old as it was.
+    # The length and the time stamp stay the same.
     path.write_text(text.upper())
     os.utime(path, (about.st_atime + age, about.st_mtime + age))
     after = of()

@@ -1,4 +1,4 @@
-"""What repeated text is worth."""
+"""The value of repeated text."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What the report says, and how its page holds it."""
+"""The text of the report, and its page."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What is said of a job of Slurm's that failed."""
+"""Messages about failed jobs of Slurm."""
 
 from types import SimpleNamespace
 

@@ -38,7 +38,7 @@ def test_the_scheduler_is_the_one_that_is_known(name):
 
 
 def scheduler(limit=None, starts=(), queued=False):
-    """What the hook sees of a scheduler that has made a pass."""
+    """The hook's view of a scheduler after one pass."""
     limiter = limit and job_scheduler.JobRateLimiter(MaxJobsPerTimespan.parse_choice(limit))
     if limiter:
         limiter._jobs = deque(starts)

@@ -1,4 +1,4 @@
-"""What a recipe tells Trainer."""
+"""The arguments of Trainer that a recipe determines."""
 
 from accelerate.utils import TorchDynamoPlugin
 

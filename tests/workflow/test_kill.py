@@ -39,7 +39,7 @@ def reference(data):
 
 @pytest.fixture(scope="module")
 def model(data):
-    """What fine-tunings start from."""
+    """The model that fine-tunings start from."""
     model_for(data)
 
 
@@ -151,7 +151,7 @@ TRAINING = {"train/loss", "train/learning_rate", "train/gradient_norm"}
 def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     place = train(minutes=10)
     folder = place.folder / "tensorboard"
-    # Of another run, in the same place.
+    # A file of another run, in the same folder.
     Events(folder, "training").add(10**9, {"train/loss": 1.0})
     place.program += ["--tensorboard", folder]
     measure(place, data, 2)
@@ -171,7 +171,7 @@ def test_curves_of_a_pretraining_that_was_killed(data, train, reference):
     seen = {}
 
     def has_gone_on():
-        """Whether there are points behind the newest checkpoint's."""
+        """Return whether there are points after that of the newest checkpoint."""
         written = sum(file.stat().st_size for file in folder.glob("events*"))
         return updates(killed) > 0 and written > seen.setdefault(updates(killed), written) + 200
 

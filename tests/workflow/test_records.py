@@ -147,7 +147,7 @@ def test_a_command_that_changed(kept):
 
 
 def test_a_killed_run_goes_on_with_the_same_command(kept):
-    """What was being made has no record; what was made and not yet noted by Snakemake has one."""
+    """An unfinished result has no record; a finished one that Snakemake has not noted has one."""
     with chdir(kept.folder):
         model, score = Path("results/pretrain/tiny/4k/1/1"), Path("results/score/tiny/2k/1")
         (model / "record.json").unlink()

@@ -1,4 +1,4 @@
-"""What records alone say would run after a change of the configuration or of the user's files."""
+"""The steps that would run after a change of the configuration or of the user's files, by records alone."""
 
 from __future__ import annotations
 

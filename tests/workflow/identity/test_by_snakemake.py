@@ -21,7 +21,7 @@ pytestmark = pytest.mark.extended
 
 # What is planned --------------------------------------------------------------------------------------------------------
 
-# Of the configuration one of each family; records are asked about all of it.
+# One change of each family of configuration keys; `test_by_records` has all of them.
 FAMILIES = (
     "pretrain.learning_rate",
     "pretrain.per_model.alpha.mask_rate",

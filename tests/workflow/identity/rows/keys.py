@@ -115,7 +115,7 @@ DATA = {
     "packing": ("continuous", ["pack *"]),
     "segment_words": (20, ["segments *"]),
     "held_out_words": (600, ["segments *"]),
-    # Of the held-out choice, and of the shuffle of segments and of examples.
+    # The seed of the held-out choice, and of the shuffles of segments and examples.
     "seed": (2, ["segments *", "task *"]),
 }
 
