@@ -47,7 +47,7 @@ class Programs:
             cwd=folder, env={**self.environment, "PYTHONPATH": str(folder / "scripts")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self.python = self.run.stdout.readline()
+        self.client = {forked.SOCKET: self.run.stdout.readline().strip()}
 
     def part(self, text: str) -> None:
         """Write the project's own module; as old as any, so that no compiled one is taken for it."""
@@ -61,8 +61,8 @@ class Programs:
 
     def start(self, program: str, *arguments: str, **options) -> subprocess.Popen:
         """Start a program as a rule's command does."""
-        command = f'{self.python}python "$@"; exit $?'
-        environment = {**self.environment, **options.pop("environment", {})}
+        command = f'"{self.folder}/scripts/gridlaw/runtime/forked.py" "$@"; exit $?'
+        environment = {**self.environment, **self.client, **options.pop("environment", {})}
         return subprocess.Popen(
             ["bash", "-c", command, "bash", program, *arguments],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,

@@ -9,9 +9,10 @@ from conftest import ROOT, finish
 
 from gridlaw import io
 from gridlaw.cli import Failure
+from gridlaw.hooks.commands import shell_command
 from gridlaw.views import console, partial_report
 from gridlaw.workflow.status import Verdicts
-from gridlaw.workflow.steps import Steps, shell_command
+from gridlaw.workflow.steps import Steps
 
 GRID = {
     "models": ["tiny"], "sizes": ["8k", "32k"], "gpus": [1, 2], "tasks": ["sentiment"], "seeds": {"pretrain": [1], "finetune": [1]},
@@ -29,7 +30,7 @@ def test_programs_get_the_options_that_rules_give_them(grid):
     for step in Steps(grid):
         if step.kind.single:
             given = set(re.findall(r"--([\w-]+)", " ".join(map(str, partial_report.line(step, "snakemake")))))
-            by_rule = set(re.findall(r"--([\w-]+)", shell_command(step.kind)))
+            by_rule = set(re.findall(r"--([\w-]+)", shell_command(step.kind, {})))
             assert given - by_rule == ({"states"} if step.rule == "report" else set())
             assert by_rule <= given
 

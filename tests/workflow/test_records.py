@@ -134,16 +134,14 @@ def test_what_was_asked_for_in_particular(kept):
 
 
 def test_a_command_that_changed(kept):
-    """Of that Snakemake's metadata alone knows, if there is any."""
+    """Of that Snakemake's metadata alone knows; a command supervises its program."""
     seed(kept, GRID)
-    rule = kept.folder / "rules/finetune.smk"
-    before = rule.read_text()
-    rule.write_text(before.replace('python "$scripts', 'python -B "$scripts'))
-    assert "~ the command of rule finetune changed: all cells" in kept.dry_run(overlay=GRID)
-    files = [str(file.relative_to(kept.folder)) for file in kept.folder.glob("results/finetune/**/*.*")]
-    kept.snakemake("--cleanup-metadata", *files, overlay=GRID)
+    commands = kept.folder / "scripts/gridlaw/hooks/commands.py"
+    before = commands.read_text()
+    commands.write_text(before.replace("PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=2"))
+    assert "PYTHONUNBUFFERED=2" in kept.dry_run("--forcerun", "finetune", "--printshellcmds", overlay=GRID)
     assert kept.planned(overlay=GRID) == {}
-    rule.write_text(before)
+    commands.write_text(before)
 
 
 def test_a_killed_run_goes_on_with_the_same_command(kept):

@@ -20,6 +20,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from gridlaw.cost.estimates import Rates
 from gridlaw.hooks import records
+from gridlaw.hooks.jobs import step_of
 from gridlaw.views.estimate_text import PREDICTIONS, Limits, bill, predicted, step_counts
 from gridlaw.views.overview import Overview
 from gridlaw.views.terminal import Terminal
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
     from snakemake.jobs import Reason
     from snakemake.workflow import Workflow
 
-# Snakemake's own advice after a harmless change; it helps only if the shell command changed.
+# Snakemake's own advice after a harmless change, which does not help where records decide; and ours.
 ADVICE = "wipe its metadata"
-OURS = (
-    "If a change does not affect a result, keep the result: python scripts/accept.py MODEL SIZE GPUS --note WHY;"
-    " if only the command of a rule changed: snakemake --cleanup-metadata FILES"
-)
+OURS = "If a change does not affect a result, keep the result: python scripts/accept.py MODEL SIZE GPUS --note WHY"
 
 
 class Preview(logging.Handler):
@@ -61,7 +59,7 @@ class Preview(logging.Handler):
             self._shown = True
             self._show()
         if ADVICE in str(message.msg):
-            message.msg = OURS
+            message.msg = self._advice(message.msg)
 
     def _show(self) -> None:
         try:
@@ -75,6 +73,13 @@ class Preview(logging.Handler):
             # A failed preview must not stop a run.
             lines = [f"the grid cannot be shown: {type(error).__name__}: {error}"]
         print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+    def _advice(self, text: str) -> str:
+        """Return the advice after a harmless change: ours for steps of the grid, Snakemake's `text` for other jobs."""
+        dag = self._workflow.dag
+        jobs = [job for job in dag.needrun_jobs(exclude_finished=False) if dag.reason(job).is_provenance_triggered()]
+        advice = {OURS if step_of(job, self._verdicts.steps) else text: None for job in jobs}
+        return "\n".join(advice)
 
     def _whole(self, terminal: Terminal) -> Iterator[str]:
         """Yield the grid, and the cost of running it."""
@@ -118,7 +123,7 @@ class Preview(logging.Handler):
     def _planned(self) -> dict[Step, str]:
         """Return the steps that Snakemake would run, upstream first, each with its reason."""
         dag = self._workflow.dag
-        jobs = {self._verdicts.steps.find(str(job.output[0])): job for job in dag.needrun_jobs() if job.output}
+        jobs = {step_of(job, self._verdicts.steps): job for job in dag.needrun_jobs()}
         return {step: _words(step, dag.reason(jobs[step])) for step in self._verdicts.steps if step in jobs}
 
     def _limits(self) -> Limits:
@@ -141,8 +146,6 @@ def _words(step: Step, reason: Reason) -> str:
     """Return why Snakemake runs a step, for reasons that the step's record does not know."""
     if reason.forced:
         return "requested on the command line"
-    if reason.code_changed:
-        return f"the command of rule {step.rule} changed"
     if reason.software_stack_changed:
         return f"the environment of rule {step.rule} changed"
     if reason.missing_output:
@@ -155,7 +158,7 @@ def _say(text: str) -> None:
     logger.info(text, extra={"quietness": Quietness.PROGRESS})
 
 
-def announce(workflow: Workflow, config: dict) -> None:
+def connect(workflow: Workflow, config: dict) -> None:
     """Connect a workflow with the records of its results, and show its grid."""
     # Jobs live as long as Snakemake. Garbage collection among 20,000 of them took a quarter of the time of a dry run.
     gc.set_threshold(100_000, 50, 100)

@@ -19,13 +19,10 @@ from functools import lru_cache
 
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange, PersistenceBase
 
+from gridlaw.hooks.jobs import step_of
 from gridlaw.workflow import record
 from gridlaw.workflow.status import STALE, Verdicts
 from gridlaw.workflow.steps import Step
-
-# Bytes. Up to this size, Snakemake compares the content of an input that has a newer time stamp. The default is 1 MB,
-# less than the predictions of a large task.
-COMPARED_BYTES = 64 << 20
 
 
 class Stale(ParamsChange):
@@ -46,33 +43,30 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
             return answer(str(target), target)
 
         def params_changed(self, job, file=None) -> bool | ParamsChange:
-            step = verdicts.steps.find(str(job.output[0])) if job.output else None
+            step = step_of(job, verdicts.steps)
             if step and verdicts.of(step).state == STALE:
                 return Stale(verdicts.of(step).lines(), job.output)
             return super().params_changed(job, file)
 
         def code_changed(self, job, file=None) -> bool | Iterable[str]:
             # A command supervises its program; what that computes with is in its recipe, its code and its inputs.
-            if not is_step(job):
+            if step_of(job, verdicts.steps) is None:
                 return super().code_changed(job, file)
             return () if file is None else False
 
         async def incomplete(self, job) -> list:
-            return [] if is_step(job) else await super().incomplete(job)
+            return [] if step_of(job, verdicts.steps) else await super().incomplete(job)
 
         def _clear_cache(self) -> None:
             answer.cache_clear()
             super()._clear_cache()
-
-    def is_step(job) -> bool:
-        return bool(job.output) and verdicts.steps.find(str(job.output[0])) is not None
 
     # Snakemake asks a dozen times for each output, one job after the other.
     @lru_cache(maxsize=64)
     def answer(file: str, target) -> MetadataRecord | None:
         metadata = super(WithRecords, persistence).metadata(target)
         step = verdicts.steps.find(file)
-        facts = verdicts.record(step.record) if step else None
+        facts = verdicts.record(step.record) if step and file in step.outputs else None
         if facts is None or (metadata is not None and not record.is_marked(facts)):
             return metadata
         return restored(step)
@@ -82,8 +76,6 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
         return _restored(step.rule, verdicts.record(step.record))
 
     persistence.__class__ = WithRecords
-    for part in (persistence, persistence.dag):
-        part.max_checksum_file_size = max(part.max_checksum_file_size, COMPARED_BYTES)
 
 
 def _restored(rule: str, facts: dict) -> MetadataRecord:

@@ -17,6 +17,7 @@ import snakemake_executor_plugin_slurm as plugin
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 from gridlaw import io
+from gridlaw.hooks.jobs import kind_of
 
 if TYPE_CHECKING:
     from snakemake.jobs import AbstractJob
@@ -162,19 +163,26 @@ class Watch:
 def pass_on_sigterm() -> None:
     """Make Snakemake inside a job forward SIGTERM to the programs that it runs.
 
-    Slurm signals only the first process of a step, if it tracks processes by cgroups (proctrack/cgroup).
+    Slurm signals only the first process of a step, if it tracks processes by cgroups (proctrack/cgroup). Programs of
+    other workflows' rules are left alone.
     """
     exit_gracefully = JobScheduler.exit_gracefully
 
-    def forward_and_exit(*arguments: object) -> None:
-        for shell in psutil.Process().children():
-            for program in shell.children():
-                # srun would end the step, which gets the signal from Slurm itself.
-                if program.name() != "srun":
-                    program.terminate()
-        exit_gracefully(*arguments)
+    def forward_and_exit(scheduler: JobScheduler, *arguments: object) -> None:
+        running = [part for job in list(scheduler.running) for part in (job if job.is_group() else [job])]
+        if any(map(kind_of, running)):
+            _terminate_programs()
+        exit_gracefully(scheduler, *arguments)
 
     JobScheduler.exit_gracefully = forward_and_exit
+
+
+def _terminate_programs() -> None:
+    for shell in psutil.Process().children():
+        for program in shell.children():
+            # srun would end the step, which gets the signal from Slurm itself.
+            if program.name() != "srun":
+                program.terminate()
 
 
 def check(site: dict) -> None:

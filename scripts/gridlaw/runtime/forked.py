@@ -1,6 +1,7 @@
+#!/usr/bin/env -S python -ISP
 """Run a program in a fork of the fork server, like `python PROGRAM ...`, but without the time for imports.
 
-    python -ISP forked.py SOCKET PROGRAM ...
+    GRIDLAW_SOCKET=SOCKET forked.py PROGRAM ...
 
 This process represents the program. The program gets its streams, working directory, environment and signals, and is
 killed if this process is killed; this process ends with the program's exit status. Without a server, or if the server
@@ -17,6 +18,8 @@ import socket
 import sys
 from contextlib import suppress
 
+# Variable of the environment: the server's socket.
+SOCKET = "GRIDLAW_SOCKET"
 # Programs with several threads, or with access to the network, have other values and are not forked.
 SHARED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -27,7 +30,7 @@ ANSWERS = 256
 
 def main() -> None:
     """Run the program on the command line."""
-    path, *command = sys.argv[1:]
+    path, command = os.environ[SOCKET], sys.argv[1:]
     connection = socket.socket(socket.AF_UNIX)
     signals = collect()
     if not start(connection, path, command):

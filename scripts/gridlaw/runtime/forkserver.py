@@ -21,7 +21,6 @@ import json
 import os
 import runpy
 import selectors
-import shlex
 import shutil
 import signal
 import socket
@@ -32,13 +31,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from snakemake.workflow import Workflow
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 PACKAGE = Path(__file__).resolve().parents[1].name
+# Runs a program in a fork, like `python`.
+CLIENT = Path(__file__).resolve().with_name("forked.py")
 LOG = Path("logs/forkserver.log")
 # Variables that a shell sets for each command.
 SHELL_VARIABLES = {"_", "PWD", "OLDPWD", "SHLVL"}
@@ -51,22 +48,8 @@ STOP_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 
 
-def serves(workflow: Workflow, config: dict) -> bool:
-    """Return whether a run may fork its programs: it runs on this machine, in its own environment, without a GPU."""
-    # Imported here because the server runs this file before it can find the project's modules.
-    from gridlaw.runtime import gpus
-
-    is_same_python = Path(shutil.which("python") or "").parent == Path(sys.executable).parent
-    may_fork = config["fork_programs"] and sys.platform == "linux" and is_same_python
-    return may_fork and not workflow.deployment_settings.deployment_method and not gpus.visible()
-
-
 def start() -> str:
-    """Start a server that ends with this process.
-
-    Returns:
-        a shell function `python` that runs programs in forks of the server.
-    """
+    """Start a server that ends with this process, and return the path of its socket."""
     folder = tempfile.mkdtemp(prefix="gridlaw-")
     path = f"{folder}/socket"
     LOG.parent.mkdir(exist_ok=True)
@@ -87,8 +70,7 @@ def start() -> str:
             server.wait(STOP_SECONDS)
 
     atexit.register(stop)
-    client = [sys.executable, "-ISP", str(Path(__file__).with_name("forked.py")), path]
-    return f'python() {{ {shlex.join(client)} "$@"; }}\n'
+    return path
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,19 @@ def configuration(args: argparse.Namespace, absent: bool = False) -> dict:
         sys.exit(str(mistakes))
 
 
-def command(overlays: Iterable[str | Path], directory: str | Path, settings: Iterable[str] = ()) -> str:
+def command(
+    overlays: Iterable[str | Path],
+    directory: str | Path,
+    settings: Iterable[str] = (),
+    snakefile: str | Path | None = None,
+) -> str:
     """The command that runs a grid from the folder of gridlaw.
 
     Args:
         overlays: files given with `--configfile`.
         directory: the grid's folder.
         settings: settings given with `--config`.
+        snakefile: of the workflow that uses gridlaw as a module, if one does.
     """
     home = SCRIPTS.parent
 
@@ -72,6 +78,7 @@ def command(overlays: Iterable[str | Path], directory: str | Path, settings: Ite
 
     parts = ["snakemake", "--cores", "all"]
     options = {
+        "--snakefile": [shorten(snakefile)] if snakefile else [],
         "--configfile": [shorten(file) for file in overlays],
         "--directory": [] if Path(directory).resolve() == home else [shorten(directory)],
         "--config": list(settings),

@@ -83,8 +83,9 @@ class Setting:
 
     Args:
         help: description, for the option's help.
-        shell: its value in the rule's command, where `{values}` are the values of the wildcards and `{run}` is the
-            rule's name followed by them; if it is empty, the command does not have the option.
+        shell: its value in the rule's command, where `{values}` are the values of the wildcards, `{run}` is the rule's
+            name followed by them, and other names are settings of the run; if it is empty, the command does not have
+            the option.
         type: type of the value.
         default: value without the option.
         required: whether there is no default.

@@ -76,6 +76,12 @@ class Step:
         """The path of its record, which is written after the rest of the result."""
         return self.kind.file("record", *self.wildcards.values())
 
+    @cached_property
+    def outputs(self) -> frozenset[str]:
+        """The files that its rule makes."""
+        folder = self.kind.folder.format(**self.wildcards)
+        return frozenset(f"{folder}/{output.name}" for output in self.kind.writes.values())
+
     @property
     def folder(self) -> str:
         """The folder of its result."""
@@ -220,21 +226,3 @@ def identify(file: str) -> tuple[Kind, list[str]] | None:
 def option(name: str) -> str:
     """Return the option of a program for an input, an output or a setting."""
     return f"--{name.replace('_', '-')}"
-
-
-def shell_command(kind: Kind) -> str:
-    """The shell command of a rule, in which Snakemake fills in files, wildcards and parameters."""
-    given = {name: f"{{input.{name}:q}}" for name in kind.reads}
-    made = {name: f"{{output.{name}:q}}" for name in kind.writes}
-    options = kind.options(
-        {name: [text] for name, text in given.items()}, made, folder_of=lambda text: f'"$(dirname {text})"'
-    )
-    values = "/".join(f"{{wildcards.{name}:q}}" for name in kind.wildcards)
-    options |= {
-        name: [setting.shell.replace("{run}", f"{kind.name}/{values}").replace("{values}", values)]
-        for name, setting in kind.settings.items()
-        if setting.shell
-    }
-    parts = [" ".join([option(name), *texts]) for name, texts in options.items()]
-    start = f'{kind.environment} python "$scripts/{kind.name}.py"'.lstrip()
-    return " ".join([start, "--recipe {params.recipe:q}", *parts, "> {log:q} 2>&1"])

@@ -136,7 +136,7 @@ REPORT = Kind(
     settings={
         "predictions": Setting("estimates that runs of the workflow began with, JSON lines", "logs/predictions.jsonl"),
         "states": Setting("states of the cells, JSON; by default all are done"),
-        "command": Setting("the command that makes the page again; by default it is not known", '"$command"'),
+        "command": Setting("the command that makes the page again; by default it is not known", "{command}"),
     },
     recipe=_report_recipe,
     inputs=_report_inputs,

@@ -16,11 +16,11 @@ from gridlaw.workflow.recipe import Recipe
 # Options that supervise a training.
 SUPERVISION = {
     "work": Setting("folder for what an interrupted run is continued from", "work/{run}", required=True),
-    "checkpoint_minutes": Setting("minutes between checkpoints (default: 5)", "$checkpoint_minutes", float, 5.0),
+    "checkpoint_minutes": Setting("minutes between checkpoints (default: 5)", "{checkpoint_minutes}", float, 5.0),
     "tensorboard": Setting("folder for TensorBoard's files", "logs/tensorboard/{run}"),
 }
 EVALUATIONS = Setting(
-    "times the held-out loss is measured, for TensorBoard (default: 1)", "$evaluations", type=int, default=1
+    "times the held-out loss is measured, for TensorBoard (default: 1)", "{evaluations}", type=int, default=1
 )
 # Inputs of every pre-training.
 READS_NETWORK = {

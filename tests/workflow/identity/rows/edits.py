@@ -56,4 +56,4 @@ def _redescribed(value: object) -> object:
 row("a new clone with other comments", commenting_everything)
 row("a function of fine-tuning", adding("scripts/gridlaw/models/modeling.py", "classifier = classifier"), "finetune *")
 # A command supervises its program.
-row("a command", replacing("scripts/gridlaw/workflow/steps.py", 'python "$scripts', 'python -B "$scripts'))
+row("a command", replacing("scripts/gridlaw/hooks/commands.py", "PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED=2"))
