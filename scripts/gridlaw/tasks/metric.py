@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gridlaw import plugins
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -34,4 +36,7 @@ def find(name: str) -> Metric:
 
 def class_average(predictions: np.ndarray, references: np.ndarray) -> str:
     """Name of scikit-learn's average over classes: class 1 of two (GLUE's convention), all classes of more."""
+    # Imported here because the configuration is checked without NumPy.
+    import numpy as np
+
     return "binary" if np.max([predictions, references]) <= 1 else "macro"

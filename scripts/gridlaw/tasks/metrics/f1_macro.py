@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gridlaw.tasks.metric import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def _compute(predictions: np.ndarray, references: np.ndarray) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gridlaw.tasks.metric import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
     # Imported here because the configuration is checked without SciPy.
+    import numpy as np
     from scipy.stats import pearsonr
 
     # A constant has no correlation.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gridlaw.tasks.metric import Metric, class_average
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
