@@ -20,7 +20,7 @@ from gridlaw.workflow import program, record
 
 def main() -> None:
     args = program.parse("finetune", __doc__)
-    work.attempt(args, 1, run_all, extendable=("seeds", "train_examples"))
+    work.attempt(args, 1, run_all)
 
 
 def run_all(args: Namespace, fingerprint: str) -> None:
@@ -75,7 +75,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
     record.write(
         args, device=device, runs=facts, peak_memory_mb=measures.peak_memory_mb(), energy=measures.energy_used(energy),
-        attempts=work.attempts(args.work),
+        **work.history(args.work),
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
 
     if launch.rank() == 0:
         save(model, tokenizer, args)
-        record.write(args, **facts, attempts=work.attempts(args.work))
+        record.write(args, **facts, **work.history(args.work))
     pretraining.finish()
 
 

@@ -47,7 +47,7 @@ def trunk(args: Namespace, fingerprint: str) -> None:
         files = {name: io.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
         io.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
         facts = pretraining.facts(trainer, plan, args, model) | used
-        record.write(args, ranks=args.recipe["gpus"], device=device, **facts, attempts=work.attempts(args.work))
+        record.write(args, ranks=args.recipe["gpus"], device=device, **facts, **work.history(args.work))
     pretraining.finish()
 
 

@@ -21,7 +21,8 @@ from world import GRID, watching, write_data
 
 from gridlaw import io
 from gridlaw.config import loading
-from gridlaw.workflow import status, steps
+from gridlaw.runtime import work
+from gridlaw.workflow import acceptance, record, status, steps
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -82,6 +83,17 @@ def finish(step: steps.Step, **facts: object) -> None:
         "host": "elsewhere",
     }
     io.write_json(step.record, made | facts)
+
+
+def begin(step: steps.Step, **facts: object) -> Path:
+    """Write what an attempt at a training notes in its work folder, as if it had begun now; gives the folder."""
+    basis = work.fixed(
+        acceptance.present_basis(step, dict.fromkeys(step.inputs, "0" * 64)) | {"libraries": record.libraries()},
+        step.kind.extendable,
+    )
+    work.write_basis(step.work, {"fingerprint": record.fingerprint(basis), **basis, **facts})
+    Path(step.work, work.ATTEMPTS).write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "node7"}\n')
+    return Path(step.work)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import configuration, finish
+from conftest import begin, configuration, finish
 
 from gridlaw import io, plugins
 from gridlaw.cost import arithmetic, estimates
@@ -143,7 +143,7 @@ def test_one_more_seed_costs_one_seed(folder):
     runs = [{"train_examples": 600, "seed": seed, "seconds": 10} for seed in (1, 2)]
     tuned = {"device": "cpu", "runs": runs, "wall_seconds": 23}
     make(config, {"pretrain tiny 8k 1 1": trained(10, 1e10), "finetune tiny 8k 1 1 sentiment": tuned})
-    Path("work/finetune/tiny/8k/1/1/sentiment/all-1").mkdir(parents=True)
+    begin(rates(config)[1]["finetune tiny 8k 1 1 sentiment"])
     for seed in (1, 2):
         io.write_json(f"work/finetune/tiny/8k/1/1/sentiment/all-{seed}/facts.json", {})
     more = configuration({**GRID, "seeds": {"pretrain": [1], "finetune": [1, 2, 3]}})
@@ -165,10 +165,20 @@ def test_an_interrupted_run_has_the_rest_left(folder):
     step = steps["pretrain tiny 16k 1 1"]
     whole = rates(config)[0].estimate({step}).rank_seconds.middle - 5
     last = rates(config)[0]._step_range(step)[1]
-    Path(step.work, f"checkpoint-{3 * last // 4}").mkdir(parents=True)
-    Path(step.work, "attempts.jsonl").write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "here"}\n')
-    found, steps, _ = rates(config)
-    assert found.estimate({steps[step.name]}).rank_seconds.middle - 5 == pytest.approx(whole / 4, rel=0.02)
+    Path(begin(step), f"checkpoint-{3 * last // 4}").mkdir()
+
+    def cost(config):
+        again, steps, _ = rates(config)
+        return again.estimate({steps[step.name]}).rank_seconds.middle - 5
+
+    assert cost(config) == pytest.approx(whole / 4, rel=0.02)
+    # A failed one resumes as well.
+    with Path(step.work, "attempts.jsonl").open("a") as stream:
+        stream.write('{"ended": "2026-11-24T10:01:00+00:00", "cause": "exit status 1"}\n')
+    assert cost(config) == pytest.approx(whole / 4, rel=0.02)
+    # Nothing of it can be used with another learning rate.
+    other = configuration({**GRID, "pretrain": {"per_model": {"tiny": {"learning_rate": 0.5}}}})
+    assert cost(other) == pytest.approx(whole, rel=0.02)
 
 
 def test_what_is_not_known_is_said(folder):

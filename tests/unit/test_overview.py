@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, configuration, finish
+from conftest import ROOT, begin, configuration, finish
 from snakemake.utils import update_config
 
 from gridlaw.views.overview import Overview
@@ -132,9 +132,7 @@ def test_failed_and_interrupted(folder):
         log = Path(steps[name].log)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("error: no space left on device\n")
-    work = Path(steps["pretrain small 8k 1 1"].work)
-    (work / "checkpoint-40").mkdir(parents=True)
-    (work / "attempts.jsonl").write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "here"}\n')
+    (begin(steps["pretrain small 8k 1 1"]) / "checkpoint-40").mkdir()
     assert shown(but())[2:] == [
         "tiny   ○  ✗ 0/3 ○      ✗ 0/3 ○",
         "small     ○     ○      ◐ 0/3 ○",
@@ -142,7 +140,7 @@ def test_failed_and_interrupted(folder):
         "◐ partly done   ○ new   ✗ failed   k/n of its steps done",
         "",
         "✗ failed: pretrain tiny 1k 1 1 and 1 more: no space left on device",
-        "◐ interrupted: pretrain small 8k 1 1: goes on from update 40",
+        "◐ interrupted: pretrain small 8k 1 1: resumes from optimizer step 40",
     ]
 
 

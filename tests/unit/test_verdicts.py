@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import configuration, finish
+from conftest import begin, configuration, finish
 from filelock import SoftFileLease
 from snakemake.utils import update_config
 
@@ -404,10 +404,9 @@ class TestUnfinished:
         return Verdicts(configuration(GRID)).of(step)
 
     def began(self, step, *entries):
-        folder = Path(step.work)
-        folder.mkdir(parents=True)
-        lines = [{"started": "2026-11-24T10:00:00+00:00", "host": "node7"}, *entries]
-        (folder / "attempts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        folder = begin(step)
+        with (folder / "attempts.jsonl").open("a") as stream:
+            stream.writelines(json.dumps(entry) + "\n" for entry in entries)
         return folder
 
     def test_new(self, step):
@@ -415,12 +414,12 @@ class TestUnfinished:
 
     def test_killed(self, step):
         (self.began(step) / "checkpoint-120").mkdir()
-        assert self.verdict(step) == Verdict(INTERRUPTED, ("goes on from update 120",))
+        assert self.verdict(step) == Verdict(INTERRUPTED, ("resumes from optimizer step 120",))
 
     def test_terminated_before_a_checkpoint(self, step):
         self.began(step, {"ended": "2026-11-24T10:01:00+00:00", "cause": "SIGTERM"})
         found = self.verdict(step)
-        assert (found.state, found.reasons) == (INTERRUPTED, ("starts again, there is no checkpoint yet",))
+        assert (found.state, found.reasons) == (INTERRUPTED, ("starts again, because there is no checkpoint yet",))
 
     def test_failed(self, step):
         self.began(step, {"ended": "2026-11-24T10:01:00+00:00", "cause": "RuntimeError: no memory"})

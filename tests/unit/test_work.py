@@ -22,7 +22,7 @@ sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
 from gridlaw.runtime import work
 work.LEASE_SECONDS = {seconds}
-args = Namespace(recipe={{"attention": "auto"}}, inputs=[], plugins=(), work={folder!r}, record={folder!r} + ".json")
+args = Namespace(recipe={{"attention": "auto"}}, inputs=[], plugins=(), extendable=(), work={folder!r}, record={folder!r} + ".json")
 work.attempt(args, 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
 SCRIPTS = str(Path(work.__file__).resolve().parents[2])
@@ -33,8 +33,8 @@ def args(tmp_path, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.setattr(sys, "argv", [f"{SCRIPTS}/trunk.py"])
     return Namespace(
-        recipe={"attention": "auto", "a": 1}, inputs=[], plugins=(), outputs=[str(tmp_path / "out")], work=str(tmp_path / "run"),
-        record=str(tmp_path / "record.json"),
+        recipe={"attention": "auto", "a": 1}, inputs=[], plugins=(), extendable=(), outputs=[str(tmp_path / "out")],
+        work=str(tmp_path / "run"), record=str(tmp_path / "record.json"),
     )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_attempts_are_told_with_their_causes(args):
         with pytest.raises(type(error)):
             work.attempt(args, 1, body)
     told = []
-    work.attempt(args, 1, lambda *_: told.extend(work.attempts(args.work)))
+    work.attempt(args, 1, lambda *_: told.extend(work.history(args.work)["attempts"]))
     assert [attempt["cause"] for attempt in told] == ["SIGTERM", "ValueError: no", "finished"]
     assert all(attempt["ended"] >= attempt["started"] for attempt in told)
     assert not Path(args.work).exists(), "a finished run leaves nothing"
@@ -119,7 +119,7 @@ def test_a_line_that_a_full_disk_cut_off_is_no_attempt(args):
     work._append(Path(args.work), {"started": "1"})
     with open(Path(args.work, work.ATTEMPTS), "a") as stream:
         stream.write('{"started": "cut o')
-    assert [attempt["started"] for attempt in work.attempts(args.work)] == ["1"]
+    assert [attempt["started"] for attempt in work.history(args.work)["attempts"]] == ["1"]
 
 
 def test_another_recipe_drops_what_is_there(args, capfd):
@@ -130,23 +130,24 @@ def test_another_recipe_drops_what_is_there(args, capfd):
     assert Path(args.work, "kept").exists()
     attempt(args, recipe={"attention": "auto", "a": 2})
     assert not Path(args.work, "kept").exists()
-    assert "deleted the files of an earlier recipe" in capfd.readouterr().err
+    assert capfd.readouterr().err == f"{args.work}: deleted the files of an earlier attempt: a 1 → 2\n"
 
 
 def test_growing_lists_drop_nothing(args):
     def body(*_):
         Path(args.work, "kept").write_text("")
 
-    work.attempt(args, 1, body, extendable=("seeds",))
+    args.extendable = ("seeds",)
+    work.attempt(args, 1, body)
     args.recipe = args.recipe | {"seeds": [1, 2]}
-    work.attempt(args, 1, lambda *_: None, extendable=("seeds",))
+    work.attempt(args, 1, lambda *_: None)
     assert Path(args.work, "kept").exists()
 
 
 def test_a_finished_run_is_not_repeated(args, tmp_path):
     (tmp_path / "out").write_text("x")
     work.attempt(args, 1, lambda *_: record.write(args))
-    assert json.loads(Path(args.record).read_text())["fingerprint"] == record.fingerprint(args.recipe, [])
+    assert json.loads(Path(args.record).read_text())["fingerprint"] == record.fingerprint(record.current_basis(args))
     assert not attempt(args)
     (tmp_path / "out").write_text("y")
     assert attempt(args), "its output was changed"

@@ -30,8 +30,8 @@ import pandas as pd  # noqa: E402
 import tokenizer as tokenizer_program  # noqa: E402
 
 from gridlaw import io  # noqa: E402
+from gridlaw.canonical_json import canonical  # noqa: E402
 from gridlaw.data import rows  # noqa: E402
-from gridlaw.workflow.recipe import canonical  # noqa: E402
 
 WORDS = [f"{a}{b}{c}" for a in "bdgkl" for b in "aeo" for c in "mnrst"]
 MODEL = {

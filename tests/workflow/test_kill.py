@@ -290,8 +290,8 @@ def test_another_recipe_starts_afresh(train):
     at = training.program.index("--recipe") + 1
     training.program[at] = training.program[at].replace('"learning_rate":0.003', '"learning_rate":0.002')
     training.finish()
-    assert "deleted the files of an earlier recipe, code or input" in training.log()
-    assert "continuing" not in training.log()
+    assert "deleted the files of an earlier attempt: learning_rate 3e-3 → 2e-3\n" in training.log()
+    assert "resuming from optimizer step" not in training.log()
 
 
 @pytest.mark.extended

@@ -22,9 +22,9 @@ from gridlaw.cost import arithmetic
 from gridlaw.objectives import objective
 from gridlaw.runtime import gpus, work
 from gridlaw.training import schedule
-from gridlaw.workflow import record
 from gridlaw.workflow.kinds.data import pack_of, slice_of
-from gridlaw.workflow.status import INTERRUPTED, Verdicts
+from gridlaw.workflow.states import FAILED, INTERRUPTED
+from gridlaw.workflow.status import Verdicts
 from gridlaw.workflow.steps import OF_A_CELL, TRAININGS, Step
 
 # Used until there are measurements: FLOP/s of a rank, and seconds that a program takes to start.
@@ -32,8 +32,6 @@ ASSUMED_FLOPS = {"gpu": 50e12, "cpu": 15e9}
 ASSUMED_START = 5.0
 # Bytes per weight in a model's file, and in a trunk's state, which includes AdamW's two moments.
 MODEL_BYTES, STATE_BYTES = 4, 12
-# Lists in the recipe of fine-tuning that may grow while finished runs remain valid.
-EXTENDABLE = {"seeds", "train_examples"}
 # Numbers of training examples of the GLUE tasks, by the name of the configuration on the hub.
 GLUE = {
     "cola": 8551, "sst2": 67349, "mrpc": 3668, "stsb": 5749, "qqp": 363846, "mnli": 392702, "qnli": 104743,
@@ -183,7 +181,7 @@ class Rates:
         if not grid.is_trained(size):
             return 0.0
         first, last = self._step_range(step)
-        if self._verdicts.of(step).state == INTERRUPTED and not _has_new_input(step, steps):
+        if self._verdicts.of(step).state in (INTERRUPTED, FAILED) and not self._starts_again(step, steps):
             first = max(first, work.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
         tokens, slice_rows = self._text(model, size)
@@ -192,7 +190,7 @@ class Rates:
 
     def _runs(self, step: Step, steps: Collection[Step]) -> list[tuple[int | str, int]]:
         """Return the training sets and seeds of the fine-tuning runs that a step still has to do."""
-        kept = () if _has_new_input(step, steps) else self._kept(step)
+        kept = () if self._starts_again(step, steps) else work.progress(step.work)[1]
         runs = product(step.recipe["train_examples"], step.recipe["seeds"])
         return [(size, seed) for size, seed in runs if work.run_name(size, seed) not in kept]
 
@@ -200,17 +198,13 @@ class Rates:
         """Return the FLOPs of fine-tuning on some examples, if each has the maximum length."""
         return self._encoder(model).flops(recipe["max_length"], examples * recipe["epochs"], 0)
 
-    def _kept(self, step: Step) -> Collection[str]:
-        """Return the names of the finished fine-tuning runs that stay valid, because only runs were added."""
-        facts = self._verdicts.record(step.record)
-        if facts is not None:
-            basis = record.basis(facts)
-            before, now = (
-                {key: recipe[key] for key in recipe.keys() - EXTENDABLE} for recipe in (basis["recipe"], step.recipe)
-            )
-            if before != now or basis["code"] != step.code or self._verdicts.of(step).replaced:
-                return ()
-        return work.progress(step.work)[1]
+    def _starts_again(self, step: Step, steps: Collection[Step]) -> bool:
+        """Return whether a training can use nothing of what lies in its work folder.
+
+        Args:
+            steps: all steps that will run; if an input of the training is among them, it will be another one.
+        """
+        return any(earlier in steps for earlier in step.after) or bool(self._verdicts.obstacles(step))
 
     def _step_range(self, step: Step) -> tuple[int, int]:
         """Return the optimizer steps at which a pre-training begins and ends; see `pretraining.Plan`."""
@@ -267,10 +261,6 @@ class Rates:
         if encoder is None:
             raise Unknown(f"of {model}, until the checkpoint is fetched and its size is known")
         return encoder
-
-
-def _has_new_input(step: Step, steps: Collection[Step]) -> bool:
-    return any(earlier in steps for earlier in step.after)
 
 
 def ranks(step: Step) -> int:

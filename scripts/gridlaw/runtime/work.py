@@ -1,7 +1,9 @@
-"""The work folder of a run: one writer at a time, on any host, and no files of another recipe.
+"""The work folder of a training: one writer at a time, on any host, and no files of another recipe, code or input.
 
-Snakemake deletes a job's outputs before each attempt. Checkpoints, from which an interrupted run resumes, therefore lie
-here, outside the declared outputs.
+Snakemake deletes a job's outputs before each attempt. Checkpoints, from which an interrupted training resumes,
+therefore lie here, outside the declared outputs. The file `basis.json` holds everything that decides the result
+(`record.current_basis`), the fingerprint with which checkpoints are sealed, and what a person has accepted since. An
+attempt with the basis that was accepted last resumes; any other one starts again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import socket
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,16 +23,20 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
-from gridlaw import cli
+from gridlaw import cli, io
 from gridlaw.runtime import gpus, heartbeat, launch
-from gridlaw.workflow import record
+from gridlaw.workflow import reasons, record
 
 ATTEMPTS = "attempts.jsonl"
+BASIS = "basis.json"
+# In a work folder of version 0.1: the fingerprint alone.
 FINGERPRINT = "fingerprint"
 # Last file that a finished run writes, if the program has several runs.
 FACTS = "facts.json"
 # A holder on another host counts as dead after this time without a sign of life; on this host it is checked directly.
 LEASE_SECONDS = 60.0
+# Largest number of differences that are named when files are deleted.
+SHOWN = 6
 # Causes of an attempt's end after which it can resume.
 KILLED, TERMINATED = "killed", "SIGTERM"
 
@@ -39,56 +45,53 @@ def attempt(
     args: Namespace,
     ranks: int,
     body: Callable[[Namespace, str], None],
-    extendable: tuple[str, ...] = (),
 ) -> None:
     """Run a training program once, while no other process works on the same result.
 
     The work folder is held by the launcher of the ranks, or by rank 0 if the ranks were launched by something else.
 
     Args:
-        args: the program's arguments; among them `recipe`, `inputs`, `plugins`, `work` and `record`.
+        args: the program's arguments; among them `recipe`, `inputs`, `plugins`, `extendable`, `work` and `record`.
         ranks: number of processes that run `body`.
         body: the training, called on each rank with the arguments and the fingerprint of the work folder.
-        extendable: lists of the recipe that may grow while the files in the work folder remain valid.
 
     Raises:
         Failure: the wrong number of ranks was started, or this machine lacks something that the recipe needs.
     """
-    fixed = {name: value for name, value in args.recipe.items() if name not in extendable}
-    fingerprint = record.fingerprint(fixed, args.inputs, args.plugins)
     launch.join()
     if launch.is_launched() or (launch.rank() > 0 and launch.wait_for_start()):
-        body(args, fingerprint)
+        body(args, _read_fingerprint(args.work))
     elif launch.rank() == 0:
         if problem := launch.problem(ranks) or gpus.problem(args.recipe["attention"]):
             if launch.is_rank():
                 launch.announce_start(begin=False)
             raise cli.Failure(problem)
-        with _hold(Path(args.work), fingerprint):
-            finished = record.is_finished(args.record, record.fingerprint(args.recipe, args.inputs, args.plugins))
+        basis = record.current_basis(args)
+        with _hold(Path(args.work), fixed(basis, args.extendable)):
+            finished = record.is_finished(args.record, record.fingerprint(basis))
             if launch.is_rank():
                 launch.announce_start(begin=not finished)
             if finished:
                 print("another process finished this result meanwhile", file=sys.stderr)
             elif launch.is_rank():
-                body(args, fingerprint)
+                body(args, _read_fingerprint(args.work))
             elif ranks > 1:
                 launch.run(ranks)
             else:
                 gpus.take(1)
-                body(args, fingerprint)
+                body(args, _read_fingerprint(args.work))
             remove_checkpoints(args.work)
 
 
 @contextmanager
-def _hold(folder: Path, fingerprint: str) -> Iterator[None]:
-    """Hold a work folder: wait for another writer to end, then delete files of another recipe, code or input."""
+def _hold(folder: Path, basis: dict) -> Iterator[None]:
+    """Hold a work folder: wait for another writer to end, then delete files of another basis."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     # The lease lies beside the folder, which is removed while processes hold the lease or wait for it.
     lease = SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_lost)
     _acquire(lease, folder)
     try:
-        _drop_foreign(folder, fingerprint)
+        _drop_foreign(folder, basis)
         # A killed attempt could not do this.
         heartbeat.clear(folder)
         _append(folder, {"started": _now(), "host": socket.gethostname(), "pid": os.getpid(), **_job()})
@@ -99,7 +102,8 @@ def _hold(folder: Path, fingerprint: str) -> Iterator[None]:
             raise
         heartbeat.clear(folder)
         (folder / ATTEMPTS).unlink()
-        if [entry.name for entry in folder.iterdir()] == [FINGERPRINT]:
+        # A name that begins with a dot is that of a file which a killed process did not finish.
+        if all(entry.name in (BASIS, FINGERPRINT) or entry.name.startswith(".") for entry in folder.iterdir()):
             shutil.rmtree(folder)
     finally:
         lease.release()
@@ -111,11 +115,40 @@ def remove_checkpoints(folder: str | Path) -> None:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def attempts(folder: str | Path) -> list[dict]:
-    """Return all attempts at a run, each with start, end and cause; the last one, which is running, ends now."""
+def fixed(basis: dict, extendable: Iterable[str]) -> dict:
+    """Return a basis without the lists of the recipe that may grow while the files in the work folder remain valid."""
+    recipe = {name: value for name, value in basis["recipe"].items() if name not in extendable}
+    return basis | {"recipe": recipe}
+
+
+def read_basis(folder: str | Path) -> dict | None:
+    """Return what the files in a work folder were computed with, and what was accepted since; None if unknown."""
+    return io.find_json(Path(folder, BASIS))
+
+
+def read_earlier_fingerprint(folder: str | Path) -> str | None:
+    """Return the fingerprint of a work folder of version 0.1; None if it is none."""
+    file = Path(folder, FINGERPRINT)
+    return file.read_text() if file.exists() and not Path(folder, BASIS).exists() else None
+
+
+def write_basis(folder: str | Path, facts: dict) -> None:
+    """Write what the files in a work folder were computed with; atomically, as all that a killed process may leave."""
+    io.write_json(Path(folder, BASIS), facts)
+
+
+def history(folder: str | Path) -> dict[str, list[dict]]:
+    """Return what a training's record holds of the attempts at it.
+
+    Returns:
+        `attempts`: each with start, end and cause; the last one, which is running, ends now. If a person has accepted
+        that the training resumes although something differed, `accepted`: each time with note, name and time.
+    """
     entries = read_attempts(folder)
     entries[-1] |= {"ended": _now(), "cause": "finished"}
-    return entries
+    # The record itself holds the present basis.
+    accepted = [entry | {"basis": {}} for entry in (read_basis(folder) or {}).get("accepted", [])]
+    return {"attempts": entries, **({"accepted": accepted} if accepted else {})}
 
 
 def read_attempts(folder: str | Path) -> list[dict]:
@@ -201,14 +234,27 @@ def _lost(compromise: object) -> None:
     os._exit(1)
 
 
-def _drop_foreign(folder: Path, fingerprint: str) -> None:
-    file = folder / FINGERPRINT
-    if not file.exists() or file.read_text() != fingerprint:
-        if file.exists():
-            print(f"{folder}: deleted the files of an earlier recipe, code or input", file=sys.stderr, flush=True)
-            shutil.rmtree(folder)
-        folder.mkdir(exist_ok=True)
-        file.write_text(fingerprint)
+def _drop_foreign(folder: Path, basis: dict) -> None:
+    """Delete the files in a work folder unless they have this basis, and say why."""
+    held = read_basis(folder)
+    differences = reasons.of_training(held, basis) if held else []
+    if held and not differences:
+        return
+    if read_earlier_fingerprint(folder):
+        differences = ["they are of an earlier version of gridlaw"]
+    if differences:
+        words = "; ".join(
+            [*differences[:SHOWN], *[f"and {len(differences) - SHOWN} more"] * (len(differences) > SHOWN)]
+        )
+        print(f"{folder}: deleted the files of an earlier attempt: {words}", file=sys.stderr, flush=True)
+    # Also what a process left that was killed while it deleted.
+    if folder.exists():
+        shutil.rmtree(folder)
+    write_basis(folder, {"fingerprint": record.fingerprint(basis), **basis})
+
+
+def _read_fingerprint(folder: str | Path) -> str:
+    return io.read_json(Path(folder, BASIS))["fingerprint"]
 
 
 def _append(folder: Path, entry: dict) -> None:

@@ -113,6 +113,7 @@ class Kind:
         environment: environment variables of the program, in the shell.
         plugins: returns the plug-ins that its program loads for a recipe: seam and name of each, the name None for one
             that is not known before the program runs, which stands for all of the seam.
+        extendable: lists of the recipe that may grow while the files in the work folder of a training remain valid.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Kind:
     settings: dict[str, Setting] = field(default_factory=dict)
     environment: str = "HF_HUB_OFFLINE=1"
     plugins: Callable[[dict], list[tuple[str, str | None]]] = lambda recipe: []
+    extendable: tuple[str, ...] = ()
 
     @cached_property
     def wildcards(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ def parse(rule: str, doc: str) -> Namespace:
 
     Returns:
         the `recipe`, and the values of its options by name: the path of a file, a list of paths where there may be
-        many, None for one that is not there. Further `inputs` and `outputs`: files whose digests
-        the record holds; and `plugins`: modules of the plug-ins that the recipe names.
+        many, None for one that is not there. Further `inputs` and `outputs`: files whose digests the record holds;
+        `plugins`: modules of the plug-ins that the recipe names; and `extendable`: lists of the recipe, see `Kind`.
     """
     kind = KINDS[rule]
     parser = cli.parser(doc)
@@ -40,6 +40,7 @@ def parse(rule: str, doc: str) -> Namespace:
     args = parser.parse_args()
     args.inputs, args.outputs = _recorded_inputs(kind, args), _recorded_outputs(kind, args)
     args.plugins = kind.plugin_modules(args.recipe)
+    args.extendable = kind.extendable
     return args
 
 

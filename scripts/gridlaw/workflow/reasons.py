@@ -12,6 +12,7 @@ from gridlaw import io
 from gridlaw.canonical_json import canonical
 from gridlaw.config import grid
 from gridlaw.words import join_and
+from gridlaw.workflow import record
 from gridlaw.workflow.steps import Step, identify
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
@@ -22,6 +23,8 @@ FILES = ("files", "held_out_files")
 PANELS = ("figure_scores", "figure_seeds", "latex")
 # Of a mapping that lacks the key.
 UNSET = object()
+# Of code whose digest has another form than those of this version.
+EARLIER = "made by an earlier version of gridlaw, see scripts/accept.py"
 
 
 class DefinitionReason(str):
@@ -72,6 +75,39 @@ def _of_recipe(step: Step, made: dict) -> list[str]:
     ]
 
 
+def of_training(before: dict, now: dict) -> list[str]:
+    """Differences between the bases of two attempts at a training, a line each; none if the second can resume.
+
+    Args:
+        before: what the work folder holds.
+        now: a `record.current_basis`.
+    """
+    basis = record.basis(before)
+    entries = _differences((), basis["recipe"], now["recipe"])
+    lines = [".".join(path) + _change(path[-1], old, new) for path, old, new in entries]
+    if basis["code"] != now["code"]:
+        lines += _of_definitions("the program", basis["definitions"], now["definitions"])
+    # An absolute path of the same file is no difference.
+    if list(basis["inputs"].values()) != list(now["inputs"].values()):
+        others = [file for file, digest in now["inputs"].items() if basis["inputs"].get(file) != digest]
+        lines.append(f"{_listed(others or list(now['inputs']))}: another result")
+    return [*lines, *of_libraries(before, now["libraries"])]
+
+
+def of_libraries(before: dict, now: dict[str, str]) -> Iterator[str]:
+    """Libraries of other versions than an unfinished training was computed with, a line each.
+
+    Args:
+        before: what the work folder holds.
+        now: versions by library; one that is not known here is left out.
+    """
+    bases = [before, *(entry["basis"] for entry in before.get("accepted", []))]
+    for library, version in now.items():
+        known = [basis["libraries"][library] for basis in bases if library in basis["libraries"]]
+        if version not in known:
+            yield f"{library} {known[-1] if known else 'unknown'} → {version}"
+
+
 def _of_code(step: Step, made: dict) -> Iterator[str]:
     """Differences between the program that made a result and its step's, a line for each definition.
 
@@ -81,16 +117,20 @@ def _of_code(step: Step, made: dict) -> Iterator[str]:
     if made["code"] == step.code:
         return
     if len(made["code"]) < len(step.code):
-        yield f"scripts/{step.program.name} had an identity of an earlier form; scripts/accept.py keeps the result"
+        yield EARLIER
         return
-    before, now = made.get("definitions", {}), step.definitions
+    yield from _of_definitions(f"scripts/{step.program.name}", made.get("definitions", {}), step.definitions)
+
+
+def _of_definitions(script: str, before: dict[str, str], now: dict[str, str]) -> Iterator[str]:
+    """Differences between the definitions of two programs that differ, a line each."""
     # A definition that only moved to another file counts as the same.
     old, new = ({(_name(label), digest) for label, digest in some.items()} for some in (before, now))
     removed = [label for label in before.keys() - now.keys() if (_name(label), before[label]) not in new]
     added = [label for label in now.keys() - before.keys() if (_name(label), now[label]) not in old]
     changed = [label for label in before.keys() & now.keys() if before[label] != now[label]]
     if not before or not (removed or added or changed):
-        yield f"scripts/{step.program.name} changed, or what it imports"
+        yield f"{script} changed, or what it imports"
         return
     states = dict.fromkeys(removed, "removed") | dict.fromkeys(added, "added") | dict.fromkeys(changed, "changed")
     yield from (DefinitionReason(label, states[label]) for label in sorted(states))

@@ -1,7 +1,7 @@
-"""Records: what a finished step leaves beside its result, so that the result explains itself anywhere.
+"""Records: each finished step writes one beside its result, so that the result explains itself anywhere.
 
-A *manifest* holds what the result is (digests, counts) and is the same on every run; a *record* holds how it came
-about.
+A *manifest* describes the result (digests, counts) and is the same on every run. A *record* describes how the result
+came about. Its *basis* is everything that decides the result: recipe, code and inputs.
 """
 
 from __future__ import annotations
@@ -37,53 +37,81 @@ PACKAGES = (
     "pandas",
     "scikit-learn",
 )
+# Those that compute results.
+LIBRARIES = ("torch", "transformers")
 # When the process began: what a job costs includes the import of what it needs.
 STARTED = psutil.Process().create_time()
 
 
-def basis(made: dict) -> dict:
-    """What a record's result is held valid for: what made it, or what a person has accepted in its stead since."""
-    for entry in made.get("accepted", []):
-        made = made | entry["basis"]
-    return made
+def basis(facts: dict) -> dict:
+    """Return what a result is held valid for: what it was made from, or what a person has accepted since.
+
+    Args:
+        facts: its record, or what a work folder holds.
+    """
+    for entry in facts.get("accepted", []):
+        facts = facts | entry["basis"]
+    return facts
 
 
-def is_marked(made: dict) -> bool:
-    """Whether a person has accepted or adopted a result since it was made."""
-    return "accepted" in made or "adopted" in made
+def is_marked(facts: dict) -> bool:
+    """Return whether a person has accepted or adopted a result since it was made."""
+    return "accepted" in facts or "adopted" in facts
 
 
-def marks(made: dict) -> list[str]:
-    """What a person has done to a result since it was made, in words, each once."""
-    adopted = [f"adopted from {made['adopted']['from']}"] if "adopted" in made else []
-    return [*adopted, *dict.fromkeys(f"accepted: {entry['note']}" for entry in made.get("accepted", []))]
+def marks(facts: dict) -> list[str]:
+    """List in words how a person has accepted or adopted a result since it was made, each once."""
+    adopted = [f"adopted from {facts['adopted']['from']}"] if "adopted" in facts else []
+    return [*adopted, *dict.fromkeys(f"accepted: {entry['note']}" for entry in facts.get("accepted", []))]
 
 
-def signed(**what: object) -> dict:
-    """What a person does to a result, with who and when."""
-    return {**what, "by": getpass.getuser(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
+def signed(**entry: object) -> dict:
+    """Return an entry of a record with the name of the user, and the time."""
+    return {**entry, "by": getpass.getuser(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def fingerprint(recipe: dict, inputs: Iterable[str | Path], plugins: tuple[str, ...] = ()) -> str:
-    """Identity of the running program's result: recipe, code, inputs, and the versions of what computes it."""
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that compute, as far as this environment has them."""
     versions = _versions()
+    return {package: versions[package] for package in LIBRARIES if package in versions}
+
+
+def current_basis(args: Namespace, inputs: Iterable[str | Path] | None = None) -> dict:
+    """Return everything that decides the result of the running program, as JSON holds it.
+
+    Args:
+        args: its arguments, among them `recipe`, `inputs` and `plugins`.
+        inputs: files that the result is made from, if not those that the arguments name.
+    """
+    program = Path(sys.argv[0])
+    return {
+        "recipe": args.recipe,
+        "code": identity.digest(program, args.plugins),
+        "definitions": identity.definitions(program, args.plugins),
+        "inputs": {str(path): io.sha256(path) for path in (args.inputs if inputs is None else inputs)},
+        "libraries": libraries(),
+    }
+
+
+def fingerprint(basis: dict) -> str:
+    """Digest (SHA-256, hexadecimal) of a `current_basis`; the paths of inputs do not matter, their order does."""
     whole = {
-        "recipe": recipe,
-        "code": identity.digest(Path(sys.argv[0]), plugins),
-        "inputs": [io.sha256(path) for path in inputs],
-        "libraries": [versions.get(package) for package in ("torch", "transformers")],
+        "recipe": basis["recipe"],
+        "code": basis["code"],
+        "inputs": list(basis["inputs"].values()),
+        "libraries": [basis["libraries"].get(package) for package in LIBRARIES],
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def is_finished(file: str | Path, fingerprint: str) -> bool:
-    """Whether a record is that of a run with this fingerprint, and the run's outputs are still as it left them."""
+    """Return whether a record is that of a run with this fingerprint, and the run's outputs are unchanged since."""
     try:
-        found = io.read_json(file)
-        outputs = all(io.sha256(path) == digest for path, digest in found["outputs"].items())
+        facts = io.read_json(file)
+        is_unchanged = all(io.sha256(path) == digest for path, digest in facts["outputs"].items())
     except (OSError, ValueError, KeyError):
         return False
-    return found.get("fingerprint") == fingerprint and outputs
+    return facts.get("fingerprint") == fingerprint and is_unchanged
 
 
 def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: object) -> None:
@@ -95,16 +123,16 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
             files they describe.
         facts: other known values of the run (tokens, throughput, ...), JSON values.
     """
-    program, inputs = Path(sys.argv[0]), list(args.inputs if inputs is None else inputs)
+    basis = current_basis(args, inputs)
     io.write_json(
         args.record,
         {
-            "step": program.stem,
-            "recipe": args.recipe,
-            "code": identity.digest(program, args.plugins),
-            "definitions": identity.definitions(program, args.plugins),
-            "fingerprint": fingerprint(args.recipe, inputs, args.plugins),
-            "inputs": {str(path): io.sha256(path) for path in inputs},
+            "step": Path(sys.argv[0]).stem,
+            "recipe": basis["recipe"],
+            "code": basis["code"],
+            "definitions": basis["definitions"],
+            "fingerprint": fingerprint(basis),
+            "inputs": basis["inputs"],
             "outputs": {str(path): io.sha256(path) for path in args.outputs},
             **facts,
             "started": datetime.fromtimestamp(STARTED, UTC).isoformat(timespec="seconds"),
@@ -117,7 +145,7 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
 
 
 def _versions() -> dict[str, str]:
-    """Versions of the packages that this environment has; per-step environments have a part of them."""
+    """Versions of the packages that this environment has; those of single steps have only some of them."""
     versions = {}
     for package in PACKAGES:
         try:

@@ -1,26 +1,29 @@
-"""What is true of each result by its record alone: done, stale and why, failed, interrupted, or not there yet."""
+"""The state of each result by its record alone: done, stale and why, failed, interrupted, or not there yet."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from gridlaw import io
 from gridlaw.runtime import work
+from gridlaw.words import count, join_and
 from gridlaw.workflow import reasons, record
 from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.workflow.steps import TRAININGS, Step, Steps
 
-# What a record must have to be judged, and what nobody asks of thousands of them.
+# Keys of a record without which it cannot be judged, and keys that are not needed here, of thousands of records.
 NEEDED = {"recipe", "code", "inputs", "outputs", "started", "wall_seconds", "host"}
-NOT_ASKED = {"attempts", "environment", "hardware"}
+UNNEEDED = {"attempts", "environment", "hardware"}
+# Largest number of reasons that are named in a sentence.
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is true of one result, whatever is true of the results that it is made from.
+    """The state of one result, whatever the states of the results that it is made from.
 
     Args:
         state: one of this module's names.
@@ -33,14 +36,8 @@ class Verdict:
     replaced: tuple[Step, ...] = ()
 
     def lines(self, but: Container[Step] = ()) -> tuple[str, ...]:
-        """All that is to be said of it, but of replaced results of these steps."""
-        replaced = [step.name for step in self.replaced if step not in but]
-        if len(replaced) > 3:
-            return (
-                *self.reasons,
-                f"{replaced[0]} and {len(replaced) - 1} more that it is made from are other results now",
-            )
-        return *self.reasons, *(f"{name} is another result now" for name in replaced)
+        """The reasons, and the replaced results except those of some steps."""
+        return *self.reasons, *_replacements([step for step in self.replaced if step not in but])
 
 
 class Verdicts:
@@ -65,20 +62,39 @@ class Verdicts:
     def record(self, file: str) -> dict | None:
         """The record in a file; None where there is none."""
         if file not in self._records:
-            made = self._records[file] = io.find_json(file)
-            if made and "definitions" in made:
+            facts = self._records[file] = io.find_json(file)
+            if facts and "definitions" in facts:
                 # They are most of a record, and the same in thousands.
-                made["definitions"] = self._definitions.setdefault(made.get("code"), made["definitions"])
-                for name in NOT_ASKED & made.keys():
-                    del made[name]
+                facts["definitions"] = self._definitions.setdefault(facts.get("code"), facts["definitions"])
+                for name in UNNEEDED & facts.keys():
+                    del facts[name]
         return self._records[file]
 
     def of(self, step: Step) -> Verdict:
         """The verdict on a step's result."""
         if step not in self._verdicts:
-            made = self.record(step.record)
-            self._verdicts[step] = _unfinished(step) if made is None else self._finished(step, made)
+            facts = self.record(step.record)
+            self._verdicts[step] = self._unfinished(step) if facts is None else self._finished(step, facts)
         return self._verdicts[step]
+
+    def obstacles(self, step: Step) -> tuple[str, ...]:
+        """Reasons why the next attempt at a training will delete the files in its work folder; none if it uses them."""
+        if step.rule not in TRAININGS or not any(work.progress(step.work)):
+            return ()
+        if work.read_earlier_fingerprint(step.work):
+            return (reasons.EARLIER,)
+        facts = work.read_basis(step.work)
+        if facts is None:
+            return (f"{step.work}/{work.BASIS} is missing",)
+        basis = record.basis(facts)
+        # Lists that may grow are not part of it.
+        grown = {name: step.recipe[name] for name in step.kind.extendable}
+        lines = reasons.of(step, basis | {"recipe": basis["recipe"] | grown})
+        return (
+            *lines,
+            *_replacements(list(self._replaced(step, basis))),
+            *reasons.of_libraries(facts, record.libraries()),
+        )
 
     def forget(self, step: Step) -> None:
         """Look at a step's result anew when asked again."""
@@ -87,16 +103,44 @@ class Verdicts:
             self._records.pop(file, None)
             self._digests.pop(file, None)
 
-    def _finished(self, step: Step, made: dict) -> Verdict:
-        if not made.keys() >= NEEDED:
+    def _finished(self, step: Step, facts: dict) -> Verdict:
+        if not facts.keys() >= NEEDED:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
-        basis = record.basis(made)
+        basis = record.basis(facts)
+        lines, replaced = tuple(reasons.of(step, basis)), tuple(self._replaced(step, basis))
+        return Verdict(STALE, lines, replaced) if lines or replaced else Verdict(DONE)
+
+    def _unfinished(self, step: Step) -> Verdict:
+        """The verdict on a result that is not there, from what its attempts have left."""
+        error = _last_error(step.log)
+        attempts = work.read_attempts(step.work) if step.rule in TRAININGS else []
+        if attempts and work.is_held(step.work):
+            return Verdict(RUNNING, (f"since {attempts[-1]['started']} on {attempts[-1]['host']}",))
+        if attempts and attempts[-1]["cause"] in (work.KILLED, work.TERMINATED):
+            return Verdict(INTERRUPTED, (self._prospect(step),))
+        if attempts or error:
+            obstacles = self.obstacles(step)
+            again = [f"starts again: {_few(obstacles)}"] if obstacles else []
+            return Verdict(FAILED, ("; ".join([error or attempts[-1]["cause"], *again]),))
+        return Verdict(NEW)
+
+    def _prospect(self, step: Step) -> str:
+        """What the next attempt at an interrupted training will begin with, in words."""
+        last, runs = work.progress(step.work)
+        parts = [count(len(runs), "finished run")] * bool(runs) + [f"optimizer step {last}"] * bool(last)
+        if not parts:
+            return "starts again, because there is no checkpoint yet"
+        obstacles = self.obstacles(step)
+        where = " and ".join(parts)
+        return f"at {where}; starts again: {_few(obstacles)}" if obstacles else f"resumes from {where}"
+
+    def _replaced(self, step: Step, basis: dict) -> Iterator[Step]:
+        """The steps upstream whose result is not the one that a basis names, each once."""
         # What the user's own files hold stands in recipes.
-        known = {file: self.steps.find(file) for file in step.inputs if file in basis["inputs"]}
-        others = [of for file, of in known.items() if of and self._sha256(file) not in (None, basis["inputs"][file])]
-        replaced = tuple(dict.fromkeys(others))
-        found = tuple(reasons.of(step, basis))
-        return Verdict(STALE, found, replaced) if found or replaced else Verdict(DONE)
+        makers = {file: self.steps.find(file) for file in step.inputs if file in basis["inputs"]}
+        yield from dict.fromkeys(
+            maker for file, maker in makers.items() if maker and self._sha256(file) not in (None, basis["inputs"][file])
+        )
 
     def _sha256(self, file: str) -> str | None:
         """Digest of an input; None for one that is not there."""
@@ -105,33 +149,26 @@ class Verdicts:
         return self._digests[file]
 
 
-def _unfinished(step: Step) -> Verdict:
-    """The verdict on a result that is not there, from what its attempts have left."""
-    said = _last_error(step.log)
-    begun = work.read_attempts(step.work) if step.rule in TRAININGS else []
-    if begun and work.is_held(step.work):
-        return Verdict(RUNNING, (f"since {begun[-1]['started']} on {begun[-1]['host']}",))
-    if begun and begun[-1]["cause"] in (work.KILLED, work.TERMINATED):
-        return Verdict(INTERRUPTED, (_progress(step),))
-    if begun or said:
-        return Verdict(FAILED, (said or begun[-1]["cause"],))
-    return Verdict(NEW)
+def _replacements(steps: Collection[Step]) -> list[str]:
+    """Lines on results that others have replaced."""
+    names = [step.name for step in steps]
+    if len(names) > SHOWN:
+        return [f"{names[0]} and {len(names) - 1} more that it is made from are other results now"]
+    return [f"{name} is another result now" for name in names]
+
+
+def _few(lines: Collection[str]) -> str:
+    """Some reasons in one line."""
+    return join_and([*list(lines)[:SHOWN], *[f"{len(lines) - SHOWN} more"] * (len(lines) > SHOWN)])
 
 
 def _last_error(log: str) -> str | None:
-    """What a program's log ends with, if with an error."""
+    """The error that a program's log ends with; None if there is none."""
     lines = [line for line in io.read_tail(log, 4096).splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if line.startswith("error: ")), None)
-    if said is None and any(line.startswith("Traceback") for line in lines):
-        said = lines[-1]
-    return said and said.removeprefix("error: ")
-
-
-def _progress(step: Step) -> str:
-    """What an interrupted training goes on from."""
-    update, runs = work.progress(step.work)
-    parts = [f"{len(runs)} finished runs"] * bool(runs) + [f"update {update}"] * bool(update)
-    return f"goes on from {' and '.join(parts)}" if parts else "starts again, there is no checkpoint yet"
+    error = next((line for line in reversed(lines) if line.startswith("error: ")), None)
+    if error is None and any(line.startswith("Traceback") for line in lines):
+        error = lines[-1]
+    return error and error.removeprefix("error: ")
 
 
 def to_run(verdicts: Verdicts) -> set[Step]:
@@ -140,13 +177,13 @@ def to_run(verdicts: Verdicts) -> set[Step]:
     successors = verdicts.steps.successors()
     missing = {step for step in steps if verdicts.record(step.record) is None}
     todo = deque(step for step in steps if (step in missing and step.kind.single) or verdicts.of(step).state == STALE)
-    found = set(todo)
+    running = set(todo)
     while todo:
         step = todo.popleft()
         more = [earlier for earlier in step.after if earlier in missing] + successors.get(step, [])
-        todo += (new for new in dict.fromkeys(more) if new not in found)
-        found.update(more)
-    return found
+        todo += (new for new in dict.fromkeys(more) if new not in running)
+        running.update(more)
+    return running
 
 
 def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, str]) -> dict[Step, dict[str, Step]]:
@@ -157,22 +194,22 @@ def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, 
         others: reasons that count for a step which is made though its record has none.
 
     Returns:
-        for each running step its reasons and the steps that they are of: root causes only, so that what follows from a
-        step has its reasons; none where nothing was there before.
+        for each running step its reasons and the steps that they belong to: root causes only, so that what follows from
+        a step has its reasons; none where nothing was there before.
     """
-    found: dict[Step, dict[str, Step]] = {}
+    roots: dict[Step, dict[str, Step]] = {}
     for step in verdicts.steps:
         if step not in running:
             continue
-        own = found[step] = {}
+        origins = roots[step] = {}
         for earlier in step.after:
-            own |= found.get(earlier, {})
+            origins |= roots.get(earlier, {})
         verdict = verdicts.of(step)
         if verdict.state == STALE:
-            own |= dict.fromkeys(verdict.lines(but=running), step)
-        elif verdict.state == DONE and not own:
+            origins |= dict.fromkeys(verdict.lines(but=running), step)
+        elif verdict.state == DONE and not origins:
             anew = [earlier for earlier in step.after if earlier in running]
-            own |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
+            origins |= {f"{earlier.name} was removed and is made again": earlier for earlier in anew}
             if not anew and step in others:
-                own[others[step]] = step
-    return found
+                origins[others[step]] = step
+    return roots

@@ -286,6 +286,7 @@ FINETUNE = Kind(
         "record": Output("record.json", "how they came about, JSON"),
     },
     settings=SUPERVISION,
+    extendable=("seeds", "train_examples"),
     recipe=_finetune_recipe,
     plugins=lambda recipe: [("task", recipe["kind"]), family_plugin(recipe.get("family"))],
     inputs=_finetune_inputs,
