@@ -17,13 +17,13 @@ SCALING = "pretrain", ("scaling",)
 
 
 def _laws_recipe(config: dict) -> Recipe:
-    """Of every task its first metric on its first validation split, after the most training examples."""
+    """Return a recipe with the first metric of each task, on its first validation split and largest training set."""
     first = config["models"][0]
     tasks = []
     for task in config["tasks"]:
         entry, sets = config["catalogue"]["tasks"][task], FINETUNE.recipe(config, first, task).values["train_examples"]
-        what = {"metric": entry["metrics"][0], "split": entry["validation"][0], "train_set": str(sets[-1])}
-        tasks.append({"task": task, **what})
+        score = {"metric": entry["metrics"][0], "split": entry["validation"][0], "train_set": str(sets[-1])}
+        tasks.append({"task": task, **score})
     return Recipe.take(config, *SCALING) | Recipe({"tasks": tasks}, {"tasks": "tasks"})
 
 
@@ -41,9 +41,9 @@ LAWS = Kind(
         "packs": PACKS,
     },
     writes={
-        "laws": Output("laws.csv", "the laws and what they are good for, CSV", shown=("tables", "laws")),
-        "fits": Output("fits.npz", "the laws that forecasts are made by, NPZ"),
-        "record": Output("laws.json", "all that is known of them, JSON"),
+        "laws": Output("laws.csv", "the laws and their judgements, CSV", shown=("tables", "laws")),
+        "fits": Output("fits.npz", "the fitted laws, NPZ"),
+        "record": Output("laws.json", "details of the laws and record of the step, JSON"),
     },
     recipe=_laws_recipe,
     inputs=_laws_inputs,
@@ -70,7 +70,7 @@ FORECASTS = Kind(
     reads={"runs": RUNS, "fits": FITS, "packs": PACKS},
     writes={
         "forecasts": Output("forecasts.csv", "forecasts, CSV", shown=("tables", "forecasts")),
-        "record": Output("forecasts.json", "how they were made, JSON"),
+        "record": Output("forecasts.json", "record of the step, JSON"),
     },
     recipe=_forecasts_recipe,
     inputs=_forecasts_inputs,

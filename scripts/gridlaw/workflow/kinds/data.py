@@ -31,8 +31,8 @@ CORPUS = Kind(
     },
     writes={
         "documents": Output("documents.parquet", "the corpus, Parquet"),
-        "manifest": Output("manifest.json", "what the corpus is, JSON"),
-        "record": Output("record.json", "how it was made, JSON"),
+        "manifest": Output("manifest.json", "description of the corpus, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     # It may fetch from the hub.
     environment="",
@@ -59,8 +59,8 @@ SEGMENTS = Kind(
     writes={
         "train": Output("train.parquet", "training segments, Parquet"),
         "held_out": Output("held_out.parquet", "held-out segments, Parquet"),
-        "manifest": Output("manifest.json", "what the segments are, JSON"),
-        "record": Output("record.json", "how they were made, JSON"),
+        "manifest": Output("manifest.json", "description of the segments, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings={"threads": THREADS},
     recipe=_segments_recipe,
@@ -88,8 +88,8 @@ TOKENIZER = Kind(
     },
     writes={
         "folder": Output("tokenizer.json", "folder of the tokenizer", folder=True),
-        "manifest": Output("manifest.json", "what the tokenizer is, JSON"),
-        "record": Output("record.json", "how it was made, JSON"),
+        "manifest": Output("manifest.json", "description of the tokenizer, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     environment="HF_HUB_OFFLINE=1 RAYON_NUM_THREADS={threads}",
     recipe=_tokenizer_recipe,
@@ -115,8 +115,8 @@ CHECKPOINT = Kind(
     reads={"files": local_files("files of a local checkpoint", passed=False)},
     writes={
         "folder": Output("config.json", "folder of the checkpoint", folder=True, recorded=False),
-        "manifest": Output("manifest.json", "what the checkpoint is, JSON"),
-        "record": Output("record.json", "how it came here, JSON"),
+        "manifest": Output("manifest.json", "description of the checkpoint, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     # It may fetch from the hub.
     environment="",
@@ -126,7 +126,7 @@ CHECKPOINT = Kind(
 
 
 def tokenizer_manifest(config: dict, tokenizer: str) -> str:
-    """Manifest of a tokenizer: of one trained on the corpus, or of a released model."""
+    """Return the manifest of a tokenizer, which was trained on the corpus or belongs to a released model."""
     if hyperparameters.is_released(config, tokenizer):
         return CHECKPOINT.file("manifest", tokenizer)
     return TOKENIZER.file("manifest", config["corpus"], tokenizer)
@@ -156,10 +156,10 @@ PACK = Kind(
     },
     writes={
         "rows": Output("rows.bin", "rows of token ids"),
-        "index": Output("index.parquet", "where each segment lies, Parquet"),
+        "index": Output("index.parquet", "positions of the segments, Parquet"),
         "held_out_rows": Output("held_out.bin", "held-out rows"),
-        "manifest": Output("manifest.json", "what the rows are, JSON"),
-        "record": Output("record.json", "how they were made, JSON"),
+        "manifest": Output("manifest.json", "description of the rows, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings={"threads": THREADS},
     recipe=_pack_recipe,
@@ -168,12 +168,12 @@ PACK = Kind(
 
 
 def pack_of(config: dict, model: str, output: str = "manifest") -> str:
-    """An output of the packing in a model's tokenizer."""
+    """Return an output of the packing with a model's tokenizer."""
     return PACK.file(output, config["corpus"], hyperparameters.tokenizer_of(config, model))
 
 
 def packs_of(config: dict) -> list[str]:
-    """Manifests of the rows in all tokenizers of the grid; none for a grid without a corpus."""
+    """Return the manifests of the rows in all tokenizers of the grid; none for a grid without a corpus."""
     return sorted({pack_of(config, model) for model in config["models"]}) if config["corpus"] else []
 
 
@@ -203,8 +203,8 @@ SLICE = Kind(
         "pack": result("manifest of the rows, JSON"),
     },
     writes={
-        "manifest": Output("manifest.json", "what the slice is, JSON"),
-        "record": Output("record.json", "how it was found, JSON"),
+        "manifest": Output("manifest.json", "description of the slice, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     recipe=_slice_recipe,
     inputs=_slice_inputs,
@@ -212,7 +212,7 @@ SLICE = Kind(
 
 
 def slice_of(config: dict, model: str, size: str) -> str:
-    """Manifest of a slice in a model's tokenizer."""
+    """Return the manifest of a slice in a model's tokenizer."""
     return SLICE.file("manifest", config["corpus"], hyperparameters.tokenizer_of(config, model), size)
 
 
@@ -238,8 +238,8 @@ TASK = Kind(
     reads={"files": local_files("one file for each split, of training first (source: files)")},
     writes={
         "examples": Output("examples.parquet", "the task's examples, Parquet"),
-        "manifest": Output("manifest.json", "what the task is, JSON"),
-        "record": Output("record.json", "how it was made, JSON"),
+        "manifest": Output("manifest.json", "description of the task, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     # It may fetch from the hub.
     environment="",

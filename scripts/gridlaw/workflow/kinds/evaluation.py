@@ -29,7 +29,7 @@ def _score_recipe(config: dict) -> Recipe:
 
 
 def _score_inputs(experiment: Experiment, model: str, size: str, gpus: str) -> dict[str, list[str]]:
-    # In an order of its own: that of the configuration means nothing.
+    # Sorted, because the order in the configuration has no meaning.
     runs = [
         (model, size, gpus, seed, task)
         for seed in sorted(experiment.config["seeds"]["pretrain"])
@@ -48,7 +48,7 @@ SCORE = Kind(
     },
     writes={
         "scores": Output("scores.csv", "metrics, CSV"),
-        "record": Output("record.json", "how they were computed, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings={
         "tensorboard": Setting(
@@ -80,7 +80,7 @@ BASELINE = Kind(
     },
     writes={
         "scores": Output("scores.csv", "metrics, CSV"),
-        "record": Output("record.json", "how they were computed, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     recipe=_baseline_recipe,
     plugins=_scoring_plugins,
@@ -92,9 +92,11 @@ TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
 
 
 def _aggregate_recipe(config: dict) -> Recipe:
-    """The grid: of each model, size and gpus value the one whose scores it has; the models and sizes whose runs are
-    compared with that of a single rank; tokenizers, seeds and tasks; the lowest value of metrics that may be
-    negative."""
+    """Return a recipe that describes the grid.
+
+    It has the gpus value that gives each cell its scores, the models and sizes whose runs on several ranks are compared
+    with the one on a single rank, tokenizers, seeds, tasks, and the lowest value of metrics that may be negative.
+    """
     cells: dict[str, dict[str, dict[str, int]]] = {}
     for cell, scored_at in grid.scored(config).items():
         cells.setdefault(cell.model, {}).setdefault(cell.size, {})[str(cell.gpus)] = scored_at
@@ -132,7 +134,7 @@ def _aggregate_inputs(experiment: Experiment) -> dict[str, list[str]]:
 AGGREGATE = Kind(
     name="aggregate",
     folder="results",
-    # A grid has more of them than a command line can hold: the program finds them in its folders.
+    # Too many for a command line, so the program finds them in their folders.
     reads={
         name: result(text, many=True, optional=True, passed=False)
         for name, text in {
@@ -151,7 +153,7 @@ AGGREGATE = Kind(
                 f"{name}_parquet": Output(f"{name}.parquet", beside=name),
             }.items()
         },
-        "record": Output("aggregate.json", "how they were gathered, JSON"),
+        "record": Output("aggregate.json", "record of the step, JSON"),
     },
     settings={
         "results": Setting("folder of the results", "results", type=Path, required=True),

@@ -74,7 +74,7 @@ def figure(name: str, *sources: str, recipe: Callable[[dict], Recipe] = models) 
                 f"{name}.png", "the figure (.png; .svg, .pdf and .csv beside it)", shown=("figures", name)
             ),
             **{output: Output(f"{name}.{ending}", beside="figure") for output, ending in endings.items()},
-            "record": Output(f"{name}.json", "how it was drawn, JSON"),
+            "record": Output(f"{name}.json", "record of the step, JSON"),
         },
         recipe=recipe,
         inputs=lambda experiment: files_of(*sources),
@@ -131,7 +131,7 @@ REPORT = Kind(
     | {"figures": result("figures, SVG, in their order", many=True)},
     writes={
         "report": Output("report.html", "the page, HTML", shown=("report", "page")),
-        "record": Output("report.json", "how it was written, JSON"),
+        "record": Output("report.json", "record of the step, JSON"),
     },
     settings={
         "predictions": Setting("estimates that runs of the workflow began with, JSON lines", "logs/predictions.jsonl"),
@@ -160,7 +160,7 @@ LATEX = Kind(
             f"{name}_table": Output(f"latex/{name}.tex", f"table of {name}, LaTeX", shown=("tables", "latex"))
             for name in ("scores", "loss", "laws", "forecasts")
         },
-        "record": Output("latex.json", "how they were written, JSON"),
+        "record": Output("latex.json", "record of the step, JSON"),
     },
     recipe=_latex_recipe,
     inputs=_latex_inputs,

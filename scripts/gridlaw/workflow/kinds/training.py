@@ -15,7 +15,7 @@ from gridlaw.workflow.recipe import Recipe
 
 # Options that supervise a training.
 SUPERVISION = {
-    "work": Setting("folder for what an interrupted run is continued from", "work/{run}", required=True),
+    "work": Setting("folder for the checkpoints of an interrupted run", "work/{run}", required=True),
     "checkpoint_minutes": Setting("minutes between checkpoints (default: 5)", "{checkpoint_minutes}", float, 5.0),
     "tensorboard": Setting("folder for TensorBoard's files", "logs/tensorboard/{run}"),
 }
@@ -29,15 +29,15 @@ READS_NETWORK = {
     "slice": result("manifest of the slice to train on, JSON", optional=True),
 }
 READS_TRUNK = {
-    "trunk": content("folder of the trunk's state to go on from", optional=True),
+    "trunk": content("folder of the trunk's state to continue from", optional=True),
     "trunk_manifest": result("manifest of that state, JSON", optional=True),
 }
 
 
 def pretrain_recipe(config: dict, model: str, size: str, gpus: int | str, seed: int | str) -> Recipe:
-    """Recipe of a pre-training.
+    """Return the recipe of a pre-training.
 
-    Size 0 trains nothing, so that of the hyper-parameters it keeps those that shape the model and its evaluation.
+    Size 0 trains nothing, so its recipe has only the hyper-parameters of the model and of its evaluation.
     """
     values = hyperparameters.pretrain_parameters(config, model)
     keys = hyperparameters.pretrain_keys(config, model)
@@ -81,14 +81,14 @@ def family_plugin(model_type: str | None) -> tuple[str, str | None]:
 
 
 def _network(entry: dict) -> dict:
-    """A from-scratch model, with the width that its feed-forward layers have where the shape names none."""
+    """Return the description of a from-scratch model, with the default width of its feed-forward layers."""
     shape = entry["shape"]
     described = {name: value for name, value in entry.items() if name != "tokenizer"}
     return described | {"shape": {"intermediate_size": family.feed_forward(shape)} | shape}
 
 
 def network_inputs(experiment: Experiment, model: str, size: str) -> dict[str, list[str]]:
-    """Files of `READS_NETWORK`; size 0 reads no text."""
+    """Return the files of `READS_NETWORK`; size 0 reads no text."""
     config = experiment.config
     text = grid.parse_size(size) != 0
     return {
@@ -99,10 +99,10 @@ def network_inputs(experiment: Experiment, model: str, size: str) -> dict[str, l
 
 
 def trunk_inputs(model: str, size: str | None, gpus: str, seed: str) -> dict[str, list[str]]:
-    """Files of `READS_TRUNK`.
+    """Return the files of `READS_TRUNK`.
 
     Args:
-        size: of the state; None for none.
+        size: size of the state; None if the run does not use one.
     """
     if size is None:
         return {"trunk": [], "trunk_manifest": []}
@@ -118,10 +118,10 @@ def shares_trunk(config: dict, model: str, size: str) -> bool:
 
 
 def _trunk_recipe(config: dict, model: str, gpus: int | str, seed: int | str) -> Recipe:
-    """A pre-training's without the shape of the decay and the measure of the loss, which are a branch's own."""
+    """Return the recipe of a pre-training without the keys of a branch: the shape of the decay and the evaluation."""
     whole = pretrain_recipe(config, model, grid.ALL, gpus, seed)
-    own = ("decay_shape", "held_out_mask_rate")
-    return Recipe({name: value for name, value in whole.values.items() if name not in own}, whole.keys)
+    of_branch = ("decay_shape", "held_out_mask_rate")
+    return Recipe({name: value for name, value in whole.values.items() if name not in of_branch}, whole.keys)
 
 
 def _trunk_inputs(experiment: Experiment, model: str, size: str, gpus: str, seed: str) -> dict[str, list[str]]:
@@ -135,8 +135,8 @@ TRUNK = Kind(
     reads=READS_NETWORK | READS_TRUNK,
     writes={
         "state": Output("state", "folder of the state", directory=True, recorded=False),
-        "manifest": Output("manifest.json", "what the state is, JSON"),
-        "record": Output("record.json", "how it came about, JSON"),
+        "manifest": Output("manifest.json", "description of the state, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings=SUPERVISION,
     recipe=_trunk_recipe,
@@ -146,9 +146,9 @@ TRUNK = Kind(
 
 
 def size_before(experiment: Experiment, model: str, size: str, gpus: int | str, seed: int | str) -> str | None:
-    """The size whose state a trunk goes on from: the next smaller one of the grid, None for the smallest.
+    """Return the size whose state a trunk continues: the next smaller one of the grid; None for the smallest.
 
-    A state that is there already keeps the one that it did go on from: a size added in between does not change it.
+    A finished state keeps the size that it continued, even if a size in between is added to the grid.
     """
     known = experiment.read(TRUNK.file("record", model, size, gpus, seed))
     if known and record.basis(known)["recipe"] == TRUNK.recipe(experiment.config, model, gpus, seed).values:
@@ -192,8 +192,8 @@ PRETRAIN = Kind(
     ),
     writes={
         "model": Output("model/model.safetensors", "folder of the model", folder=True, recorded=False),
-        "manifest": Output("manifest.json", "what the model is, JSON"),
-        "record": Output("record.json", "how it came about, JSON"),
+        "manifest": Output("manifest.json", "description of the model, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings={"evaluations": EVALUATIONS} | SUPERVISION,
     recipe=_pretrain_recipe,
@@ -228,7 +228,7 @@ RANKS = Kind(
     },
     writes={
         "ranks": Output("ranks.csv", "differences, CSV"),
-        "record": Output("record.json", "how they were computed, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     recipe=_ranks_recipe,
     inputs=_ranks_inputs,
@@ -282,8 +282,8 @@ FINETUNE = Kind(
     },
     writes={
         "predictions": Output("predictions.parquet", "predictions, Parquet"),
-        "manifest": Output("manifest.json", "what they are, JSON"),
-        "record": Output("record.json", "how they came about, JSON"),
+        "manifest": Output("manifest.json", "description of the predictions, JSON"),
+        "record": Output("record.json", "record of the step, JSON"),
     },
     settings=SUPERVISION,
     extendable=("seeds", "train_examples"),
