@@ -21,10 +21,9 @@ from collections.abc import Iterable, Iterator
 
 from gridlaw import cli
 from gridlaw.cli import Failure
-from gridlaw.runtime import work
 from gridlaw.views import console
 from gridlaw.words import join_comma
-from gridlaw.workflow import acceptance
+from gridlaw.workflow import acceptance, work_folder
 from gridlaw.workflow.states import DONE, STALE
 from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import KINDS, OF_A_CELL, SINGLE, Step
@@ -108,7 +107,7 @@ def refusal(verdicts: Verdicts, step: Step, waiting: set[Step]) -> str | None:
     Args:
         waiting: steps that are to be made, and are not accepted.
     """
-    if work.is_held(step.work):
+    if work_folder.is_held(step.work):
         return f"{step.name} is being made by another process"
     for earlier in step.ancestors():
         verdict = verdicts.of(earlier)

@@ -17,10 +17,9 @@ from pathlib import Path
 
 from gridlaw import cli, io
 from gridlaw.cli import Failure
-from gridlaw.runtime import work
 from gridlaw.views import console
 from gridlaw.words import size
-from gridlaw.workflow import reasons, record
+from gridlaw.workflow import reasons, record, work_folder
 from gridlaw.workflow.status import NEEDED, Verdicts, to_run
 from gridlaw.workflow.steps import TRAININGS, Step, identify
 
@@ -43,7 +42,7 @@ def main() -> None:
         raise Failure(f"{folder}: it has no results/; expected the folder of a grid, or of an unpacked archive")
     if folder.samefile("."):
         raise Failure(f"{folder}: this is the grid's own folder; expected another one")
-    if work.locked_files():
+    if work_folder.locked_files():
         raise Failure("Snakemake is running in this folder; wait for it, or if it was killed, use snakemake --unlock")
     cells = console.cells(args, config)
     adoption = Adoption(Verdicts(config), folder)
@@ -124,7 +123,7 @@ class Adoption:
             raise
         io.write_json(coming / "record.json", facts | {"adopted": record.signed(**{"from": str(self.folder)})})
         # Between the two renames the result is missing, record included.
-        with work.claim(step.work) if step.rule in TRAININGS else nullcontext():
+        with work_folder.claim(step.work) if step.rule in TRAININGS else nullcontext():
             if target.exists():
                 target.rename(going)
             coming.rename(target)

@@ -21,10 +21,9 @@ import pandas as pd
 
 from gridlaw import cli, io, legacy
 from gridlaw.config import grid
-from gridlaw.runtime import work
 from gridlaw.stats import intervals
 from gridlaw.tables import read_table
-from gridlaw.workflow import program, record
+from gridlaw.workflow import program, record, work_folder
 from gridlaw.workflow.states import RUNNING
 
 CELL = ["model", "size", "size_tokens", "gpus"]
@@ -247,8 +246,8 @@ def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict
                     # Energy is that of the last attempt, start-up included.
                     measured = {"seconds": facts["wall_seconds"], "joules": facts["energy"]["joules"]}
                     yield training | last | measured | {"device": facts["device"]}
-                begun = work.read_attempts(unfinished / step / place)
-                if begun and work.is_held(unfinished / step / place):
+                begun = work_folder.read_attempts(unfinished / step / place)
+                if begun and work_folder.is_held(unfinished / step / place):
                     begun[-1]["cause"] = RUNNING
                 yield from (training | attempt | {"seconds": seconds(attempt)} for attempt in begun)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gridlaw import cli, io
 from gridlaw.runtime import launch, work
-from gridlaw.workflow import program, record
+from gridlaw.workflow import program, record, work_folder
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     with Energy() as energy:
         for run, count in zip(runs, steps, strict=True):
             folder = Path(args.work, run.name)
-            if not (folder / work.FACTS).exists():
+            if not (folder / work_folder.FACTS).exists():
                 finetuning.finetune(
                     args, run, fingerprint, splits, tokenizer, classes,
                     report=lambda done, before=before: heartbeat.beat(before + done),
@@ -69,7 +69,7 @@ def run_all(args: Namespace, fingerprint: str) -> None:
             before += count
             work.remove_checkpoints(folder)
             frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run.columns))
-            facts.append(run.columns | io.read_json(folder / work.FACTS))
+            facts.append(run.columns | io.read_json(folder / work_folder.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
     rows = sum(map(len, frames))
     io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})

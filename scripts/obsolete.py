@@ -21,9 +21,9 @@ from pathlib import Path
 
 from gridlaw import cli
 from gridlaw.cli import Failure
-from gridlaw.runtime import work
 from gridlaw.views import console
 from gridlaw.words import size
+from gridlaw.workflow import work_folder
 from gridlaw.workflow.steps import KINDS, TRAININGS, Steps
 
 # Top folders; the rules whose results have a folder there; and a file that shows that such a folder is not the user's.
@@ -34,7 +34,7 @@ PLACES = {
     )
     for top in ("results", "resources")
 } | {
-    "work": (set(TRAININGS), work.FINGERPRINT),
+    "work": (set(TRAININGS), work_folder.FINGERPRINT),
     "logs/tensorboard": (set(TRAININGS), "**/events.out.tfevents*"),
 }
 
@@ -107,8 +107,8 @@ def count_bytes(folder: Path) -> int:
 
 def is_held(place: Place) -> bool:
     """Return whether a running training or Snakemake may write to a folder."""
-    return (place.rule in TRAININGS and work.is_held(place.work)) or any(
-        place.path in Path(file).parents for file in work.locked_files()
+    return (place.rule in TRAININGS and work_folder.is_held(place.work)) or any(
+        place.path in Path(file).parents for file in work_folder.locked_files()
     )
 
 
@@ -139,7 +139,7 @@ def confirm(number: int) -> bool:
 
 def remove(place: Place) -> None:
     """Remove a folder, and the folders above it that are then empty."""
-    with work.claim(place.work) if place.rule in TRAININGS else nullcontext():
+    with work_folder.claim(place.work) if place.rule in TRAININGS else nullcontext():
         shutil.rmtree(place.path)
     for parent in list(place.path.parents)[: len(place.values)]:
         try:

@@ -11,15 +11,15 @@ and --directory as with Snakemake.
 from __future__ import annotations
 
 from gridlaw import cli
-from gridlaw.runtime import work
 from gridlaw.views import console, partial_report
+from gridlaw.workflow import work_folder
 
 
 def main() -> None:
     args = console.parser(__doc__, cells=False).parse_args()
     command = console.command(args.configfile, args.directory)
     config = console.configuration(args, absent=True)
-    print(partial_report.write(config, command, publish=not work.locked_files()))
+    print(partial_report.write(config, command, publish=not work_folder.locked_files()))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from world import GRID, watching, write_data
 
 from gridlaw import io
 from gridlaw.config import loading
-from gridlaw.runtime import work
-from gridlaw.workflow import acceptance, record, status, steps
+from gridlaw.workflow import acceptance, record, status, steps, work_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,12 +86,12 @@ def finish(step: steps.Step, **facts: object) -> None:
 
 def begin(step: steps.Step, **facts: object) -> Path:
     """Write what an attempt at a training notes in its work folder, as if it had begun now; gives the folder."""
-    basis = work.fixed(
+    basis = work_folder.fixed(
         acceptance.present_basis(step, dict.fromkeys(step.inputs, "0" * 64)) | {"libraries": record.libraries()},
         step.kind.extendable,
     )
-    work.write_basis(step.work, {"fingerprint": record.fingerprint(basis), **basis, **facts})
-    Path(step.work, work.ATTEMPTS).write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "node7"}\n')
+    work_folder.write_basis(step.work, {"fingerprint": record.fingerprint(basis), **basis, **facts})
+    Path(step.work, work_folder.ATTEMPTS).write_text('{"started": "2026-11-24T10:00:00+00:00", "host": "node7"}\n')
     return Path(step.work)
 
 

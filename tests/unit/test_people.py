@@ -21,8 +21,7 @@ from conftest import configuration, finish
 from filelock import SoftFileLease
 
 from gridlaw import cli, io
-from gridlaw.runtime import work
-from gridlaw.workflow import identity, record
+from gridlaw.workflow import identity, record, work_folder
 from gridlaw.workflow.states import DONE, STALE
 from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import SINGLE, Steps
@@ -218,7 +217,7 @@ class TestAccept:
         finished()
         Path("work/pretrain/tiny/8k/1").mkdir(parents=True)
         with (
-            SoftFileLease("work/pretrain/tiny/8k/1/1.lease", lease_duration=work.LEASE_SECONDS),
+            SoftFileLease("work/pretrain/tiny/8k/1/1.lease", lease_duration=work_folder.LEASE_SECONDS),
             pytest.raises(cli.Failure, match="pretrain tiny 8k 1 1 is being made by another process"),
         ):
             run(accept, "tiny", "--note", "fine", change=RATE)
@@ -324,7 +323,7 @@ class TestAdopt:
 
     def test_what_is_being_made_here(self, run, elsewhere):
         Path("work/pretrain/tiny/8k/1").mkdir(parents=True)
-        with SoftFileLease("work/pretrain/tiny/8k/1/1.lease", lease_duration=work.LEASE_SECONDS):
+        with SoftFileLease("work/pretrain/tiny/8k/1/1.lease", lease_duration=work_folder.LEASE_SECONDS):
             said = run(adopt, elsewhere, "tiny", "8k", "1")
         assert "refused: pretrain tiny 8k 1 1: work/pretrain/tiny/8k/1/1: another process is writing there" in said
         assert not Path("results/pretrain/tiny/8k/1/1").exists()
@@ -479,7 +478,7 @@ class TestObsolete:
         Path("work/pretrain/small/8k/1").mkdir(parents=True)
         Path(".snakemake/locks").mkdir(parents=True)
         Path(".snakemake/locks/0.output.lock").write_text("results/score/small/8k/1/scores.csv\n")
-        with SoftFileLease("work/pretrain/small/8k/1/1.lease", lease_duration=work.LEASE_SECONDS):
+        with SoftFileLease("work/pretrain/small/8k/1/1.lease", lease_duration=work_folder.LEASE_SECONDS):
             found = lists("--remove", "--yes", models=["tiny"])
         assert {
             "results/pretrain/small/8k/1/1  (in use, left alone)",

@@ -25,6 +25,7 @@ from gridlaw.views.estimate_text import Limits
 from gridlaw.views.grid_progress import Progress, Run, stamp
 from gridlaw.views.reporter import Pace, Reporter
 from gridlaw.views.terminal import Terminal
+from gridlaw.workflow import work_folder
 from gridlaw.workflow.steps import Steps
 
 GRID = {
@@ -80,7 +81,7 @@ def training(step):
     """While a training holds its work folder; this process is the training."""
     Path(step.work).mkdir(parents=True, exist_ok=True)
     work._append(Path(step.work), {"started": "1", "host": "here", "pid": os.getpid()})
-    with SoftFileLease(f"{step.work}.lease", lease_duration=work.LEASE_SECONDS):
+    with SoftFileLease(f"{step.work}.lease", lease_duration=work_folder.LEASE_SECONDS):
         yield
 
 
@@ -201,7 +202,7 @@ class TestProgress:
         host = os.uname().nodename.encode()
         file.write_bytes(lease.replace(host, b"elsewhere"))
         assert list(seen().running) != []
-        old = time.time() - work.LEASE_SECONDS - 1
+        old = time.time() - work_folder.LEASE_SECONDS - 1
         os.utime(file, (old, old))
         assert seen().running == {}
 

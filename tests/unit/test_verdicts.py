@@ -13,8 +13,7 @@ from snakemake.utils import update_config
 
 from gridlaw import io
 from gridlaw.canonical_json import canonical
-from gridlaw.runtime import work
-from gridlaw.workflow import identity, reasons
+from gridlaw.workflow import identity, reasons, work_folder
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kinds.training import size_before
 from gridlaw.workflow.recipe import Recipe
@@ -438,7 +437,7 @@ class TestUnfinished:
 
     def test_running(self, step):
         self.began(step)
-        with SoftFileLease(f"{step.work}.lease", lease_duration=work.LEASE_SECONDS):
+        with SoftFileLease(f"{step.work}.lease", lease_duration=work_folder.LEASE_SECONDS):
             assert self.verdict(step).state == RUNNING
         assert self.verdict(step).state == INTERRUPTED
 

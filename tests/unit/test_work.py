@@ -13,7 +13,7 @@ import pytest
 
 from gridlaw import cli
 from gridlaw.runtime import gpus, launch, work
-from gridlaw.workflow import record
+from gridlaw.workflow import record, work_folder
 
 HOLD = """
 import sys, time
@@ -21,7 +21,8 @@ sys.path.insert(0, {scripts!r})
 sys.argv = [{scripts!r} + "/trunk.py"]
 from argparse import Namespace
 from gridlaw.runtime import work
-work.LEASE_SECONDS = {seconds}
+from gridlaw.workflow import work_folder
+work_folder.LEASE_SECONDS = {seconds}
 args = Namespace(recipe={{"attention": "auto"}}, inputs=[], plugins=(), extendable=(), work={folder!r}, record={folder!r} + ".json")
 work.attempt(args, 1, lambda *_: print("held", flush=True) or time.sleep(60))
 """
@@ -44,7 +45,7 @@ def holder(args, monkeypatch):
     processes = []
 
     def start(seconds):
-        monkeypatch.setattr(work, "LEASE_SECONDS", seconds)
+        monkeypatch.setattr(work_folder, "LEASE_SECONDS", seconds)
         code = HOLD.format(scripts=SCRIPTS, folder=args.work, seconds=seconds)
         processes.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True))
         assert processes[-1].stdout.readline() == "held\n"
@@ -117,7 +118,7 @@ def test_attempts_are_told_with_their_causes(args):
 def test_a_line_that_a_full_disk_cut_off_is_no_attempt(args):
     Path(args.work).mkdir()
     work._append(Path(args.work), {"started": "1"})
-    with open(Path(args.work, work.ATTEMPTS), "a") as stream:
+    with open(Path(args.work, work_folder.ATTEMPTS), "a") as stream:
         stream.write('{"started": "cut o')
     assert [attempt["started"] for attempt in work.history(args.work)["attempts"]] == ["1"]
 
@@ -157,11 +158,11 @@ def test_a_finished_run_is_not_repeated(args, tmp_path):
     ("package", "lacks"), [(None, "the package flash-attn, which is not installed"), ("json", "an NVIDIA GPU")]
 )
 def test_what_the_machine_lacks_is_said_at_once(args, monkeypatch, package, lacks):
-    monkeypatch.setattr(gpus, "distributions", lambda name: [name] if package else [])
+    monkeypatch.setattr(gpus, "find_spec", lambda name: package)
     monkeypatch.setattr(gpus, "visible", dict)
     with pytest.raises(cli.Failure, match=f"attention: flash_attention_2 needs {lacks}.*; use auto"):
         attempt(args, recipe={"attention": "flash_attention_2"})
     assert not Path(args.work).exists()
-    monkeypatch.setattr(gpus, "distributions", lambda name: [name])
+    monkeypatch.setattr(gpus, "find_spec", lambda name: name)
     monkeypatch.setattr(gpus, "visible", lambda: {"GPU-a": "0"})
     assert gpus.problem("flash_attention_2") is None

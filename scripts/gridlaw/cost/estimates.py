@@ -20,8 +20,9 @@ from gridlaw import legacy
 from gridlaw.config import grid
 from gridlaw.cost import arithmetic
 from gridlaw.objectives import objective
-from gridlaw.runtime import gpus, work
+from gridlaw.runtime import gpus
 from gridlaw.training import schedule
+from gridlaw.workflow import work_folder
 from gridlaw.workflow.kinds.data import pack_of, slice_of
 from gridlaw.workflow.states import FAILED, INTERRUPTED
 from gridlaw.workflow.status import Verdicts
@@ -182,7 +183,7 @@ class Rates:
             return 0.0
         first, last = self._step_range(step)
         if self._verdicts.of(step).state in (INTERRUPTED, FAILED) and not self._starts_again(step, steps):
-            first = max(first, work.progress(step.work)[0])
+            first = max(first, work_folder.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
         tokens, slice_rows = self._text(model, size)
         predicted = objective.find(step.recipe).predicted_share(step.recipe) * tokens / slice_rows * rows
@@ -190,9 +191,9 @@ class Rates:
 
     def _runs(self, step: Step, steps: Collection[Step]) -> list[tuple[int | str, int]]:
         """Return the training sets and seeds of the fine-tuning runs that a step still has to do."""
-        kept = () if self._starts_again(step, steps) else work.progress(step.work)[1]
+        kept = () if self._starts_again(step, steps) else work_folder.progress(step.work)[1]
         runs = product(step.recipe["train_examples"], step.recipe["seeds"])
-        return [(size, seed) for size, seed in runs if work.run_name(size, seed) not in kept]
+        return [(size, seed) for size, seed in runs if work_folder.run_name(size, seed) not in kept]
 
     def _finetuning(self, model: str, recipe: dict, examples: int) -> float:
         """Return the FLOPs of fine-tuning on some examples, if each has the maximum length."""

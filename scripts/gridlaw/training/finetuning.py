@@ -22,12 +22,13 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from gridlaw import io
 from gridlaw.models import modeling
 from gridlaw.models.classifier import Classify
-from gridlaw.runtime import callbacks, work
+from gridlaw.runtime import callbacks
 from gridlaw.runtime.heartbeat import Unit
 from gridlaw.tasks import kind
 from gridlaw.tasks.kind import TaskKind
 from gridlaw.training import optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer
+from gridlaw.workflow import work_folder
 
 # File of a finished run's predictions; the run's facts are written after it.
 PREDICTIONS = "predictions.parquet"
@@ -69,7 +70,7 @@ class Run:
     @property
     def name(self) -> str:
         """The name of the run's work folder."""
-        return work.run_name(self.train_set, self.seed)
+        return work_folder.run_name(self.train_set, self.seed)
 
     @property
     def columns(self) -> dict[str, int | str]:
@@ -162,7 +163,7 @@ def finetune(
     predictions = [predict(trainer, splits[split], task_kind).assign(split=split) for split in recipe["validation"]]
     pd.concat(predictions).to_parquet(folder / PREDICTIONS, index=False)
     io.write_json(
-        folder / work.FACTS,
+        folder / work_folder.FACTS,
         {
             "steps": steps,
             "final_loss": sum(losses[-5:]) / len(losses[-5:]),

@@ -11,8 +11,7 @@ from itertools import permutations, product
 
 from gridlaw import io
 from gridlaw.canonical_json import normal
-from gridlaw.runtime import work
-from gridlaw.workflow import record
+from gridlaw.workflow import record, work_folder
 from gridlaw.workflow.status import Verdicts
 from gridlaw.workflow.steps import Step
 
@@ -66,17 +65,17 @@ def accept_files(step: Step, note: str, differed: Iterable[str], finished: Colle
     Raises:
         Failure: another process holds the folder.
     """
-    with work.claim(step.work):
-        facts, fingerprint = work.read_basis(step.work), work.read_earlier_fingerprint(step.work)
+    with work_folder.claim(step.work):
+        facts, fingerprint = work_folder.read_basis(step.work), work_folder.read_earlier_fingerprint(step.work)
         known = record.basis(facts)["inputs"] if facts else {}
         present = present_basis(step, known) | {"libraries": record.libraries()}
-        basis = work.fixed(present, step.kind.extendable)
+        basis = work_folder.fixed(present, step.kind.extendable)
         if fingerprint:
             facts = recognise(fingerprint, basis, EARLIER_CODE[step.rule], finished)
         if facts is None:
             return False
         entry = record.signed(note=note, differed=list(differed), basis=basis)
-        work.write_basis(step.work, facts | {"accepted": [*facts.get("accepted", []), entry]})
+        work_folder.write_basis(step.work, facts | {"accepted": [*facts.get("accepted", []), entry]})
     return True
 
 

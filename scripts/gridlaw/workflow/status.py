@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gridlaw import io
-from gridlaw.runtime import work
 from gridlaw.words import count, join_and
-from gridlaw.workflow import reasons, record
+from gridlaw.workflow import reasons, record, work_folder
 from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.workflow.steps import TRAININGS, Step, Steps
 
@@ -79,13 +78,13 @@ class Verdicts:
 
     def obstacles(self, step: Step) -> tuple[str, ...]:
         """Reasons why the next attempt at a training will delete the files in its work folder; none if it uses them."""
-        if step.rule not in TRAININGS or not any(work.progress(step.work)):
+        if step.rule not in TRAININGS or not any(work_folder.progress(step.work)):
             return ()
-        if work.read_earlier_fingerprint(step.work):
+        if work_folder.read_earlier_fingerprint(step.work):
             return (reasons.EARLIER,)
-        facts = work.read_basis(step.work)
+        facts = work_folder.read_basis(step.work)
         if facts is None:
-            return (f"{step.work}/{work.BASIS} is missing",)
+            return (f"{step.work}/{work_folder.BASIS} is missing",)
         basis = record.basis(facts)
         # Lists that may grow are not part of it.
         grown = {name: step.recipe[name] for name in step.kind.extendable}
@@ -113,10 +112,10 @@ class Verdicts:
     def _unfinished(self, step: Step) -> Verdict:
         """The verdict on a result that is not there, from what its attempts have left."""
         error = _last_error(step.log)
-        attempts = work.read_attempts(step.work) if step.rule in TRAININGS else []
-        if attempts and work.is_held(step.work):
+        attempts = work_folder.read_attempts(step.work) if step.rule in TRAININGS else []
+        if attempts and work_folder.is_held(step.work):
             return Verdict(RUNNING, (f"since {attempts[-1]['started']} on {attempts[-1]['host']}",))
-        if attempts and attempts[-1]["cause"] in (work.KILLED, work.TERMINATED):
+        if attempts and attempts[-1]["cause"] in (work_folder.KILLED, work_folder.TERMINATED):
             return Verdict(INTERRUPTED, (self._prospect(step),))
         if attempts or error:
             obstacles = self.obstacles(step)
@@ -126,7 +125,7 @@ class Verdicts:
 
     def _prospect(self, step: Step) -> str:
         """What the next attempt at an interrupted training will begin with, in words."""
-        last, runs = work.progress(step.work)
+        last, runs = work_folder.progress(step.work)
         parts = [count(len(runs), "finished run")] * bool(runs) + [f"optimizer step {last}"] * bool(last)
         if not parts:
             return "starts again, because there is no checkpoint yet"
