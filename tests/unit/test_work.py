@@ -134,6 +134,84 @@ def test_another_recipe_drops_what_is_there(args, capfd):
     assert capfd.readouterr().err == f"{args.work}: deleted the files of an earlier attempt: a 1 → 2\n"
 
 
+def held(args, **changes):
+    """Leave a file in the work folder, and change what `basis.json` says of it."""
+    work.attempt(args, 1, lambda *_: Path(args.work, "kept").write_text(""))
+    work.write_basis(args.work, work.read_basis(args.work) | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recipe": {"attention": "auto", "a": {"b": 1}, "c": 1}}, 'a {"b": 1} → 1; c 1 → unset'),
+        ({"code": "0" * 16, "definitions": {}}, "the program changed, or what it imports"),
+        ({"inputs": {"slice.json": "0" * 64}}, "inputs: slice.json"),
+        ({"libraries": {"torch": "1.0", "transformers": "?"}}, "torch 1.0 → "),
+        ({"libraries": {}}, "torch unknown → "),
+    ],
+)
+def test_files_of_another_basis_are_deleted_with_the_reason(args, capfd, changes, words):
+    held(args, **changes)
+    assert attempt(args)
+    assert not Path(args.work).exists()
+    assert words in capfd.readouterr().err
+
+
+def test_many_differences_are_counted(args, capfd):
+    held(args, recipe={"attention": "auto", **dict.fromkeys("bcdefghi", 1)})
+    attempt(args)
+    assert "; and 3 more\n" in capfd.readouterr().err
+
+
+def test_files_of_the_basis_that_was_accepted_last_stay(args):
+    held(args, recipe={"attention": "auto", "a": 0}, fingerprint="sealed")
+    facts = work.read_basis(args.work)
+    other = [{"note": "?", "basis": {"recipe": {"attention": "auto", "a": 3}}}]
+    ours = [{"note": "fine", "basis": {"recipe": args.recipe}}]
+    work.write_basis(args.work, facts | {"accepted": other + ours})
+    sealed_with = []
+    work.attempt(args, 1, lambda _, fingerprint: sealed_with.append(fingerprint))
+    assert sealed_with == ["sealed"]
+    assert Path(args.work, "kept").exists()
+    work.write_basis(args.work, facts | {"accepted": ours + other})
+    attempt(args)
+    assert not Path(args.work, "kept").exists()
+
+
+def test_a_work_folder_of_an_earlier_version_is_deleted(args, capfd):
+    held(args)
+    Path(args.work, work.BASIS).rename(Path(args.work, work.FINGERPRINT))
+    attempt(args)
+    assert not Path(args.work).exists()
+    assert "earlier attempt: they are of an earlier version of gridlaw\n" in capfd.readouterr().err
+
+
+def test_what_a_killed_deletion_left_is_deleted(args):
+    """Its finished runs would otherwise be taken for those of another recipe."""
+    held(args)
+    Path(args.work, work.BASIS).unlink()
+    attempt(args)
+    assert not Path(args.work).exists()
+
+
+def test_a_copied_grid_resumes(args, tmp_path):
+    """The paths of the inputs differ, their content does not."""
+    (tmp_path / "slice.json").write_text("rows")
+    args.inputs = [str(tmp_path / "slice.json")]
+    held(args)
+    (tmp_path / "slice.json").rename(tmp_path / "other.json")
+    attempt(args, inputs=[str(tmp_path / "other.json")])
+    assert Path(args.work, "kept").exists()
+
+
+def test_what_was_accepted_is_in_the_history(args):
+    held(args, accepted=[{"note": "fine", "basis": {}}])
+    histories = []
+    work.attempt(args, 1, lambda *_: histories.append(work.history(args.work)))
+    assert record.marks(histories[0]) == ["accepted: fine"]
+    assert histories[0]["attempts"][-1]["cause"] == "finished"
+
+
 def test_growing_lists_drop_nothing(args):
     def body(*_):
         Path(args.work, "kept").write_text("")

@@ -89,8 +89,8 @@ def of_training(before: dict, now: dict) -> list[str]:
         lines += _of_definitions("the program", basis["definitions"], now["definitions"])
     # An absolute path of the same file is no difference.
     if list(basis["inputs"].values()) != list(now["inputs"].values()):
-        others = [file for file, digest in now["inputs"].items() if basis["inputs"].get(file) != digest]
-        lines.append(f"{_listed(others or list(now['inputs']))}: another result")
+        others = [file for file, _ in basis["inputs"].items() ^ now["inputs"].items()]
+        lines.append(f"inputs: {_listed(sorted(set(others))) if others else 'in another order'}")
     return [*lines, *of_libraries(before, now["libraries"])]
 
 
@@ -102,8 +102,9 @@ def of_libraries(before: dict, now: dict[str, str]) -> Iterator[str]:
         now: versions by library; one that is not known here is left out.
     """
     bases = [before, *(entry["basis"] for entry in before.get("accepted", []))]
+    libraries = [basis.get("libraries", {}) for basis in bases]
     for library, version in now.items():
-        known = [basis["libraries"][library] for basis in bases if library in basis["libraries"]]
+        known = [versions[library] for versions in libraries if library in versions]
         if version not in known:
             yield f"{library} {known[-1] if known else 'unknown'} → {version}"
 
