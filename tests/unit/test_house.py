@@ -1,9 +1,11 @@
 """The house keeps its own rules."""
 
+import ast
 import importlib
 import re
 import runpy
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,85 @@ def test_no_remote_code_and_no_pickles():
     source = "\n".join(file.read_text() for file in (ROOT / "scripts").rglob("*.py"))
     assert "trust_remote_code" not in source
     assert not re.search(r"\bpickle\b|torch\.load|allow_pickle=True", source)
+
+
+# The drawing of docs/architecture.md: the packages that a package may import from. All may import from the ground, the
+# modules beside the packages, which import from no package.
+CORE = {"runtime", "workflow", "config", "objectives", "tasks", "models", "data"}
+ARROWS = {
+    "programs": {*CORE, "views", "report", "decisions", "laws", "stats", "cost", "training"},
+    "hooks": {"views", "cost", "runtime", "workflow", "config"},
+    "views": {"cost", "runtime", "workflow", "config"},
+    "report": {"workflow", "config"},
+    "decisions": {"laws", "stats", "config"},
+    "laws": {"stats"},
+    "stats": set(),
+    "cost": {*CORE, "training"},
+    "training": CORE,
+    "runtime": {"workflow", "config"},
+    "workflow": {"config", "objectives", "tasks", "models"},
+    "config": {"objectives", "tasks", "models"},
+    "objectives": {"models", "data"},
+    "tasks": {"models", "data"},
+    "models": {"data"},
+    "data": set(),
+    "ground": set(),
+}
+MODULES = sorted((ROOT / "scripts").rglob("*.py"))
+
+
+def package(parts):
+    """The package of a module, by the parts of its dotted name."""
+    if parts[0] != "gridlaw":
+        return "programs"
+    return parts[1] if len(parts) > 1 and (ROOT / "scripts/gridlaw" / parts[1]).is_dir() else "ground"
+
+
+def imported(file):
+    """Dotted names that a module imports from the project, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: import by the whole name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (name for name in names if name.split(".")[0] == "gridlaw")
+
+
+@pytest.mark.parametrize("name", ARROWS)
+def test_packages_import_from_those_below(name):
+    names = {file: file.relative_to(ROOT / "scripts").with_suffix("").parts for file in MODULES}
+    files = [file for file, parts in names.items() if package(parts) == name]
+    arrows = {package(other.split(".")) for file in files for other in imported(file)}
+    assert arrows - {name, "ground"} <= ARROWS[name]
+
+
+def test_every_package_is_drawn_and_no_arrow_runs_back():
+    packages = {file.parent.name for file in MODULES if file.parent.parent.name == "gridlaw"}
+    assert packages == ARROWS.keys() - {"ground", "programs"}
+    # Raises an error if there is a circle.
+    TopologicalSorter(ARROWS).prepare()
+
+
+def test_modules_import_no_circle():
+    def module(name):
+        places = [
+            (ROOT / "scripts" / part.replace(".", "/")).with_suffix(".py") for part in (name, name.rpartition(".")[0])
+        ]
+        return next((place for place in places if place.is_file()), None)
+
+    TopologicalSorter({file: {module(name) for name in imported(file)} - {None} for file in MODULES}).prepare()
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in MODULES if file.name == "__init__.py"], ids=lambda file: file.parent.name
+)
+def test_a_package_is_a_docstring(file):
+    content = ast.parse(file.read_text())
+    assert ast.get_docstring(content)
+    assert len(content.body) == 1
+
+
+def test_no_module_is_called_like_a_program():
+    modules = {file.stem for file in MODULES if file.parent.name != "scripts"}
+    assert modules.isdisjoint(file.stem for file in MODULES if file.parent.name == "scripts")
