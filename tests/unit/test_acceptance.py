@@ -17,7 +17,7 @@ from filelock import SoftFileLease
 
 from gridlaw import cli, io
 from gridlaw.runtime import work
-from gridlaw.workflow import acceptance, record
+from gridlaw.workflow import acceptance, record, work_folder
 from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, STALE
 from gridlaw.workflow.status import Verdicts, to_run
 from gridlaw.workflow.steps import SINGLE, Steps
@@ -98,15 +98,15 @@ def interrupt(name, checkpoint="checkpoint-120"):
 
 def make_earlier(step, recipe, code=None, inputs=None):
     """Make a work folder one of version 0.1, which held a hash of these."""
-    basis = record.basis(work.read_basis(step.work))
+    basis = record.basis(work_folder.read_basis(step.work))
     whole = {
         "recipe": recipe,
         "code": code or acceptance.EARLIER_CODE[step.rule],
         "inputs": dict(inputs or reversed(basis["inputs"].items())),
         "libraries": basis["libraries"],
     }
-    Path(step.work, work.BASIS).unlink()
-    Path(step.work, work.FINGERPRINT).write_text(record.fingerprint(whole))
+    Path(step.work, work_folder.BASIS).unlink()
+    Path(step.work, work_folder.FINGERPRINT).write_text(record.fingerprint(whole))
     return record.fingerprint(whole)
 
 
@@ -136,7 +136,7 @@ class TestEverything:
         age()
         Path(steps()["slice toy wordpiece 1k"].record).unlink()
         step = steps()["score tiny 8k 1"]
-        with SoftFileLease(f"{steps()[TUNING].work}.lease", lease_duration=work.LEASE_SECONDS):
+        with SoftFileLease(f"{steps()[TUNING].work}.lease", lease_duration=work_folder.LEASE_SECONDS):
             refused = run("--everything").err.splitlines()
         assert sorted(refused) == sorted(
             [
@@ -175,12 +175,12 @@ class TestUnfinished:
         assert verdict(TRAINING).lines() == ("resumes from optimizer step 120",)
         assert verdict(TRAINING, **RATE).state == INTERRUPTED
         assert verdict(TRAINING, **RATE).lines() == (f"at optimizer step 120; starts again: {RATE_CHANGED}",)
-        before = work.read_basis(step.work)
+        before = work_folder.read_basis(step.work)
         printed = run("tiny", "8k", "1", **RATE).out
         assert (
             printed == f"accepted: {TRAINING}\n    {RATE_CHANGED}\n    interrupted: resumes from optimizer step 120\n"
         )
-        after = work.read_basis(step.work)
+        after = work_folder.read_basis(step.work)
         (entry,) = after.pop("accepted")
         assert after == before, "what the checkpoints were computed with stays, and their seal"
         assert (entry["note"], entry["differed"]) == ("fine", [RATE_CHANGED])
@@ -193,7 +193,7 @@ class TestUnfinished:
     def test_an_attempt_resumes_what_was_accepted(self, run, monkeypatch):
         step = interrupt(TRAINING)
         run("tiny", **RATE)
-        sealed = work.read_basis(step.work)["fingerprint"]
+        sealed = work_folder.read_basis(step.work)["fingerprint"]
         now = steps(**RATE)[TRAINING]
         monkeypatch.setattr(sys, "argv", [str(step.program)])
         monkeypatch.delenv("RANK", raising=False)
@@ -213,7 +213,7 @@ class TestUnfinished:
 
     def test_a_failed_one(self, run):
         step = interrupt(TRAINING)
-        with open(Path(step.work, work.ATTEMPTS), "a") as stream:
+        with open(Path(step.work, work_folder.ATTEMPTS), "a") as stream:
             stream.write(json.dumps({"ended": "2026-11-24T11:00:00+00:00", "cause": "exit status 1"}) + "\n")
         assert verdict(TRAINING).lines() == ("exit status 1",)
         assert verdict(TRAINING, **RATE).state == FAILED
@@ -223,10 +223,10 @@ class TestUnfinished:
 
     def test_other_code(self, run):
         step = interrupt(TRAINING)
-        facts = work.read_basis(step.work)
+        facts = work_folder.read_basis(step.work)
         label = next(name for name in facts["definitions"] if name.endswith(": held_out_loss"))
         facts["definitions"][label] = "0" * 16
-        work.write_basis(step.work, facts | {"code": "0" * 16})
+        work_folder.write_basis(step.work, facts | {"code": "0" * 16})
         assert verdict(TRAINING).lines() == (f"at optimizer step 120; starts again: {label} changed",)
         run("--everything")
         assert verdict(TRAINING).lines() == ("resumes from optimizer step 120",)
@@ -256,20 +256,20 @@ class TestUnfinished:
 
     def test_one_that_a_process_holds_is_refused(self, run):
         step = interrupt(TRAINING)
-        before = Path(step.work, work.BASIS).read_bytes()
+        before = Path(step.work, work_folder.BASIS).read_bytes()
         with (
-            SoftFileLease(f"{step.work}.lease", lease_duration=work.LEASE_SECONDS),
+            SoftFileLease(f"{step.work}.lease", lease_duration=work_folder.LEASE_SECONDS),
             pytest.raises(cli.Failure, match=f"{TRAINING} is being made by another process"),
         ):
             run("tiny", "8k", "1", **RATE)
-        assert Path(step.work, work.BASIS).read_bytes() == before
+        assert Path(step.work, work_folder.BASIS).read_bytes() == before
 
     def test_finished_runs_of_a_fine_tuning(self, run):
         for name, step in steps().items():
             if name in (TRAINING, TUNING):
                 finish(step)
         step = interrupt(TUNING, "all-1")
-        io.write_json(f"{step.work}/all-1/{work.FACTS}", {})
+        io.write_json(f"{step.work}/all-1/{work_folder.FACTS}", {})
         more = {"seeds": {"pretrain": [1], "finetune": [1, 2, 3]}}
         assert not Verdicts(configuration({**GRID, **more})).obstacles(step), "a list that may grow is no difference"
         longer = {"finetune": {"epochs": 7}}
@@ -285,13 +285,13 @@ class TestEarlierWorkFolder:
 
     def test_of_the_last_version(self, run):
         step = interrupt(TRAINING)
-        fingerprint = make_earlier(step, work.read_basis(step.work)["recipe"])
+        fingerprint = make_earlier(step, work_folder.read_basis(step.work)["recipe"])
         assert verdict(TRAINING).lines() == (
             "at optimizer step 120; starts again: made by an earlier version of gridlaw, see scripts/accept.py",
         )
         printed = run("--everything", note="update").out
         assert "    interrupted: resumes from optimizer step 120\n" in printed
-        facts = work.read_basis(step.work)
+        facts = work_folder.read_basis(step.work)
         assert facts["fingerprint"] == fingerprint, "with which the checkpoints are sealed"
         assert facts["code"] == acceptance.EARLIER_CODE["pretrain"]
         assert record.basis(facts)["code"] == step.code
@@ -299,28 +299,30 @@ class TestEarlierWorkFolder:
     def test_of_a_version_that_finished_records_name(self, run):
         age("pretrain tiny 1k 1 1")
         step = interrupt(TRAINING)
-        make_earlier(step, work.read_basis(step.work)["recipe"], EARLIER)
+        make_earlier(step, work_folder.read_basis(step.work)["recipe"], EARLIER)
         run("--everything")
-        assert work.read_basis(step.work)["code"] == EARLIER
+        assert work_folder.read_basis(step.work)["code"] == EARLIER
 
     def test_whose_recipe_lacked_an_entry(self, run):
         step = interrupt(TRAINING)
-        recipe = {name: value for name, value in work.read_basis(step.work)["recipe"].items() if name != "compile"}
+        recipe = {
+            name: value for name, value in work_folder.read_basis(step.work)["recipe"].items() if name != "compile"
+        }
         make_earlier(step, recipe)
         run("tiny", "8k", "1")
-        assert work.read_basis(step.work)["recipe"] == recipe
+        assert work_folder.read_basis(step.work)["recipe"] == recipe
 
     @pytest.mark.parametrize("other", ["recipe", "inputs"])
     def test_of_something_else(self, run, other):
         step = interrupt(TRAINING)
-        basis = work.read_basis(step.work)
+        basis = work_folder.read_basis(step.work)
         recipe = basis["recipe"] | ({"learning_rate": 0.7} if other == "recipe" else {})
         make_earlier(step, recipe, inputs=dict.fromkeys(basis["inputs"], "0" * 64) if other == "inputs" else None)
         assert (
             f"    {step.work}: not accepted: made from another recipe, input or version of a library, or not recognised\n"
             in run("tiny", "8k", "1").out
         )
-        assert work.read_basis(step.work) is None
+        assert work_folder.read_basis(step.work) is None
         assert "starts again" in verdict(TRAINING).lines()[0]
 
 
@@ -378,7 +380,7 @@ def test_killed_at_any_moment(folder):
     while killed:
         moment += 7
         killed = is_killed(moment, command)
-        for file in [*Path().rglob("record.json"), *Path("work").rglob(work.BASIS)]:
+        for file in [*Path().rglob("record.json"), *Path("work").rglob(work_folder.BASIS)]:
             assert isinstance(json.loads(file.read_text()), dict)
             assert len(io.read_json(file).get("accepted", [])) <= 1, "nothing is accepted twice"
     assert moment > 20

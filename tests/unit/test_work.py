@@ -137,7 +137,7 @@ def test_another_recipe_drops_what_is_there(args, capfd):
 def held(args, **changes):
     """Leave a file in the work folder, and change what `basis.json` says of it."""
     work.attempt(args, 1, lambda *_: Path(args.work, "kept").write_text(""))
-    work.write_basis(args.work, work.read_basis(args.work) | changes)
+    work_folder.write_basis(args.work, work_folder.read_basis(args.work) | changes)
 
 
 @pytest.mark.parametrize(
@@ -165,22 +165,22 @@ def test_many_differences_are_counted(args, capfd):
 
 def test_files_of_the_basis_that_was_accepted_last_stay(args):
     held(args, recipe={"attention": "auto", "a": 0}, fingerprint="sealed")
-    facts = work.read_basis(args.work)
+    facts = work_folder.read_basis(args.work)
     other = [{"note": "?", "basis": {"recipe": {"attention": "auto", "a": 3}}}]
     ours = [{"note": "fine", "basis": {"recipe": args.recipe}}]
-    work.write_basis(args.work, facts | {"accepted": other + ours})
+    work_folder.write_basis(args.work, facts | {"accepted": other + ours})
     sealed_with = []
     work.attempt(args, 1, lambda _, fingerprint: sealed_with.append(fingerprint))
     assert sealed_with == ["sealed"]
     assert Path(args.work, "kept").exists()
-    work.write_basis(args.work, facts | {"accepted": ours + other})
+    work_folder.write_basis(args.work, facts | {"accepted": ours + other})
     attempt(args)
     assert not Path(args.work, "kept").exists()
 
 
 def test_a_work_folder_of_an_earlier_version_is_deleted(args, capfd):
     held(args)
-    Path(args.work, work.BASIS).rename(Path(args.work, work.FINGERPRINT))
+    Path(args.work, work_folder.BASIS).rename(Path(args.work, work_folder.FINGERPRINT))
     attempt(args)
     assert not Path(args.work).exists()
     assert "earlier attempt: they are of an earlier version of gridlaw\n" in capfd.readouterr().err
@@ -189,7 +189,7 @@ def test_a_work_folder_of_an_earlier_version_is_deleted(args, capfd):
 def test_what_a_killed_deletion_left_is_deleted(args):
     """Its finished runs would otherwise be taken for those of another recipe."""
     held(args)
-    Path(args.work, work.BASIS).unlink()
+    Path(args.work, work_folder.BASIS).unlink()
     attempt(args)
     assert not Path(args.work).exists()
 
