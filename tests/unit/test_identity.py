@@ -540,7 +540,7 @@ EDITS = {
     "another reading of the energy meter": ("gridlaw/runtime/energy.py", "/ 1e6", "/ 1e3", set()),
     "another measure of speed": ("gridlaw/runtime/measures.py", "0.98", "0.99", set()),
     "other ports for ranks": ("gridlaw/runtime/launch.py", "range(20000", "range(21000", set()),
-    "a longer lease": ("gridlaw/runtime/work.py", "LEASE_SECONDS = 60.0", "LEASE_SECONDS = 90.0", set()),
+    "a longer lease": ("gridlaw/workflow/work_folder.py", "LEASE_SECONDS = 60.0", "LEASE_SECONDS = 90.0", set()),
     "the text of a failure": ("gridlaw/training/pretraining.py", "sequences of the slice", "rows of the slice", set()),
     "a printed message": ("gridlaw/training/checkpoints.py", "resuming from optimizer step", "going on at", set()),
     "the help of an option": ("gridlaw/workflow/kinds/training.py", "minutes between checkpoints", "period", set()),
