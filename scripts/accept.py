@@ -95,8 +95,8 @@ def select(verdicts: Verdicts, args: Namespace) -> tuple[dict[Step, tuple[str, .
 
 
 def differences(verdicts: Verdicts, step: Step) -> tuple[str, ...]:
-    """What a result, or what a training has left, differs in from what would be made now; a line each."""
-    verdict = verdicts.of(step)
+    """Return the differences of a result, or of an unfinished training, from the present configuration, a line each."""
+    verdict = verdicts.verdict(step)
     lines = verdict.lines() if verdict.state == STALE else ()
     return tuple(dict.fromkeys([*lines, *verdicts.obstacles(step)]))
 
@@ -110,7 +110,7 @@ def refusal(verdicts: Verdicts, step: Step, waiting: set[Step]) -> str | None:
     if work_folder.is_held(step.work):
         return f"{step.name} is being made by another process"
     for earlier in step.ancestors():
-        verdict = verdicts.of(earlier)
+        verdict = verdicts.verdict(earlier)
         if earlier in waiting and verdict.state != DONE:
             lines = "; ".join(verdict.lines())
             cell = f" {' '.join(map(str, earlier.cell))}" if earlier.cell else ""
@@ -142,7 +142,7 @@ def accept(
             continue
         above = [origin for earlier in step.after for origin in [*origins.get(earlier, []), earlier]]
         origins[step] = [origin for origin in dict.fromkeys(above) if origin in chosen]
-        verdict = verdicts.of(step)
+        verdict = verdicts.verdict(step)
         if step in chosen:
             yield step, tuple(accept_step(verdicts, step, chosen[step], note, finished))
         elif origins[step] and step.rule in (*MARKED, *READERS) and verdicts.record(step.record):
@@ -168,15 +168,15 @@ def accept_step(
         if step.rule not in finished:
             finished[step.rule] = acceptance.finished_records(verdicts, step.rule)
         is_accepted = acceptance.accept_files(step, note, obstacles, finished[step.rule])
-    state = verdicts.of(step).state
+    state = verdicts.verdict(step).state
     if state == STALE:
-        acceptance.accept_result(step, note, verdicts.of(step).lines())
+        acceptance.accept_result(step, note, verdicts.verdict(step).lines())
     yield from lines
     if not is_accepted:
         yield f"{step.work}: not accepted: made from another recipe, input or version of a library, or not recognised"
     elif state not in (STALE, DONE):
         verdicts.forget(step)
-        yield f"{verdicts.of(step).state}: {verdicts.of(step).lines()[0]}"
+        yield f"{verdicts.verdict(step).state}: {verdicts.verdict(step).lines()[0]}"
 
 
 def report(accepted: Iterable[tuple[Step, tuple[str, ...]]]) -> Iterator[str]:

@@ -101,7 +101,7 @@ class Adoption:
         basis = record.basis(facts)
         if not basis.keys() >= NEEDED:
             raise Refused("its record is not from this version of gridlaw")
-        differences = reasons.of(step, basis)
+        differences = reasons.differences(step, basis)
         if differences:
             raise Refused("; ".join(differences))
 

@@ -59,7 +59,7 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
         state, words = describe(overview, step)
         takes = f", about {duration(seconds[step].middle)}" if step in due else ""
         yield f"  {step.name}".ljust(width) + terminal.paint(f"{terminal.mark(state)} {words}{takes}", state)
-        for line in overview.verdicts.of(step).lines():
+        for line in overview.verdicts.verdict(step).lines():
             yield from terminal.wrapped("", line, 6)
     scored_at = grid.scored(overview.config)[cell]
     if scored_at != cell.gpus:
@@ -68,7 +68,7 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
 
 def describe(overview: Overview, step: Step) -> tuple[str, str]:
     """A step's state, for its mark, and a few words on it."""
-    verdict, facts = overview.verdicts.of(step), overview.verdicts.record(step.record)
+    verdict, facts = overview.verdicts.verdict(step), overview.verdicts.record(step.record)
     if step in overview.due:
         roots = {origin.name: None for origin in overview.why[step].values() if origin is not step}
         if verdict.state == DONE:

@@ -155,7 +155,7 @@ class Workflow:
         """Steps of a grid that are not done by their records alone, and what these say of them."""
         with chdir(self.folder):
             found = status.Verdicts(configuration(overlay))
-            of = {step.name: found.of(step) for step in found.steps}
+            of = {step.name: found.verdict(step) for step in found.steps}
         return {name: verdict.lines() for name, verdict in of.items() if verdict.state != status.DONE}
 
     def dry_run(self, *arguments, overlay=None) -> str:

@@ -69,7 +69,7 @@ def steps(**change):
 
 def verdict(name, **change):
     verdicts = Verdicts(configuration({**GRID, **change}))
-    return verdicts.of(next(step for step in verdicts.steps if step.name == name))
+    return verdicts.verdict(next(step for step in verdicts.steps if step.name == name))
 
 
 def due(**change):

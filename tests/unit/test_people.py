@@ -65,7 +65,7 @@ def finished(**change):
 
 def verdicts(**change):
     found = Verdicts(configuration({**GRID, **change}))
-    return {step.name: found.of(step) for step in found.steps}
+    return {step.name: found.verdict(step) for step in found.steps}
 
 
 def due(**change):

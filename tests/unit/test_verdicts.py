@@ -39,7 +39,7 @@ def overlay(text: str) -> dict:
 
 def stale(config) -> dict[str, tuple[str, ...]]:
     verdicts = Verdicts(config)
-    found = {step.name: verdicts.of(step) for step in verdicts.steps}
+    found = {step.name: verdicts.verdict(step) for step in verdicts.steps}
     return {name: verdict.reasons for name, verdict in found.items() if verdict.state == STALE}
 
 
@@ -157,13 +157,13 @@ def test_a_result_of_another_recipe_is_never_done(branches, rule):
     config = configuration(BRANCHED)
     step = next(step for step in Steps(config) if step.rule == rule)
     made, verdicts = io.read_json(step.record), Verdicts(config)
-    assert verdicts.of(step).state == DONE
+    assert verdicts.verdict(step).state == DONE
     for recipe in variants(made["recipe"]):
         assert canonical(recipe) != canonical(step.recipe)
         io.write_json(step.record, made | {"recipe": recipe})
         verdicts.forget(step)
-        assert verdicts.of(step).state == STALE, recipe
-        assert verdicts.of(step).reasons, recipe
+        assert verdicts.verdict(step).state == STALE, recipe
+        assert verdicts.verdict(step).reasons, recipe
     io.write_json(step.record, made)
 
 
@@ -330,7 +330,7 @@ def test_other_inputs_whose_axis_has_no_name(finished):
 def test_a_record_that_is_none(finished, content):
     step = finished(configuration(GRID))["score tiny 1k 1"]
     Path(step.record).write_text(content)
-    verdict = Verdicts(configuration(GRID)).of(step)
+    verdict = Verdicts(configuration(GRID)).verdict(step)
     assert verdict.state == (STALE if content.startswith("{") else NEW)
 
 
@@ -400,7 +400,7 @@ class TestUnfinished:
         return next(step for step in Steps(configuration(GRID)) if step.name == "pretrain tiny 8k 1 1")
 
     def verdict(self, step):
-        return Verdicts(configuration(GRID)).of(step)
+        return Verdicts(configuration(GRID)).verdict(step)
 
     def began(self, step, *entries):
         folder = begin(step)

@@ -182,7 +182,7 @@ class Rates:
         if not grid.is_trained(size):
             return 0.0
         first, last = self._step_range(step)
-        if self._verdicts.of(step).state in (INTERRUPTED, FAILED) and not self._starts_again(step, steps):
+        if self._verdicts.verdict(step).state in (INTERRUPTED, FAILED) and not self._starts_again(step, steps):
             first = max(first, work_folder.progress(step.work)[0])
         rows = max(0, last - first) * step.recipe["batch_size"]
         tokens, slice_rows = self._text(model, size)

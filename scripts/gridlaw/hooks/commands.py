@@ -25,10 +25,10 @@ def shell_command(kind: Kind, values: Mapping[str, object], before: str = "") ->
         values: what the settings of its program are configured to, by the names in their texts.
         before: shell commands to run first.
     """
-    given = {name: f"{{input.{name}:q}}" for name in kind.reads}
-    made = {name: f"{{output.{name}:q}}" for name in kind.writes}
     options = kind.options(
-        {name: [text] for name, text in given.items()}, made, folder_of=lambda text: f'"$(dirname {text})"'
+        {name: [f"{{input.{name}:q}}"] for name in kind.reads},
+        {name: f"{{output.{name}:q}}" for name in kind.writes},
+        folder_of=lambda text: f'"$(dirname {text})"',
     )
     wildcards = "/".join(f"{{wildcards.{name}:q}}" for name in kind.wildcards)
     texts = {"values": wildcards, "run": f"{kind.name}/{wildcards}"}

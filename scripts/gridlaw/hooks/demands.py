@@ -51,7 +51,7 @@ class Demands:
             return {"gpu": ranks} if ranks else {}
         if rule not in ("trunk", "pretrain", "finetune"):
             return self._everywhere(self._site["cpu"]) | ({"turn": 1} if rule == "ranks" else {})
-        ranks = _one if rule == "finetune" else _ranks
+        ranks = _single if rule == "finetune" else _ranks
         gpu, place = self._gpu or {}, self._gpu or self._site["cpu"]
         demands = {
             **self._everywhere(place),
@@ -156,5 +156,5 @@ def _ranks(job: Wildcards) -> int:
     return int(job.gpus) if grid.is_trained(job.size) else 1
 
 
-def _one(job: Wildcards) -> int:
+def _single(job: Wildcards) -> int:
     return 1

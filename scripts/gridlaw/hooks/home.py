@@ -1,4 +1,4 @@
-"""Where gridlaw's files are, whatever workflow includes its Snakefile.
+"""The folder of gridlaw's files, whatever workflow includes its Snakefile.
 
 The Snakefile runs this file before it can find the project's modules.
 """

@@ -44,8 +44,8 @@ def ask_records(persistence: PersistenceBase, verdicts: Verdicts) -> None:
 
         def params_changed(self, job, file=None) -> bool | ParamsChange:
             step = step_of(job, verdicts.steps)
-            if step and verdicts.of(step).state == STALE:
-                return Stale(verdicts.of(step).lines(), job.output)
+            if step and verdicts.verdict(step).state == STALE:
+                return Stale(verdicts.verdict(step).lines(), job.output)
             return super().params_changed(job, file)
 
         def code_changed(self, job, file=None) -> bool | Iterable[str]:

@@ -128,7 +128,7 @@ def _acquire(lease: SoftFileLease, folder: Path) -> None:
 def _drop_foreign(folder: Path, basis: dict) -> None:
     """Delete the files in a work folder unless they have this basis, and say why."""
     held = work_folder.read_basis(folder)
-    differences = reasons.of_training(held, basis) if held else []
+    differences = reasons.training_differences(held, basis) if held else []
     if held and not differences:
         return
     if work_folder.read_earlier_fingerprint(folder):

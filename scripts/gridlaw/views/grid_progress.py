@@ -105,7 +105,7 @@ class Progress:
         states = {}
         for step in self._ready():
             self._verdicts.forget(step)
-            states[step] = self._verdicts.of(step).state
+            states[step] = self._verdicts.verdict(step).state
         self.running = {step: Beat.read(step.work) for step, state in states.items() if state == RUNNING}
         ends = {FAILED} if self._run is None or self._run.retries else {FAILED, INTERRUPTED}
         self.failed = {step for step, state in states.items() if state in ends and self._is_of_this_run(step.log)}

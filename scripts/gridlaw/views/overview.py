@@ -73,7 +73,7 @@ class Overview:
         """A step's state in the grid: a step that is due counts as stale, even if its own record is valid."""
         if step not in self.due:
             return DONE
-        state = self.verdicts.of(step).state
+        state = self.verdicts.verdict(step).state
         return STALE if state == DONE else state
 
     def steps_behind(self, cell: Cell) -> list[Step]:
@@ -160,7 +160,7 @@ class Overview:
         """Failed, interrupted and running steps: each cause once, with its steps."""
         names_by_cause: dict[tuple[str, str], list[str]] = defaultdict(list)
         for step in self.verdicts.steps:
-            verdict = self.verdicts.of(step)
+            verdict = self.verdicts.verdict(step)
             if verdict.state in (FAILED, INTERRUPTED, RUNNING):
                 names_by_cause[verdict.state, *verdict.reasons].append(step.name)
         for state in (FAILED, INTERRUPTED, RUNNING):

@@ -1,4 +1,4 @@
-"""Why a result is not that of the configuration any more, in the user's words: config keys, definitions, files."""
+"""Reasons why a result is stale, in the user's words: configuration keys, definitions, files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from pathlib import Path
 from gridlaw import io
 from gridlaw.canonical_json import canonical
 from gridlaw.config import grid
-from gridlaw.words import join_and
+from gridlaw.words import join_and, join_comma
 from gridlaw.workflow import record
 from gridlaw.workflow.steps import Step, identify
 
 # Entries of recipes that count tokens or words; people write them as 64k or 1M.
 COUNTS = ("warmup_tokens", "words", "size_tokens")
-# Entries of recipes that tell what the user's files hold.
+# Entries of recipes with digests of the user's files.
 FILES = ("files", "held_out_files")
 # Steps whose recipes list tasks, each with a metric and a split.
 PANELS = ("figure_scores", "figure_seeds", "latex")
-# Of a mapping that lacks the key.
+# Keys that lead to an entry of a recipe.
+EntryPath = tuple[str, ...]
+# Stands for the value of a missing key.
 UNSET = object()
-# Of code whose digest has another form than those of this version.
+# Reason of a result whose digest of code has the form of an earlier version.
 EARLIER = "made by an earlier version of gridlaw, see scripts/accept.py"
 
 
@@ -45,61 +47,61 @@ class DefinitionReason(str):
         return reason
 
 
-def of(step: Step, made: dict) -> list[str]:
-    """Differences between what a result was made from and what its step's would be, a line each; none if it is valid.
+def differences(step: Step, facts: dict) -> list[str]:
+    """Return the differences between a result's record and what its step requires, a line each; none if it is valid.
 
     Args:
-        made: the result's record.
+        facts: the result's record.
     """
-    found = [*_of_recipe(step, made), *_of_code(step, made), *_of_inputs(step, made)]
-    return found or list(_of_other_inputs(step, made))
+    lines = [*_recipe_differences(step, facts), *_code_differences(step, facts), *_input_differences(step, facts)]
+    return lines or list(_other_input_differences(step, facts))
 
 
-def _of_recipe(step: Step, made: dict) -> list[str]:
-    """Differences between the recipe that a result was made with and its step's; at least one if it is another."""
-    before, now = (_comparable(step, recipe) for recipe in (made["recipe"], step.recipe))
+def _recipe_differences(step: Step, facts: dict) -> list[str]:
+    """Return the differences between the recipe of a result and that of its step; at least one if they differ."""
+    before, now = (_comparable(step, recipe) for recipe in (facts["recipe"], step.recipe))
     if _same(before, now):
         return []
-    found = [
+    lines = [
         step.resolved.key(path) + _change(path[-1], old, new)
-        for path, old, new in _differences((), _named(step, before), _named(step, now))
+        for path, old, new in _entry_differences((), _named(step, before), _named(step, now))
         if path[0] not in FILES
     ]
     if any(before.get(name) != now.get(name) for name in FILES):
-        found += _of_files(step, made["inputs"])
-    # By their names, panels have no order; it is named as that of the list.
-    return found or [
+        lines += _file_differences(step, facts["inputs"])
+    # Named panels have no order, so a change of it is named as that of the whole list.
+    return lines or [
         step.resolved.key((name,)) + _change(name, old, now[name])
         for name, old in before.items()
         if not _same(old, now[name])
     ]
 
 
-def of_training(before: dict, now: dict) -> list[str]:
-    """Differences between the bases of two attempts at a training, a line each; none if the second can resume.
+def training_differences(before: dict, now: dict) -> list[str]:
+    """Return the differences between the bases of two attempts at a training, a line each; none if it can resume.
 
     Args:
-        before: what the work folder holds.
+        before: the basis in the work folder.
         now: a `record.current_basis`.
     """
     basis = record.basis(before)
-    entries = _differences((), basis["recipe"], now["recipe"])
+    entries = _entry_differences((), basis["recipe"], now["recipe"])
     lines = [".".join(path) + _change(path[-1], old, new) for path, old, new in entries]
     if basis["code"] != now["code"]:
-        lines += _of_definitions("the program", basis["definitions"], now["definitions"])
+        lines += _definition_differences("the program", basis["definitions"], now["definitions"])
     # An absolute path of the same file is no difference.
     if list(basis["inputs"].values()) != list(now["inputs"].values()):
         others = [file for file, _ in basis["inputs"].items() ^ now["inputs"].items()]
         lines.append(f"inputs: {_listed(sorted(set(others))) if others else 'in another order'}")
-    return [*lines, *of_libraries(before, now["libraries"])]
+    return [*lines, *library_differences(before, now["libraries"])]
 
 
-def of_libraries(before: dict, now: dict[str, str]) -> Iterator[str]:
-    """Libraries of other versions than an unfinished training was computed with, a line each.
+def library_differences(before: dict, now: dict[str, str]) -> Iterator[str]:
+    """Yield a line for each library whose version differs from those of an unfinished training.
 
     Args:
-        before: what the work folder holds.
-        now: versions by library; one that is not known here is left out.
+        before: the basis in the work folder.
+        now: versions by library, without those that are unknown here.
     """
     bases = [before, *(entry["basis"] for entry in before.get("accepted", []))]
     libraries = [basis.get("libraries", {}) for basis in bases]
@@ -109,22 +111,22 @@ def of_libraries(before: dict, now: dict[str, str]) -> Iterator[str]:
             yield f"{library} {known[-1] if known else 'unknown'} → {version}"
 
 
-def _of_code(step: Step, made: dict) -> Iterator[str]:
-    """Differences between the program that made a result and its step's, a line for each definition.
+def _code_differences(step: Step, facts: dict) -> Iterator[str]:
+    """Yield the differences between the program of a result and that of its step, a line for each definition.
 
     Args:
-        made: the result's record.
+        facts: the result's record.
     """
-    if made["code"] == step.code:
+    if facts["code"] == step.code:
         return
-    if len(made["code"]) < len(step.code):
+    if len(facts["code"]) < len(step.code):
         yield EARLIER
         return
-    yield from _of_definitions(f"scripts/{step.program.name}", made.get("definitions", {}), step.definitions)
+    yield from _definition_differences(f"scripts/{step.program.name}", facts.get("definitions", {}), step.definitions)
 
 
-def _of_definitions(script: str, before: dict[str, str], now: dict[str, str]) -> Iterator[str]:
-    """Differences between the definitions of two programs that differ, a line each."""
+def _definition_differences(script: str, before: dict[str, str], now: dict[str, str]) -> Iterator[str]:
+    """Yield the differences between the definitions of two programs that differ, a line each."""
     # A definition that only moved to another file counts as the same.
     old, new = ({(_name(label), digest) for label, digest in some.items()} for some in (before, now))
     removed = [label for label in before.keys() - now.keys() if (_name(label), before[label]) not in new]
@@ -138,17 +140,17 @@ def _of_definitions(script: str, before: dict[str, str], now: dict[str, str]) ->
 
 
 def _name(label: str) -> str:
-    """The name in a definition's label, `scripts/FILE: NAME`."""
+    """Return the name in a definition's label, `scripts/FILE: NAME`."""
     return label.partition(": ")[2]
 
 
-def _of_inputs(step: Step, made: dict) -> Iterator[str]:
-    """Differences between the results that a result was made from and its step's, a line for each axis of the grid.
+def _input_differences(step: Step, facts: dict) -> Iterator[str]:
+    """Yield the differences between the inputs of a result and those of its step, a line for each axis of the grid.
 
     Args:
-        made: the result's record.
+        facts: the result's record.
     """
-    if made["inputs"].keys() == dict.fromkeys(step.inputs).keys():
+    if facts["inputs"].keys() == dict.fromkeys(step.inputs).keys():
         return
     keys = {
         "corpus": "corpus",
@@ -156,29 +158,29 @@ def _of_inputs(step: Step, made: dict) -> Iterator[str]:
     }
     if step.rule == "score":
         keys = {"seed": "seeds.pretrain", "task": "tasks"}
-    before, now = _axes(made["inputs"]), _axes(step.inputs)
+    before, now = _axes(facts["inputs"]), _axes(step.inputs)
     for axis, key in keys.items():
         if before[axis] != now[axis]:
             yield key + _change(axis, sorted(before[axis]), sorted(now[axis]))
 
 
-def _of_other_inputs(step: Step, made: dict) -> Iterator[str]:
-    """Differences between the results that a result was made from and its step's, by their paths.
+def _other_input_differences(step: Step, facts: dict) -> Iterator[str]:
+    """Yield the differences between the inputs of a result and those of its step, by their paths.
 
     Args:
-        made: the result's record.
+        facts: the result's record.
     """
-    # What the user's own files are called says nothing.
-    before, now = (sorted(file for file in files if identify(file)) for files in (made["inputs"], step.inputs))
+    # The names of the user's files do not matter.
+    before, now = (sorted(file for file in files if identify(file)) for files in (facts["inputs"], step.inputs))
     if before != now:
         yield f"made from{_change('inputs', before, now)}"
 
 
-def _differences(path: tuple[str, ...], old: object, new: object) -> Iterator[tuple[tuple[str, ...], object, object]]:
-    """Innermost differences of two recipes: where, before, now."""
+def _entry_differences(path: EntryPath, old: object, new: object) -> Iterator[tuple[EntryPath, object, object]]:
+    """Yield the innermost differences of two recipes: path, old value, new value."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in dict.fromkeys([*old, *new]):
-            yield from _differences((*path, name), old.get(name, UNSET), new.get(name, UNSET))
+            yield from _entry_differences((*path, name), old.get(name, UNSET), new.get(name, UNSET))
     elif not _same(old, new):
         yield path, old, new
 
@@ -189,14 +191,14 @@ def _same(old: object, new: object) -> bool:
 
 
 def _comparable(step: Step, recipe: dict) -> dict:
-    """A recipe without what the user's files held, if none of them is there, as with an archive of results."""
+    """Return a recipe, without the digests of the user's files if all are missing, as in an archive of results."""
     if recipe.keys().isdisjoint(FILES) or any(Path(file).exists() for file in step.inputs):
         return recipe
     return {name: value for name, value in recipe.items() if name not in FILES}
 
 
 def _named(step: Step, recipe: dict) -> dict:
-    """A recipe in which cells and panels go by their names; as it is where an earlier version wrote it otherwise."""
+    """Return a recipe with cells and panels by name; unchanged if an earlier version wrote it in another form."""
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         if step.rule in PANELS:
             panels = {task: {"metrics": [metric], "validation": [split]} for task, metric, split in recipe["tasks"]}
@@ -213,51 +215,52 @@ def _named(step: Step, recipe: dict) -> dict:
 
 
 def _axes(files: Iterable[str]) -> dict[str, set[str]]:
-    """Values of the wildcards of the steps that make some files, by name."""
-    found = defaultdict(set)
+    """Return the values of the wildcards of the steps that write some files, by name."""
+    axes = defaultdict(set)
     for file in files:
         kind, values = identify(file) or (None, [])
         for name, value in zip(kind.wildcards if kind else (), values, strict=True):
-            found[name].add(value)
-    return found
+            axes[name].add(value)
+    return axes
 
 
-def _of_files(step: Step, used: dict[str, str]) -> Iterator[str]:
-    """Differences between the user's files that a result was made from and its step's.
+def _file_differences(step: Step, used: dict[str, str]) -> Iterator[str]:
+    """Yield the differences between the user's files that a result was made from and those of its step.
 
     Args:
         used: digests of the earlier files.
     """
-    there = [file for file in step.inputs if Path(file).exists()]
-    what = {
-        "changed": [file for file in there if file in used and io.sha256(file) != used[file]],
-        "added": [file for file in there if file not in used],
-        "removed": [file for file in used if file not in there],
+    existing = [file for file in step.inputs if Path(file).exists()]
+    changes = {
+        "changed": [file for file in existing if file in used and io.sha256(file) != used[file]],
+        "added": [file for file in existing if file not in used],
+        "removed": [file for file in used if file not in existing],
     }
-    if any(what.values()):
-        yield f"{step.rule} files: {', '.join(f'{_listed(files)} {how}' for how, files in what.items() if files)}"
+    if any(changes.values()):
+        parts = [f"{_listed(files)} {change}" for change, files in changes.items() if files]
+        yield f"{step.rule} files: {join_comma(parts)}"
     else:
         yield f"{step.rule} files changed"
 
 
 def _change(name: str, old: object, new: object) -> str:
-    """A change of an entry, after its key: ` 3 → 5`, `: 4 added`."""
+    """Return the change of an entry, to follow its key: ` 3 → 5`, `: 4 added`."""
     if isinstance(old, dict) != isinstance(new, dict) and UNSET in (old, new):
         return f": {name} {'added' if old is UNSET else 'removed'}"
     if isinstance(old, list) and isinstance(new, list) and not len(old) == len(new) == 1:
         added, removed = [item for item in new if item not in old], [item for item in old if item not in new]
-        parts = [f"{_listed(items)} {what}" for items, what in ((added, "added"), (removed, "removed")) if items]
+        parts = [f"{_listed(items)} {change}" for items, change in ((added, "added"), (removed, "removed")) if items]
         return ": " + ", ".join(parts or ["in another order"])
     return f" {_text(name, old)} → {_text(name, new)}"
 
 
 def _listed(items: list) -> str:
-    """A few items, or how many."""
+    """Return a few items in words, or the number of many."""
     return str(len(items)) if len(items) > 3 else join_and(items)
 
 
 def _text(name: str, value: object) -> str:
-    """A value as a person would write it in YAML."""
+    """Return a value as a person would write it in YAML."""
     if value is UNSET:
         return "unset"
     if isinstance(value, str):

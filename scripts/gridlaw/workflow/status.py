@@ -69,8 +69,8 @@ class Verdicts:
                     del facts[name]
         return self._records[file]
 
-    def of(self, step: Step) -> Verdict:
-        """The verdict on a step's result."""
+    def verdict(self, step: Step) -> Verdict:
+        """Return the verdict on a step's result."""
         if step not in self._verdicts:
             facts = self.record(step.record)
             self._verdicts[step] = self._unfinished(step) if facts is None else self._finished(step, facts)
@@ -88,11 +88,11 @@ class Verdicts:
         basis = record.basis(facts)
         # Lists that may grow are not part of it.
         grown = {name: step.recipe[name] for name in step.kind.extendable}
-        lines = reasons.of(step, basis | {"recipe": basis["recipe"] | grown})
+        lines = reasons.differences(step, basis | {"recipe": basis["recipe"] | grown})
         return (
             *lines,
             *_replacements(list(self._replaced(step, basis))),
-            *reasons.of_libraries(facts, record.libraries()),
+            *reasons.library_differences(facts, record.libraries()),
         )
 
     def forget(self, step: Step) -> None:
@@ -106,7 +106,7 @@ class Verdicts:
         if not facts.keys() >= NEEDED:
             return Verdict(STALE, (f"{step.record} is no record of this version of gridlaw",))
         basis = record.basis(facts)
-        lines, replaced = tuple(reasons.of(step, basis)), tuple(self._replaced(step, basis))
+        lines, replaced = tuple(reasons.differences(step, basis)), tuple(self._replaced(step, basis))
         return Verdict(STALE, lines, replaced) if lines or replaced else Verdict(DONE)
 
     def _unfinished(self, step: Step) -> Verdict:
@@ -124,7 +124,7 @@ class Verdicts:
         return Verdict(NEW)
 
     def _prospect(self, step: Step) -> str:
-        """What the next attempt at an interrupted training will begin with, in words."""
+        """Return where the next attempt at an interrupted training will start, in words."""
         last, runs = work_folder.progress(step.work)
         parts = [count(len(runs), "finished run")] * bool(runs) + [f"optimizer step {last}"] * bool(last)
         if not parts:
@@ -175,7 +175,8 @@ def to_run(verdicts: Verdicts) -> set[Step]:
     steps = list(verdicts.steps)
     successors = verdicts.steps.successors()
     missing = {step for step in steps if verdicts.record(step.record) is None}
-    todo = deque(step for step in steps if (step in missing and step.kind.single) or verdicts.of(step).state == STALE)
+    stale = {step for step in steps if verdicts.verdict(step).state == STALE}
+    todo = deque(step for step in steps if step in stale or (step in missing and step.kind.single))
     running = set(todo)
     while todo:
         step = todo.popleft()
@@ -186,7 +187,7 @@ def to_run(verdicts: Verdicts) -> set[Step]:
 
 
 def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, str]) -> dict[Step, dict[str, Step]]:
-    """Why results have to be made again.
+    """Return the reasons why results have to be made again.
 
     Args:
         running: the steps that are made.
@@ -203,7 +204,7 @@ def causes(verdicts: Verdicts, running: Collection[Step], others: Mapping[Step, 
         origins = roots[step] = {}
         for earlier in step.after:
             origins |= roots.get(earlier, {})
-        verdict = verdicts.of(step)
+        verdict = verdicts.verdict(step)
         if verdict.state == STALE:
             origins |= dict.fromkeys(verdict.lines(but=running), step)
         elif verdict.state == DONE and not origins:
