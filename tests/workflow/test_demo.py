@@ -203,7 +203,7 @@ def test_a_new_size_plans_only_its_cells(world):
     [
         ({"finetune": {"epoch": 3}}, "config: finetune.epoch: unknown key"),
         ({"sizes": ["64k", "900M"]}, "config: sizes: 900M is more than the corpus toy holds"),
-        ({"gpus": [1, 3]}, "cannot be shared equally by 3 ranks"),
+        ({"gpus": [1, 3]}, "3 ranks cannot share 16 sequences equally; use a multiple of 3"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(workflow, overlay, line):
