@@ -22,7 +22,7 @@ from gridlaw.views.overview import Overview
 from gridlaw.views.terminal import Terminal
 from gridlaw.words import duration, join_comma
 from gridlaw.workflow import record
-from gridlaw.workflow.states import DONE, STALE
+from gridlaw.workflow.states import DONE, INTERRUPTED, PARTLY, STALE
 from gridlaw.workflow.status import Verdicts, causes, to_run
 from gridlaw.workflow.steps import Step
 
@@ -41,11 +41,11 @@ def main() -> None:
         print(*lines, sep="\n")
         return
     for cell in console.cells(args, config):
-        print(*explained(overview, cell, rates, terminal), "", sep="\n")
+        print(*explain(overview, cell, rates, terminal), "", sep="\n")
 
 
-def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) -> Iterator[str]:
-    """The lines of a cell: the state of each step that its results come from, upstream first."""
+def explain(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) -> Iterator[str]:
+    """Yield the lines of a cell: the state of each step that its results come from, upstream first."""
     steps = overview.steps_behind(cell)
     due = {step for step in steps if step in overview.due}
     seconds = rates.estimate(due).seconds
@@ -67,13 +67,13 @@ def explained(overview: Overview, cell: Cell, rates: Rates, terminal: Terminal) 
 
 
 def describe(overview: Overview, step: Step) -> tuple[str, str]:
-    """A step's state, for its mark, and a few words on it."""
+    """Return the state whose mark a step has, and a few words on the step."""
     verdict, facts = overview.verdicts.verdict(step), overview.verdicts.record(step.record)
     if step in overview.due:
         roots = {origin.name: None for origin in overview.why[step].values() if origin is not step}
         if verdict.state == DONE:
             return STALE, f"follows from {join_comma(roots)}"
-        return verdict.state, verdict.state
+        return PARTLY if verdict.state == INTERRUPTED else verdict.state, verdict.state
     if facts is None:
         return DONE, "missing, but not needed"
     return DONE, "; ".join([f"done {facts['started'][:10]} on {facts['host']}", *record.marks(facts)])

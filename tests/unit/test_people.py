@@ -17,7 +17,7 @@ import obsolete
 import pandas as pd
 import pytest
 import yaml
-from conftest import configuration, finish
+from conftest import begin, configuration, finish
 from filelock import SoftFileLease
 
 from gridlaw import cli, io
@@ -91,6 +91,24 @@ class TestExplain:
         assert about["finetune tiny 8k 1 1 similarity"].startswith("~ follows from pretrain tiny 8k 1 1, about ")
         assert "      pretrain.per_model.tiny.learning_rate 3e-3 → 0.5\n" in said
         assert said.count("learning_rate") == 1
+
+    def test_an_interrupted_training(self, run):
+        finished()
+        step = next(step for step in Steps(configuration(GRID)) if step.name == "pretrain tiny 8k 1 1")
+        Path(step.record).unlink()
+        (begin(step) / "checkpoint-120").mkdir()
+        aggregate = next(step for step in Steps(configuration(GRID)) if step.name == "aggregate")
+        Path(aggregate.record).unlink()
+        Path("results/finetune/tiny/8k/1/1/sentiment/record.json").unlink()
+        Path("results/score/tiny/8k/1/record.json").unlink()
+        printed = run(explain, "tiny", "8k", "1")
+        assert re.search(
+            r"^  pretrain tiny 8k 1 1 +◐ interrupted, about .*\n      resumes from optimizer step 120$", printed, re.M
+        )
+        printed = run(explain, "tiny", "8k", "1", change=RATE)
+        assert "at optimizer step 120; starts again: pretrain.per_model.tiny.learning_rate 3e-3 → 0.5" in " ".join(
+            printed.split()
+        )
 
     def test_scores_of_another_gpus_value(self, run):
         finished()

@@ -67,7 +67,7 @@ def accept_files(step: Step, note: str, differed: Iterable[str], finished: Colle
     """
     with work_folder.claim(step.work):
         facts, fingerprint = work_folder.read_basis(step.work), work_folder.read_earlier_fingerprint(step.work)
-        known = record.basis(facts)["inputs"] if facts else {}
+        known = record.basis(facts or io.find_json(step.record) or {}).get("inputs", {})
         present = present_basis(step, known) | {"libraries": record.libraries()}
         basis = work_folder.fixed(present, step.kind.extendable)
         if fingerprint:
