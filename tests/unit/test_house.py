@@ -5,11 +5,13 @@ import importlib
 import re
 import runpy
 import sys
+import tokenize
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import repository
 
 from gridlaw.report import caption
 from gridlaw.workflow import steps
@@ -200,3 +202,45 @@ def test_a_package_is_a_docstring(file):
 def test_no_module_is_called_like_a_program():
     modules = {file.stem for file in MODULES if file.parent.name != "scripts"}
     assert modules.isdisjoint(file.stem for file in MODULES if file.parent.name == "scripts")
+
+
+def test_docstrings_name_their_subject():
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = [
+        (file.name, ast.get_docstring(node) or "")
+        for file in MODULES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, documented)
+    ]
+    assert [doc for doc in docs if re.match(r"(What|Whether|How|Where)\b", doc[1])] == []
+
+
+def test_comments_do_not_begin_with_a_preposition():
+    comments = []
+    for file in MODULES:
+        with tokenize.open(file) as stream:
+            tokens = tokenize.generate_tokens(stream.readline)
+            comments += [(file.name, token.string) for token in tokens if token.type == tokenize.COMMENT]
+    assert [comment for comment in comments if comment[1].startswith("# Of ")] == []
+
+
+def names(tree):
+    """Names that a module gives to functions, parameters, variables and attributes, without leading underscores."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name.strip("_")
+        elif isinstance(node, ast.arg):
+            yield node.arg.strip("_")
+        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            yield (node.id if isinstance(node, ast.Name) else node.attr).strip("_")
+
+
+def test_names_are_nouns_and_verbs():
+    others = {"found", "own", "of", "one", "told", "said", "made"}
+    given = {str(file): set(names(ast.parse(file.read_text()))) for file in MODULES}
+    assert {file: given[file] & others for file in given if given[file] & others} == {}
+
+
+def test_messages_say_what_was_expected():
+    files = [name for name in repository() if not name.startswith("tests/") and (ROOT / name).is_file()]
+    assert [name for name in files if b"right would be" in (ROOT / name).read_bytes()] == []

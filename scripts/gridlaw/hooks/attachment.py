@@ -31,13 +31,13 @@ HOME = SCRIPTS.parent
 FOLDERS = ("resources/", "results/", "logs/")
 SITE = Path("profiles/slurm/site.yaml")
 
-# Of the last workflow that was parsed in this process.
+# The attachment of the last workflow that was parsed in this process.
 _attachment: Attachment | None = None
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """What rules take from the run that they are part of.
+    """Values and functions that the rules take from their run.
 
     Args:
         workflow: Snakemake's workflow.
@@ -81,7 +81,7 @@ class Attachment:
         """Say after a failed run why jobs of the cluster failed, and write the report of the results so far."""
         if self.watch:
             print("", *self.watch.summary(), sep="\n", file=sys.stderr)
-        # Of a run that was stopped nothing has failed; and not every run is to make the report.
+        # A run that was stopped has no failed jobs, and not every run makes the report.
         if self.workflow.scheduler.failed and any(kind_of(job) is REPORT for job in self.workflow.dag.jobs):
             from gridlaw.views import partial_report
 

@@ -1,4 +1,4 @@
-"""Whether the programs of a run are forks of one process, which imports the libraries once."""
+"""Programs of a run as forks of one process, which imports the libraries once, where this is possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gridlaw touches in Snakemake and its Slurm plugin beyond their documented interfaces, and the check of it.
+"""The undocumented parts of Snakemake and its Slurm plugin that gridlaw touches, and the check of them.
 
 A release may rename or change any of this. At the start of a run, versions are compared with those that gridlaw is
 tested with, and every name is looked up. A difference is one line that says what may not work.

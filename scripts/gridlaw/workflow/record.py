@@ -17,10 +17,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-
-import psutil
 
 from gridlaw import io
 from gridlaw.workflow import identity
@@ -39,8 +36,6 @@ PACKAGES = (
 )
 # Those that compute results.
 LIBRARIES = ("torch", "transformers")
-# When the process began: what a job costs includes the import of what it needs.
-STARTED = psutil.Process().create_time()
 
 
 def basis(facts: dict) -> dict:
@@ -72,8 +67,7 @@ def signed(**entry: object) -> dict:
 
 def libraries() -> dict[str, str]:
     """Versions of the libraries that compute, as far as this environment has them."""
-    versions = _versions()
-    return {package: versions[package] for package in LIBRARIES if package in versions}
+    return _versions(LIBRARIES)
 
 
 def current_basis(args: Namespace, inputs: Iterable[str | Path] | None = None) -> dict:
@@ -123,7 +117,11 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
             files they describe.
         facts: other known values of the run (tokens, throughput, ...), JSON values.
     """
-    basis = current_basis(args, inputs)
+    # Imported here because help and the table of steps do not need it.
+    import psutil
+
+    # The cost of a job includes its imports.
+    basis, started = current_basis(args, inputs), psutil.Process().create_time()
     io.write_json(
         args.record,
         {
@@ -135,19 +133,26 @@ def write(args: Namespace, inputs: Iterable[str | Path] | None = None, **facts: 
             "inputs": basis["inputs"],
             "outputs": {str(path): io.sha256(path) for path in args.outputs},
             **facts,
-            "started": datetime.fromtimestamp(STARTED, UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(time.time() - STARTED, 3),
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "wall_seconds": round(time.time() - started, 3),
             "host": socket.gethostname(),
             "hardware": {"machine": platform.machine(), "processor": _processor(), "cpus": os.cpu_count()},
-            "environment": {"python": platform.python_version(), "platform": platform.platform(), **_versions()},
+            "environment": {
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                **_versions(PACKAGES),
+            },
         },
     )
 
 
-def _versions() -> dict[str, str]:
-    """Versions of the packages that this environment has; those of single steps have only some of them."""
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of some packages, without those that are missing in this environment."""
+    # Imported here because help and the launcher of ranks do not need it.
+    from importlib import metadata
+
     versions = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
