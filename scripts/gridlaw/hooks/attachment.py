@@ -98,7 +98,7 @@ def attach(workflow: Workflow, config: dict) -> Attachment:
     # Slurm hands a job the environment of the process that submits it, whose fork server is on another machine.
     os.environ.pop(INTERPRETER, None)
     cluster = workflow.nodes is not None or workflow.remote_exec
-    hooks = touched.usable(touched.TESTED if cluster else ["snakemake"])
+    hooks = touched.usable(touched.TESTED if cluster else ("snakemake",))
     module = is_module(workflow)
     try:
         config = complete(workflow, config, module)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def start(workflow: Workflow, config: dict) -> None:
     """Have the programs of a run started as forks, if they may be."""
     if may_fork(workflow, config):
-        os.environ |= {INTERPRETER: str(forkserver.CLIENT), forked.SOCKET: forkserver.start()}
+        os.environ.update({INTERPRETER: str(forkserver.CLIENT), forked.SOCKET: forkserver.start()})
 
 
 def may_fork(workflow: Workflow, config: dict) -> bool:

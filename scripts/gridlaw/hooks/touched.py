@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from importlib import metadata
 
 # The tested versions; requirements.txt has the same.
-TESTED = {"snakemake": "9.27.1", "snakemake-executor-plugin-slurm": "2.8.0"}
-SLURM = "snakemake_executor_plugin_slurm"
+PLUGIN = "snakemake-executor-plugin-slurm"
+TESTED = {"snakemake": "9.27.1", PLUGIN: "2.8.0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ EFFECTS = {
 # Hooks that a run can do without. Without one of the others, it would end with an exception, or keep stale results.
 DISPENSABLE = {"home", "slurm", "throttle"}
 
+SLURM = PLUGIN.replace("-", "_")
 PERSISTENCE, SCHEDULER = "snakemake.persistence", "snakemake.scheduling.job_scheduler"
 TABLE = (
     Touch("snakemake.sourcecache", "HostingProviderFile.hosted_repo", "home", "the whole repository is copied"),
@@ -98,7 +99,7 @@ TABLE = (
 )
 
 
-def usable(packages: Iterable[str] = TESTED) -> set[str]:
+def usable(packages: Iterable[str] = tuple(TESTED)) -> set[str]:
     """Return the hooks that the installed versions support, and print a line if they differ from the tested ones.
 
     Args:
@@ -107,39 +108,37 @@ def usable(packages: Iterable[str] = TESTED) -> set[str]:
     Raises:
         SystemExit: one line, if a hook is lost that no run can do without.
     """
-    used = {module for package in packages for module in (package, package.replace("-", "_"))}
-    touches = [touch for touch in TABLE if SLURM in used or touch.module != SLURM]
-    changed = {name: version for name in packages if (version := metadata.version(name)) != TESTED[name]}
-    missing = [touch for touch in touches if not touch.exists()]
+    versions = {package: metadata.version(package) for package in packages}
+    changed = {package: version for package, version in versions.items() if version != TESTED[package]}
+    table = [touch for touch in TABLE if touch.hook != "slurm" or PLUGIN in versions]
+    missing = [touch for touch in table if not touch.exists()]
     lost = {touch.hook for touch in missing}
     if "snakemake" in changed:
         # What it replaces is known for the tested version only.
         lost.add("throttle")
-    line = difference(changed, missing)
-    if lost - DISPENSABLE:
-        sys.exit(f"error: {line}")
-    if line:
+    if changed or missing:
+        line = difference(changed, missing, table)
+        if lost - DISPENSABLE:
+            sys.exit(f"error: {line}")
         print(line, file=sys.stderr)
     return EFFECTS.keys() - lost
 
 
-def difference(changed: dict[str, str], missing: Sequence[Touch]) -> str:
-    """Return one line about what differs from the tested versions; it is empty if nothing does.
+def difference(changed: dict[str, str], missing: Sequence[Touch], table: Iterable[Touch]) -> str:
+    """Return one line about what differs from the tested versions.
 
     Args:
         changed: installed versions of packages that are not the tested ones.
         missing: names that the installed versions lack.
+        table: all names that the run needs.
     """
-    if not changed and not missing:
-        return ""
-    installed = [f"{name} {version} instead of {TESTED[name]}" for name, version in changed.items()]
+    installed = [f"{package} {version} instead of {TESTED[package]}" for package, version in changed.items()]
     lacking = [f"no {touch.module}.{touch.name}" for touch in missing]
-    affected = dict.fromkeys(touch.hook for touch in missing or TABLE)
-    tested = " ".join(f"{name}=={version}" for name, version in TESTED.items())
+    effects = "; ".join(EFFECTS[hook] for hook in dict.fromkeys(touch.hook for touch in missing or table))
+    expected = " ".join(f"{package}=={TESTED[package]}" for package in changed or TESTED)
     return (
-        f"gridlaw is not tested with what is installed ({', '.join(installed + lacking)});"
-        f" {'missing' if missing else 'to be checked'}: {'; '.join(EFFECTS[hook] for hook in affected)};"
-        f" expected: pip install {tested}"
+        f"gridlaw is not tested with this Snakemake ({', '.join(installed + lacking)});"
+        f" {'without' if missing else 'in doubt'}: {effects}; expected: pip install {expected}"
     )
 
 
