@@ -150,13 +150,17 @@ def test_a_module_that_is_really_run(tmp_path):
     # The environment of the other rules is their own. The table has a header, and a row for each metric.
     assert (workflow.folder / "summary.txt").read_text().split() == ["0", "3"]
     assert workflow.dry_run().count("Nothing to be done") == 1
-    # The other rules follow Snakemake's rules, and the grid follows its records.
+    # The other rules follow Snakemake's metadata, and the grid its records.
     settings = yaml.safe_load((workflow.folder / "config.yaml").read_text())
-    settings["mine"] = 2
+    (workflow.folder / "config.yaml").write_text(yaml.safe_dump(settings | {"mine": 2}))
+    output = workflow.dry_run()
+    assert "wipe its metadata" in output
+    assert "scripts/accept.py" not in output
+    assert workflow.planned() == {"summary": 1}
     settings["gridlaw"]["finetune"]["epochs"] = 2
     (workflow.folder / "config.yaml").write_text(yaml.safe_dump(settings))
     output = workflow.dry_run()
     assert "~ finetune.epochs 1 → 2: all cells" in output
-    assert "wipe its metadata" in output
+    assert "wipe its metadata" not in output
     assert "scripts/accept.py" in output
     assert workflow.planned() == {"gridlaw_finetune": 1, "gridlaw_score": 1, "gridlaw_aggregate": 1, "summary": 1}
