@@ -15,10 +15,12 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from gridlaw import cli
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Not in TMPDIR, which may differ between processes of a user on one host.
@@ -123,6 +125,9 @@ def _lock(gpus: dict[str, str], count: int) -> list[str]:
     Returns:
         names of the GPUs; empty if too few are free.
     """
+    # Imported here because help, and a machine without GPUs, do not need it.
+    from filelock import FileLock, Timeout
+
     LOCKS.mkdir(mode=0o700, exist_ok=True)
     free: dict[str, FileLock] = {}
     # One program at a time: otherwise two could each hold a GPU that the other one needs.

@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
-
 from gridlaw import cli, io
 from gridlaw.runtime import gpus, heartbeat, launch
 from gridlaw.workflow import reasons, record, work_folder
@@ -76,7 +74,9 @@ def _hold(folder: Path, basis: dict) -> Iterator[None]:
     """Hold a work folder: wait for another writer to end, then delete files of another basis."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lease = work_folder.lease(folder)
-    _acquire(lease, folder)
+    if not work_folder.take(lease):
+        print(f"{folder}: another process is writing there; waiting for it to end", file=sys.stderr, flush=True)
+        lease.acquire(poll_interval=0.5)
     try:
         _drop_foreign(folder, basis)
         # A killed attempt could not do this.
@@ -115,14 +115,6 @@ def history(folder: str | Path) -> dict[str, list[dict]]:
     # The record itself holds the present basis.
     accepted = [entry | {"basis": {}} for entry in (work_folder.read_basis(folder) or {}).get("accepted", [])]
     return {"attempts": entries, **({"accepted": accepted} if accepted else {})}
-
-
-def _acquire(lease: SoftFileLease, folder: Path) -> None:
-    try:
-        lease.acquire(timeout=0)
-    except Timeout:
-        print(f"{folder}: another process is writing there; waiting for it to end", file=sys.stderr, flush=True)
-        lease.acquire(poll_interval=0.5)
 
 
 def _drop_foreign(folder: Path, basis: dict) -> None:

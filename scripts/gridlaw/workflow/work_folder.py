@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
-from filelock import SoftFileLease, Timeout
+from typing import TYPE_CHECKING
 
 from gridlaw import cli, io
+
+if TYPE_CHECKING:
+    from filelock import SoftFileLease
 
 ATTEMPTS = "attempts.jsonl"
 BASIS = "basis.json"
@@ -90,7 +91,21 @@ def lease(folder: str | Path) -> SoftFileLease:
 
     It lies beside the folder, which is removed while processes hold the lease or wait for it.
     """
+    # Imported here because help does not need it.
+    from filelock import SoftFileLease
+
     return SoftFileLease(f"{folder}.lease", lease_duration=LEASE_SECONDS, on_compromise=_exit)
+
+
+def take(held: SoftFileLease) -> bool:
+    """Take a lease; return whether it was free."""
+    from filelock import Timeout
+
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
 
 
 def is_held(folder: str | Path) -> bool:
@@ -103,6 +118,9 @@ def is_held(folder: str | Path) -> bool:
         return False
     # The host's name may be followed by the name of a container.
     is_local = owner is not None and owner.hostname.partition("?")[0] == socket.gethostname()
+    # Imported here because help does not need it.
+    import psutil
+
     return fresh and not (is_local and not psutil.pid_exists(owner.pid))
 
 
@@ -115,10 +133,8 @@ def claim(folder: str | Path) -> Iterator[None]:
     """
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     held = lease(folder)
-    try:
-        held.acquire(timeout=0)
-    except Timeout as error:
-        raise cli.Failure(f"{folder}: another process is writing there; wait for it to end") from error
+    if not take(held):
+        raise cli.Failure(f"{folder}: another process is writing there; wait for it to end")
     try:
         yield
     finally:
