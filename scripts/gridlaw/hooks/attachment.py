@@ -13,7 +13,7 @@ import yaml
 from snakemake.utils import update_config
 
 from gridlaw.config import loading, schema, site
-from gridlaw.hooks import forks, touched
+from gridlaw.hooks import touched
 from gridlaw.hooks.commands import INTERPRETER
 from gridlaw.hooks.jobs import kind_of
 from gridlaw.views import console
@@ -70,8 +70,10 @@ class Attachment:
 
     def prepare(self) -> None:
         """Prepare for a run that is about to begin; a cluster without what the site file names ends it."""
+        # Imported here, as below, because a dry run does not need it.
+        from gridlaw.hooks import forks
+
         if self.site:
-            # Imported here, as below, because most runs do not need it.
             from gridlaw.hooks import slurm
 
             slurm.check(self.site)
