@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent
+# The file of everything without a file of its own.
+OTHER = "_other"
 PACKAGES = {
     "family": "models.families",
     "objective": "objectives.kinds",
@@ -30,6 +32,11 @@ def names(seam: str) -> tuple[str, ...]:
     """
     files = (file for file in _files(seam) if file[0] != "_")
     return tuple(sorted(file.replace("_", "-") if seam == "family" else file for file in files))
+
+
+def name_for(seam: str, name: str) -> str:
+    """Name of the plug-in for something: its own, or that of all without a file of their own."""
+    return name if name in names(seam) else OTHER
 
 
 def load(seam: str, name: str) -> ModuleType:

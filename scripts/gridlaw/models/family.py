@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-# The file of all families without one.
-OTHER = "_other"
 # Dropouts of the layers in most families.
 LAYERS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -57,14 +55,9 @@ class Family:
 @cache
 def find(model_type: str) -> Family:
     """Return a family by transformers' name of it."""
-    if model_type in plugins.names("family"):
-        return plugins.load("family", model_type).FAMILY
-    return plugins.load("family", OTHER).describe(model_type)
-
-
-def plugin(model_type: str) -> str:
-    """Name of the plug-in that describes a family."""
-    return model_type if model_type in plugins.names("family") else OTHER
+    name = plugins.name_for("family", model_type)
+    module = plugins.load("family", name)
+    return module.describe(model_type) if name == plugins.OTHER else module.FAMILY
 
 
 def dropouts(model_type: str, dropout: float) -> dict[str, float]:

@@ -8,9 +8,11 @@ from conftest import Workflow
 from plans import jobs
 
 from gridlaw import io
+from gridlaw.config import loading
 from gridlaw.workflow.identity import definitions
 from gridlaw.workflow.kinds.reporting import FIGURES
 from gridlaw.workflow.reach import OUTSIDE
+from gridlaw.workflow.steps import Steps
 
 from .experiment import configuration
 from .home import FOLDERS, Home, run
@@ -89,16 +91,20 @@ def is_outside(entered: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in OUTSIDE)
 
 
-def test_whatever_a_program_runs_is_among_its_definitions(real_run, clone):
+def test_whatever_a_program_runs_is_among_its_definitions(real_run, clone, monkeypatch):
+    monkeypatch.chdir(real_run.folder)
     rules = "".join(path.read_text() for path in (clone.folder / "rules").glob("*.smk"))
     names = [*re.findall(r"^rule (\w+):", rules, re.M), *(f"figure_{name}" for name in FIGURES)]
     programs = {f"{name}.py": clone.folder / f"scripts/{name}.py" for name in names}
+    modules = {name: set() for name in programs}
+    for step in Steps(loading.complete(configuration())):
+        modules[f"{step.rule}.py"].update(step.kind.plugin_modules(step.recipe))
     # Nothing in this grid is released.
     assert real_run.entered.keys() == programs.keys() - {"checkpoint.py"}
     for name, entered in real_run.entered.items():
         functions = {f"scripts/{one}" for one in entered if "<" not in one and not is_outside(one)}
         assert f"scripts/{name}: main" in functions
-        assert functions <= definitions(programs[name]).keys()
+        assert functions <= definitions(programs[name], tuple(sorted(modules[name]))).keys()
 
 
 # What a run changes -----------------------------------------------------------------------------------------------------

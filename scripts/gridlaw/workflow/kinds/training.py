@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gridlaw import plugins
 from gridlaw.config import grid, hyperparameters
 from gridlaw.models import family
 from gridlaw.objectives import objective
@@ -77,7 +78,7 @@ def network_plugins(recipe: dict) -> list[tuple[str, str | None]]:
 
 def family_plugin(model_type: str | None) -> tuple[str, str | None]:
     """The plug-in of a model's family; of an unknown one, all."""
-    return "family", family.plugin(model_type) if model_type else None
+    return "family", plugins.name_for("family", model_type) if model_type else None
 
 
 def _network(entry: dict) -> dict:
