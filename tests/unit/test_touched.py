@@ -4,12 +4,14 @@ import ast
 import re
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import snakemake.api  # noqa: F401, which Snakemake imports first
 
-from gridlaw.hooks import touched
+from gridlaw.hooks import jobs, touched
 from gridlaw.hooks.touched import Touch
+from gridlaw.workflow import steps
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = {file.stem: ast.parse(file.read_text()) for file in (ROOT / "scripts/gridlaw/hooks").glob("*.py")}
@@ -146,3 +148,11 @@ def test_a_name_that_is_gone(monkeypatch, capsys, hook, ends):
     assert "no snakemake.workflow.Workflow._renamed" in line
     assert touched.EFFECTS[hook] in line
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", steps.KINDS.values(), ids=steps.KINDS)
+def test_a_job_is_known_by_its_outputs(kind):
+    values = ["a", "4k", "1", "1", "t"][: len(kind.wildcards)]
+    outputs = [kind.file(output, *values) for output in kind.writes]
+    assert jobs.kind_of(SimpleNamespace(output=outputs)) is kind
+    assert jobs.kind_of(SimpleNamespace(output=[f"{file}.bak" for file in outputs])) is None

@@ -23,8 +23,9 @@ def step_of(job: Job, steps: Steps) -> Step | None:
 
 def kind_of(job: Job) -> Kind | None:
     """Return the kind of step that a job makes, of any grid; None for a job of another workflow's rule."""
-    if not job.output:
-        return None
-    file = str(job.output[0])
-    kind, values = identify(file) or (None, [])
-    return kind if kind and file in {kind.file(output, *values) for output in kind.writes} else None
+    # The first output may lie in a folder of the result; a manifest or a record does not.
+    for file in map(str, job.output):
+        kind, values = identify(file) or (None, [])
+        if kind and file in {kind.file(output, *values) for output in kind.writes}:
+            return kind
+    return None
