@@ -40,7 +40,7 @@ def imports(tree):
 
 
 def is_own(value):
-    """Whether an attribute is one of a module's own object."""
+    """Return whether an attribute belongs to an object of the module itself."""
     return isinstance(value, ast.Name) and value.id in SELF
 
 

@@ -103,7 +103,7 @@ def test_it_is_planned_from_any_folder(tmp_path):
 
 
 def deploy(folder: Path, source: str) -> Workflow:
-    """What `snakedeploy deploy-workflow REPOSITORY FOLDER --tag v1` writes."""
+    """Write the files that `snakedeploy deploy-workflow REPOSITORY FOLDER --tag v1` would write."""
     workflow = Workflow.__new__(Workflow)
     workflow.folder = folder
     for name in ("config", "profiles"):
