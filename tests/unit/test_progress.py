@@ -26,6 +26,7 @@ from gridlaw.views.grid_progress import Progress, Run, stamp
 from gridlaw.views.reporter import Pace, Reporter
 from gridlaw.views.terminal import Terminal
 from gridlaw.workflow import work_folder
+from gridlaw.workflow.status import Verdicts
 from gridlaw.workflow.steps import Steps
 
 GRID = {
@@ -466,7 +467,7 @@ class TestRunOfSnakemake:
         workflow = SimpleNamespace(
             nodes=None, _cores=1, global_resources={}, execution_settings=SimpleNamespace(retries=0)
         )
-        Preview(workflow, configuration(GRID))._follow(dict.fromkeys(steps.values(), "new"))
+        Preview(workflow, Verdicts(configuration(GRID)))._follow(dict.fromkeys(steps.values(), "new"))
         assert said.get(timeout=60) == (
             "progress: 0 of 4 cells and 0 of 8 trainings done",
             {"quietness": Quietness.PROGRESS},

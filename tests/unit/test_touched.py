@@ -19,8 +19,8 @@ OTHERS = [file for file in (ROOT / "scripts").rglob("*.py") if file.parent.name 
 SNAKEFILES = [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
 # What Snakemake documents for users.
 DOCUMENTED = {"snakemake.utils"}
-# Attributes of ours, of Python and of its logging that are assigned to objects of others.
-NOT_SNAKEMAKES = {"msg", "due", "__class__", "__signature__"}
+# Attributes of ours, of Python and of log records that are assigned to objects of others.
+NOT_SNAKEMAKES = {"msg", "shellcmd", "rule_msg", "due", "__class__", "__signature__"}
 SELF = {"self", "cls"}
 
 

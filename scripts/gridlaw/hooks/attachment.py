@@ -19,12 +19,11 @@ from gridlaw.hooks.jobs import kind_of
 from gridlaw.views import console
 from gridlaw.workflow import known
 from gridlaw.workflow.kinds.reporting import REPORT
+from gridlaw.workflow.status import Verdicts
 from gridlaw.workflow.steps import SCRIPTS
 
 if TYPE_CHECKING:
     from snakemake.workflow import Workflow
-
-    from gridlaw.hooks.slurm import Watch
 
 HOME = SCRIPTS.parent
 # Top folders of the grid, in the working directory.
@@ -44,14 +43,12 @@ class Attachment:
         config: the completed configuration.
         site: the completed site file; None on one machine.
         command: the command that makes the results, for the report.
-        watch: notes why jobs fail on the cluster, if that is done.
     """
 
     workflow: Workflow
     config: dict
     site: dict | None
     command: str
-    watch: Watch | None = None
 
     @property
     def before(self) -> str:
@@ -80,9 +77,7 @@ class Attachment:
         forks.start(self.workflow, self.config)
 
     def conclude_failure(self) -> None:
-        """Say after a failed run why jobs of the cluster failed, and write the report of the results so far."""
-        if self.watch:
-            print("", *self.watch.summary(), sep="\n", file=sys.stderr)
+        """Write the report of the results so far after a failed run."""
         # A run that was stopped has no failed jobs, and not every run makes the report.
         if self.workflow.scheduler.failed and any(kind_of(job) is REPORT for job in self.workflow.dag.jobs):
             from gridlaw.views import partial_report
@@ -144,7 +139,6 @@ def complete(workflow: Workflow, config: dict, module: bool) -> dict:
 def _connect(workflow: Workflow, config: dict, place: dict | None, hooks: set[str], module: bool) -> Attachment:
     """Connect Snakemake with the grid, as far as the hooks are usable; jobs of a module's workflow are left alone."""
     # Imported here because they need names that an untested version may lack.
-    watch = None
     if "throttle" in hooks and not module:
         from gridlaw.hooks import throttle
 
@@ -156,11 +150,16 @@ def _connect(workflow: Workflow, config: dict, place: dict | None, hooks: set[st
     if workflow.is_main_process:
         from gridlaw.hooks import preview
 
-        preview.connect(workflow, config)
+        verdicts, watch = Verdicts(config), None
+        preview.connect(workflow, verdicts)
         if "slurm" in hooks and place and not module:
             from gridlaw.hooks import slurm
 
-            watch = slurm.Watch(workflow, place)
+            watch = slurm.Watch(place)
+        if "failures" in hooks:
+            from gridlaw.hooks import failures
+
+            failures.connect(workflow, verdicts, watch)
     # Jobs that share a Slurm job take turns in it.
     workflow.global_resources["turn"] = 1
     command = console.command(
@@ -169,4 +168,4 @@ def _connect(workflow: Workflow, config: dict, place: dict | None, hooks: set[st
         [f"{key}={value}" for key, value in workflow.config_settings.config.items()],
         snakefile=workflow.main_snakefile if module else None,
     )
-    return Attachment(workflow, config, place, command, watch)
+    return Attachment(workflow, config, place, command)

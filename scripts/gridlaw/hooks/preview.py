@@ -41,12 +41,12 @@ class Preview(logging.Handler):
 
     Args:
         workflow: Snakemake's workflow.
-        config: a completed configuration.
+        verdicts: on the results of the grid.
     """
 
-    def __init__(self, workflow: Workflow, config: dict):
+    def __init__(self, workflow: Workflow, verdicts: Verdicts):
         super().__init__()
-        self._workflow, self._verdicts = workflow, Verdicts(config)
+        self._workflow, self._verdicts = workflow, verdicts
         self._asked = self._shown = False
 
     def emit(self, message: logging.LogRecord) -> None:
@@ -158,9 +158,9 @@ def _say(text: str) -> None:
     logger.info(text, extra={"quietness": Quietness.PROGRESS})
 
 
-def connect(workflow: Workflow, config: dict) -> None:
+def connect(workflow: Workflow, verdicts: Verdicts) -> None:
     """Connect a workflow with the records of its results, and show its grid."""
     # Jobs live as long as Snakemake. Garbage collection among 20,000 of them took a quarter of the time of a dry run.
     gc.set_threshold(100_000, 50, 100)
     # The handler after this one prints the job list.
-    logger.handlers.insert(0, Preview(workflow, config))
+    logger.handlers.insert(0, Preview(workflow, verdicts))

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 from gridlaw import io
 from gridlaw.hooks.jobs import kind_of
+from gridlaw.workflow import cause
 
 if TYPE_CHECKING:
     from snakemake.jobs import AbstractJob
-    from snakemake.workflow import Workflow
     from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 # The same as `slurm-jobname-prefix` in profiles/slurm.
@@ -36,14 +36,8 @@ STATES = {
 }
 # Final states that the plugin does not know, as ones that it does. A job that will run again is PENDING.
 ENDED = {"PREEMPTED": "CANCELLED", "REVOKED": "CANCELLED", "SPECIAL_EXIT": "FAILED"}
-# Lines of a program's log that give the cause of a failure, best first: our own message, an exception, what torchrun
-# reports of a killed rank.
-ENDS = (r"error: ", r"(?!torch\.distributed)[\w.]*(Error|Exception)\b", r" *traceback : (?=Signal)")
-# The same for Slurm's log, which holds the cause if the job ended before its program began.
+# Lines of Slurm's log that give the cause if the job ended before its program began.
 SLURM_ENDS = (r"\w+Error in ", r"srun: error: ")
-# Bytes at the end of a log in which to look for the cause of a failure. A rank that loses contact with the others
-# prints a stack of 8 kB after the cause.
-TAIL_BYTES = 1 << 18
 # Slurm may send a signal this many seconds early.
 WARNING_RESOLUTION = 60
 # A training that got SIGTERM and wrote a checkpoint.
@@ -85,9 +79,9 @@ class Failed:
             return self.message
         if self.state in STATES:
             return STATES[self.state]
-        text = "\n".join(io.read_tail(log, TAIL_BYTES) for log in self.logs())
-        cause = next((cause for cause, pattern in LOG_PATTERNS.items() if re.search(pattern, text)), self._error())
-        return f"{self._reason_to_save()}: {SAVED}" if cause == SAVED else cause
+        text = "\n".join(io.read_tail(log, cause.TAIL_BYTES) for log in self.logs())
+        known = next((words for words, pattern in LOG_PATTERNS.items() if re.search(pattern, text)), self._error())
+        return f"{self._reason_to_save()}: {SAVED}" if known == SAVED else known
 
     def logs(self) -> Iterator[Path]:
         """Yield the logs of the job's program, then Slurm's."""
@@ -108,33 +102,37 @@ class Failed:
 
     def _error(self) -> str:
         """Return the program's last error message, else its last line, else Slurm's."""
-        line = _last_line(map(Path, self.job.log), ENDS) or _last_line(self.slurm_logs(), SLURM_ENDS) or "see the log"
-        return "error: " + re.sub(r"error: | *traceback : ", "", line)
+        program, slurm = [*map(Path, self.job.log)], [*self.slurm_logs()]
+        line = (
+            cause.find(program) or cause.last_line(program) or cause.find(slurm, SLURM_ENDS) or cause.last_line(slurm)
+        )
+        return f"error: {line or 'see the log'}"
 
 
 class Watch:
-    """Follows the jobs of a workflow, to report at the end why some of them failed."""
+    """Follows the jobs of a workflow, to say at the end why some of them failed."""
 
-    def __init__(self, workflow: Workflow, site: dict):
-        self._workflow, self._save_seconds = workflow, site["save_seconds"]
+    def __init__(self, site: dict):
+        self._save_seconds = site["save_seconds"]
         self._failures: dict[AbstractJob, Failed] = {}
         self._states: dict[str, str] = {}
         self._patch_plugin()
 
-    def summary(self) -> Iterator[str]:
-        """Yield a line for each job that failed after its last attempt."""
-        failed = [self._failures[job] for job in self._workflow.scheduler.failed if job in self._failures]
-        for failure in failed:
-            jobs = list(failure.job) if failure.job.is_group() else [failure.job]
-            # Several jobs may share one Slurm job; those whose results are missing failed.
-            missing = [job for job in jobs if not all(Path(str(file)).exists() for file in job.output)]
-            name = ", ".join(" ".join([job.rule.name, *job.wildcards]) for job in missing[:3] or jobs[:3])
-            name += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            # A refused job has no log. A job that ended before its program began has only Slurm's.
-            logs = [str(log) for job in missing[:1] or jobs[:1] for log in job.log if Path(log).exists()]
-            see = f"; see {' '.join(logs or map(str, failure.slurm_logs()))}" if failure.number else ""
-            slurm = f", Slurm job {failure.number}" if failure.number else ""
-            yield f"failed: {name} (attempt {failure.attempt}{slurm}): {failure.cause()}{see}"
+    def describe(self, job: AbstractJob) -> str | None:
+        """Return a line about a job that failed; None for a job that Slurm was not asked for."""
+        failure = self._failures.get(job)
+        if failure is None:
+            return None
+        jobs = list(job) if job.is_group() else [job]
+        # Several jobs may share one Slurm job; those whose results are missing failed.
+        missing = [job for job in jobs if not all(Path(str(file)).exists() for file in job.output)]
+        name = ", ".join(" ".join([job.rule.name, *job.wildcards]) for job in missing[:3] or jobs[:3])
+        name += f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        # A refused job has no log. A job that ended before its program began has only Slurm's.
+        logs = [str(log) for job in missing[:1] or jobs[:1] for log in job.log if Path(log).exists()]
+        see = f"; see {' '.join(logs or map(str, failure.slurm_logs()))}" if failure.number else ""
+        slurm = f", Slurm job {failure.number}" if failure.number else ""
+        return f"{name} (attempt {failure.attempt}{slurm}): {failure.cause()}{see}"
 
     def _patch_plugin(self) -> None:
         """Make the plugin end the jobs that it would wait for forever, and note those that failed."""
@@ -238,11 +236,3 @@ def _seconds_used_and_minutes_asked(job: str) -> tuple[int, int] | None:
         used, asked = sacct.stdout.split(b"|")
         return int(used), int(asked)
     return None
-
-
-def _last_line(logs: Iterable[Path], patterns: Sequence[str]) -> str:
-    """Return the last line of some logs that matches the first pattern with a match, else the last line at all."""
-    lines = [line for log in logs for line in io.read_tail(log, TAIL_BYTES).splitlines() if line.strip()]
-    matches = ([line for line in lines if re.match(pattern, line)] for pattern in patterns)
-    candidates = next(filter(None, matches), lines)
-    return candidates[-1] if candidates else ""

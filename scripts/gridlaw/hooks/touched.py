@@ -46,6 +46,7 @@ class Touch:
 # What does not work without each hook.
 EFFECTS = {
     "attachment": "use as a module, turns of jobs that share a Slurm job",
+    "failures": "the cause of each failed job, in one line",
     "home": "use as a module from a host of repositories",
     "preview": "the grid, the estimates and the progress of a run",
     "records": "the state of results, of which stale ones would count as current",
@@ -53,10 +54,11 @@ EFFECTS = {
     "throttle": "fewer passes of the scheduler",
 }
 # Hooks that a run can do without. Without one of the others, it would end with an exception, or keep stale results.
-DISPENSABLE = {"home", "slurm", "throttle"}
+DISPENSABLE = {"failures", "home", "slurm", "throttle"}
 
 SLURM = PLUGIN.replace("-", "_")
 PERSISTENCE, SCHEDULER = "snakemake.persistence", "snakemake.scheduling.job_scheduler"
+EVENTS = "snakemake_interface_logger_plugins.common"
 TABLE = (
     Touch("snakemake.sourcecache", "HostingProviderFile.hosted_repo", "home", "the whole repository is copied"),
     Touch("snakemake.sourcecache", "HostingProviderFile.fetch_if_required", "home", "the clone has the commit"),
@@ -69,12 +71,22 @@ TABLE = (
     Touch("snakemake.logging", "logger.handlers", "preview", "the grid is shown before the job list is printed"),
     Touch("snakemake.common", "NOTHING_TO_BE_DONE_MSG", "preview", "the grid of a finished run is shown"),
     Touch("snakemake.settings.enums", "Quietness", "preview", "--quiet progress is heeded"),
-    Touch("snakemake_interface_logger_plugins.common", "LogEvent", "preview", "the grid is shown when jobs are known"),
+    Touch(EVENTS, "LogEvent", "preview", "the grid is shown when jobs are known"),
     Touch("snakemake.workflow", "Workflow._persistence", "preview", "records are connected before the DAG is built"),
     Touch("snakemake.workflow", "Workflow._cores", "preview", "estimates are for the cores of the run"),
     Touch("snakemake.dag", "DAG.needrun_jobs", "preview", "the jobs to run are counted"),
     Touch("snakemake.dag", "DAG.reason", "preview", "the grid says why jobs run"),
     Touch("snakemake.jobs", "Reason.is_provenance_triggered", "preview", "advice on other rules is kept"),
+    Touch("snakemake.logging", "logger", "failures", "messages about failed jobs pass through it"),
+    Touch("snakemake.logging", "logger.handlers", "failures", "messages are changed before they are printed"),
+    Touch(
+        "snakemake_interface_logger_plugins.common",
+        "LogEvent",
+        "failures",
+        "messages about failed jobs are known by their event",
+    ),
+    Touch("snakemake.jobs", "Job.get_log_error_info", "failures", "the parts of a message about a failed job"),
+    Touch(SCHEDULER, "JobScheduler.failed", "failures", "a failure is reported after the last attempt"),
     Touch(PERSISTENCE, "PersistenceBase.metadata", "records", "a result without metadata has its record's"),
     Touch(PERSISTENCE, "PersistenceBase.params_changed", "records", "a stale result is made again"),
     Touch(PERSISTENCE, "PersistenceBase.code_changed", "records", "a rule's command makes no result stale"),
@@ -93,7 +105,6 @@ TABLE = (
     Touch(SCHEDULER, "JobScheduler", "slurm", "its end is extended"),
     Touch(SCHEDULER, "JobScheduler.exit_gracefully", "slurm", "SIGTERM reaches the programs of a job"),
     Touch(SCHEDULER, "JobScheduler.running", "slurm", "SIGTERM reaches the programs of gridlaw's rules only"),
-    Touch(SCHEDULER, "JobScheduler.failed", "slurm", "a failure is reported after the last attempt"),
     Touch(SLURM, "query_job_status", "slurm", "final states that the plugin does not know become known ones"),
     Touch(SLURM, "Executor.report_job_error", "slurm", "the cause of each failure is noted"),
 )

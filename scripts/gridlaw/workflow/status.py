@@ -9,7 +9,7 @@ from functools import cached_property
 
 from gridlaw import io
 from gridlaw.words import count, join_and
-from gridlaw.workflow import reasons, record, work_folder
+from gridlaw.workflow import cause, reasons, record, work_folder
 from gridlaw.workflow.states import DONE, FAILED, INTERRUPTED, NEW, RUNNING, STALE
 from gridlaw.workflow.steps import TRAININGS, Step, Steps
 
@@ -111,7 +111,7 @@ class Verdicts:
 
     def _unfinished(self, step: Step) -> Verdict:
         """The verdict on a result that is not there, from what its attempts have left."""
-        error = _last_error(step.log)
+        error = cause.find([step.log])
         attempts = work_folder.read_attempts(step.work) if step.rule in TRAININGS else []
         if attempts and work_folder.is_held(step.work):
             return Verdict(RUNNING, (f"since {attempts[-1]['started']} on {attempts[-1]['host']}",))
@@ -159,15 +159,6 @@ def _replacements(steps: Collection[Step]) -> list[str]:
 def _few(lines: Collection[str]) -> str:
     """Some reasons in one line."""
     return join_and([*list(lines)[:SHOWN], *[f"{len(lines) - SHOWN} more"] * (len(lines) > SHOWN)])
-
-
-def _last_error(log: str) -> str | None:
-    """The error that a program's log ends with; None if there is none."""
-    lines = [line for line in io.read_tail(log, 4096).splitlines() if line.strip()]
-    error = next((line for line in reversed(lines) if line.startswith("error: ")), None)
-    if error is None and any(line.startswith("Traceback") for line in lines):
-        error = lines[-1]
-    return error and error.removeprefix("error: ")
 
 
 def to_run(verdicts: Verdicts) -> set[Step]:
