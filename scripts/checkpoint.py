@@ -33,9 +33,7 @@ def main() -> None:
             source = Path(snapshot_download(name, revision=facts["commit"], allow_patterns=user_files.CHECKPOINT))
         except (HfHubHTTPError, OSError) as error:
             raise cli.Failure(f"model {name}: {error}") from error
-    content = [
-        Path(file) for file in user_files.find_matching(f"{source}/{pattern}" for pattern in user_files.CHECKPOINT)
-    ]
+    content = [Path(file) for file in user_files.list_checkpoint(source)]
     if not any(file.suffix == ".safetensors" for file in content):
         raise cli.Failure(f"model {name}: no weights in safetensors; save it with transformers' save_pretrained")
     folder.mkdir(parents=True, exist_ok=True)

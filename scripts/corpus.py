@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlaw import cli, io
-from gridlaw.config import user_files
 from gridlaw.data import language
 from gridlaw.workflow import program, record
 
@@ -34,9 +33,7 @@ def main() -> None:
         facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
         documents = hub_documents(recipe, facts["commit"])
     elif recipe["source"] == "files":
-        documents = file_documents(
-            recipe, user_files.find_matching(args.files), user_files.find_matching(args.held_out_files)
-        )
+        documents = file_documents(recipe, args.files, args.held_out_files)
     else:
         documents = ((text, False) for text in language.documents(recipe["seed"], recipe["words"]))
 
@@ -44,9 +41,7 @@ def main() -> None:
     if not counts["documents"]:
         raise cli.Failure("the corpus contains no text; expected at least one document with words")
     io.write_json(args.manifest, {**counts, **facts})
-    record.write(
-        args, inputs=[*user_files.find_matching(args.files), *user_files.find_matching(args.held_out_files)], **facts
-    )
+    record.write(args, **facts)
 
 
 def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:

@@ -54,7 +54,7 @@ def test_formats(program, tmp_path, name):
 
 def test_several_txt_files_are_documents(program, tmp_path):
     files = [write(tmp_path, f"{name}.txt", [name, "more"]) for name in "cab"]
-    documents, _ = fetch(program, tmp_path, tmp_path / "*.txt")
+    documents, _ = fetch(program, tmp_path, *files)
     assert [text.split()[0] for text in documents["text"]] == ["a", "b", "c"]
     documents, _ = fetch(program, tmp_path, *files, documents="line")
     assert len(documents) == 6

@@ -227,7 +227,7 @@ def _cells(config: dict) -> Iterator[str]:
     if config["corpus"] is not None:
         corpus = config["catalogue"]["corpora"][config["corpus"]]
         for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
-            if not user_files.find_matching([pattern]):
+            if not user_files.find_matching(pattern):
                 yield MissingFile(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):

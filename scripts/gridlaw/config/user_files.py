@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from gridlaw import io
@@ -21,24 +22,30 @@ CACHE = Path(".snakemake/gridlaw/files.json")
 
 
 def find_corpus_files(config: dict, corpus: str, key: str) -> list[str]:
-    """Return the local files of a corpus, sorted by name; an empty list if its source is not files.
+    """Return the local files of a corpus, each once, sorted by name; an empty list if its source is not files.
 
     Args:
         key: `files` or `held_out_files`.
     """
-    return find_matching(config["catalogue"]["corpora"][corpus].get(key, []))
+    names = config["catalogue"]["corpora"][corpus].get(key, [])
+    return sorted({file for name in names for file in find_matching(name)})
 
 
 def find_task_files(config: dict, task: str) -> dict[str, str]:
     """Return the local file of each split that a task uses, the training split first; empty for other sources."""
     entry = config["catalogue"]["tasks"][task]
     splits = [entry["train"], *sorted(entry["validation"])] if "files" in entry else []
-    return {split: entry["files"][split] for split in splits}
+    return {split: str(Path(entry["files"][split])) for split in splits}
 
 
-def find_checkpoint_files(folder: str | Path) -> list[str]:
+def find_checkpoint_files(checkpoint: str | Path) -> list[str]:
     """Return the files of a local checkpoint, sorted by name; an empty list for a repository on the hub."""
-    return find_matching(f"{folder}/{pattern}" for pattern in CHECKPOINT) if is_local(folder) else []
+    return list_checkpoint(checkpoint) if is_local(checkpoint) else []
+
+
+def list_checkpoint(folder: str | Path) -> list[str]:
+    """Return the files of a checkpoint in a folder, sorted by name."""
+    return sorted({file for pattern in CHECKPOINT for file in find_matching(f"{escape(str(folder))}/{pattern}")})
 
 
 def is_local(checkpoint: str | Path) -> bool:
@@ -46,9 +53,14 @@ def is_local(checkpoint: str | Path) -> bool:
     return str(checkpoint).startswith((".", "/"))
 
 
-def find_matching(patterns: Iterable[str]) -> list[str]:
-    """Return the files that match any of some patterns, sorted by name."""
-    return sorted({file for pattern in patterns for file in glob(pattern, recursive=True)})
+def find_matching(name: str) -> list[str]:
+    """Return the files that a configured name stands for; what it returns are names, no patterns any more.
+
+    A name that exists is that file, whatever its characters. Any other one is a pattern, which never matches folders.
+    """
+    if os.path.lexists(name):
+        return [str(Path(name))]
+    return [str(Path(file)) for file in glob(name, recursive=True) if not Path(file).is_dir()]
 
 
 def digest(files: Iterable[str]) -> str:

@@ -1,0 +1,60 @@
+"""The user's files, from the names in a configuration to the files that are read."""
+
+from pathlib import Path
+
+import pytest
+
+from gridlaw.config import user_files
+
+# Names that are patterns, variables, options or wildcards elsewhere.
+ODD = [
+    "[1998].txt", "train*.txt", "what?.txt", "$HOME.txt", "~.txt", "{v2}.txt", "a b.txt", "it's.txt", 'say "a".txt',
+    "#1.txt", "-rf.txt", "Ähre.txt", "a::b.txt", "a|b;c&d.txt", "a\\b.txt", "100%.txt", "!a.txt", "a,b=c.txt",
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    return tmp_path
+
+
+def corpus_files(*names: str) -> list[str]:
+    config = {"catalogue": {"corpora": {"letters": {"source": "files", "files": names}}}}
+    return user_files.find_corpus_files(config, "letters", "files")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_that_exists_is_that_file(folder, name):
+    for other in (name, "1.txt", "train2.txt", "whats.txt"):
+        Path("data", other).write_text(other)
+    assert corpus_files(f"data/{name}") == [f"data/{name}"]
+
+
+def test_a_pattern_gives_names_that_are_no_patterns(folder):
+    for name in ODD:
+        Path("data", name).write_text(name)
+    assert corpus_files("data/*.txt") == sorted(f"data/{name}" for name in ODD)
+
+
+def test_a_file_counts_once_however_it_is_written(folder):
+    Path("data/a.txt").write_text("a")
+    assert corpus_files("data/*.txt", "./data/a.txt", "data//a.txt", "data/**") == ["data/a.txt"]
+
+
+def test_folders_are_no_files(folder):
+    Path("data/sub.txt").mkdir()
+    Path("data/sub.txt/b.txt").write_text("b")
+    assert corpus_files("data/*.txt") == []
+    assert corpus_files("data/**") == ["data/sub.txt/b.txt"]
+
+
+@pytest.mark.parametrize("name", ["model [v2]", "model*", "{v2}", "./m?del"])
+def test_files_of_a_checkpoint_in_a_folder_with_an_odd_name(folder, name):
+    for folder_name in (name, "model2", "model v", "model"):
+        Path(folder_name, "tokenizer").mkdir(parents=True)
+        for file in ("config.json", "model.safetensors", "tokenizer.json", "README.md", "tokenizer/vocab.txt"):
+            Path(folder_name, file).write_text("x")
+    files = [f"{Path(name)}/{file}" for file in ("config.json", "model.safetensors", "tokenizer.json")]
+    assert user_files.list_checkpoint(name) == files
