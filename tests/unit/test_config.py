@@ -121,6 +121,16 @@ def test_repeated_key(tmp_path):
         complete(copy.deepcopy(DEFAULT), [file])
 
 
+@pytest.mark.parametrize("corpus", ["null", "nowhere"])
+def test_a_grid_without_a_corpus_has_no_packed_one(corpus):
+    overlay = f"{{models: [bert-base-uncased], sizes: [0], corpus: {corpus}, data: {{tokenizer: bert-base-uncased}}}}"
+    if corpus == "null":
+        assert complete(overlaid(overlay), packed=known.packed_tokens)["corpus"] is None
+    else:
+        with pytest.raises(ValueError, match="corpus: nowhere is not in the catalogue"):
+            complete(overlaid(overlay), packed=known.packed_tokens)
+
+
 def test_a_packed_corpus_says_how_many_tokens_it_holds(finished):
     whole = complete(overlaid("sizes: [32k]"))
     assert known.packed_tokens(whole) is None

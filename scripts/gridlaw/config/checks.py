@@ -98,17 +98,17 @@ def _sizes(config: dict, packed: Packed) -> Iterator[str]:
             grid.parse_size(section.get("warmup_tokens", 0))
         except ValueError as error:
             yield f"{key}.warmup_tokens: {error}"
-    yield from _larger_than_corpus(config, names, packed(config))
+    yield from _larger_than_corpus(config, names, packed)
 
 
-def _larger_than_corpus(config: dict, names: dict[str, str | int], packed: int | None) -> Iterator[str]:
+def _larger_than_corpus(config: dict, names: dict[str, str | int], packed: Packed) -> Iterator[str]:
     """Find sizes that the corpus cannot fill, as far as this is known before the corpus is fetched and tokenized."""
     name = config["corpus"]
     corpus = config["catalogue"]["corpora"].get(name)
     if corpus is None:
         return
     try:
-        capacity, remedy = _capacity(config, corpus, packed)
+        capacity, remedy = _capacity(config, corpus, packed(config))
     except ValueError as error:
         yield f"catalogue.corpora.{name}.words: {error}"
         return
