@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gridlaw.hooks import attachment, commands, demands, parameters
 from gridlaw.report import caption
-from gridlaw.workflow import steps
+from gridlaw.workflow import file_lists, steps
 from gridlaw.workflow.experiment import Experiment
 
 RUN = attachment.attach(workflow, config)
@@ -36,7 +36,8 @@ def inputs(rule_name):
     kind = steps.KINDS[rule_name]
 
     def find(job):
-        files = kind.inputs(EXPERIMENT, *(job[name] for name in kind.wildcards))
+        values = [job[name] for name in kind.wildcards]
+        files = file_lists.replace(kind, values, kind.inputs(EXPERIMENT, *values))
         return {name: files[name] if source.aged else ancient(files[name]) for name, source in kind.reads.items()}
 
     return find

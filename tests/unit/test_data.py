@@ -35,12 +35,18 @@ def write(folder, name, paragraphs=PARAGRAPHS):
     return file
 
 
+def listed(folder, files):
+    file = folder / "files.list"
+    file.write_text("".join(f"{name}\n" for name in files))
+    return file
+
+
 def fetch(program, folder, *files, recipe=None, **more):
     recipe = {"source": "files", "column": "text", "documents": "auto", **(recipe or {}), **more}
     out = [folder / name for name in ("documents.parquet", "manifest.json", "record.json")]
     flags = zip(("--documents", "--manifest", "--record"), out, strict=True)
     flags = [part for pair in flags for part in pair]
-    program(corpus, "--recipe", canonical(recipe), "--files", *files, *flags)
+    program(corpus, "--recipe", canonical(recipe), "--files", listed(folder, files), *flags)
     return pd.read_parquet(out[0]), json.loads(out[1].read_text())
 
 
@@ -138,7 +144,7 @@ def make_task(program, folder, train, validation, **recipe):
               "validation": ["validation"], "seed": 1, **recipe}  # fmt: skip
     out = [folder / "examples.parquet", folder / "manifest.json", folder / "record.json"]
     written = ["--examples", out[0], "--manifest", out[1], "--record", out[2]]
-    program(task, "--recipe", canonical(recipe), "--files", *files, *written)
+    program(task, "--recipe", canonical(recipe), "--files", listed(folder, files), *written)
     return pd.read_parquet(out[0]), json.loads(out[1].read_text())
 
 

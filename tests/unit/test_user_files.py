@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from gridlaw.cli import Failure
 from gridlaw.config import user_files
+from gridlaw.workflow import file_lists
+from gridlaw.workflow.kinds import data
 
 # Names that are patterns, variables, options or wildcards elsewhere.
 ODD = [
@@ -58,3 +61,38 @@ def test_files_of_a_checkpoint_in_a_folder_with_an_odd_name(folder, name):
             Path(folder_name, file).write_text("x")
     files = [f"{Path(name)}/{file}" for file in ("config.json", "model.safetensors", "tokenizer.json")]
     assert user_files.list_checkpoint(name) == files
+
+
+def test_programs_get_a_list_of_files(folder):
+    names = [f"data/{name}" for name in ODD]
+    given = file_lists.replace(data.CORPUS, ["letters"], {"files": names, "held_out_files": []})
+    (listed,) = given["files"]
+    assert given["held_out_files"] == []
+    for name in names:
+        Path(name).write_text("x")
+    assert file_lists.read(listed) == names
+    before = Path(listed).stat().st_mtime_ns
+    assert file_lists.replace(data.CORPUS, ["letters"], {"files": names, "held_out_files": []}) == given
+    assert Path(listed).stat().st_mtime_ns == before, "an equal list is not written again"
+
+
+def test_files_of_a_checkpoint_are_no_input_of_snakemake(folder):
+    assert file_lists.replace(data.CHECKPOINT, ["mine"], {"files": ["./model {v2}/config.json"]}) == {"files": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "No such file"),
+        (b"data/a.txt\nid,text\n", "line 2 is no file: 'id,text'"),
+        (b"", "line 1 is no file: ''"),
+        (b"caf\xe9.txt\n", "expected a text file with the name of a file on each line"),
+    ],
+)
+def test_a_bad_list_is_one_line(folder, content, line):
+    Path("data/a.txt").write_text("a")
+    if content is not None:
+        Path("files.list").write_bytes(content)
+    with pytest.raises(Failure, match=line) as raised:
+        file_lists.read("files.list")
+    assert len(str(raised.value).splitlines()) == 1

@@ -58,13 +58,13 @@ def find_matching(name: str) -> list[str]:
 
     A name that exists is that file, whatever its characters. Any other one is a pattern, which never matches folders.
     """
-    if os.path.lexists(name):
-        return [str(Path(name))]
-    return [str(Path(file)) for file in glob(name, recursive=True) if not Path(file).is_dir()]
+    # Without ./ in front: a file has one name.
+    name = str(Path(name))
+    return [name] if os.path.lexists(name) else [file for file in glob(name, recursive=True) if not Path(file).is_dir()]
 
 
 def digest(files: Iterable[str]) -> str:
-    """Return a digest (12 hex digits) of the content of some files, in order; the empty string if one is missing.
+    """Return a digest (12 hex digits) of the content of some files, in order; the empty string if one cannot be read.
 
     Time stamps are not enough: a copy has new ones, and a replacement may have older ones. Yet large files are not read
     every time: a digest is cached until the file's size or one of its time stamps changes.
@@ -74,11 +74,11 @@ def digest(files: Iterable[str]) -> str:
     for file in files:
         try:
             status = Path(file).stat()
-        except FileNotFoundError:
+            stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            if cache.get(file, {}).get("stamp") != stamp:
+                cache[file] = {"stamp": stamp, "sha256": io.sha256(file)}
+        except OSError:
             return ""
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        if cache.get(file, {}).get("stamp") != stamp:
-            cache[file] = {"stamp": stamp, "sha256": io.sha256(file)}
         total.update(cache[file]["sha256"].encode())
         # A second write within the resolution of time stamps would go unnoticed.
         if time.time() - max(status.st_mtime, status.st_ctime) < 1:

@@ -26,6 +26,7 @@ class Source:
         aged: whether a newer file makes the result stale. A large file does not; its manifest does.
         folder: whether the program is given the folder of the file.
         many: whether there may be any number of files.
+        listed: whether the program is given a text file with their names, a name on each line.
         optional: whether there may be none.
         passed: whether the program has an option for it.
     """
@@ -35,6 +36,7 @@ class Source:
     aged: bool
     folder: bool = False
     many: bool = False
+    listed: bool = False
     optional: bool = False
     passed: bool = True
 
@@ -51,7 +53,7 @@ def content(text: str, **more: bool) -> Source:
 
 def local_files(text: str, **more: bool) -> Source:
     """Return a source: files of the user, whose digest is in the recipe."""
-    return Source(text, recorded=True, aged=False, many=True, **more)
+    return Source(text, recorded=True, aged=False, listed=True, **more)
 
 
 @dataclass(frozen=True, slots=True)

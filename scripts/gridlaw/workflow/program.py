@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from gridlaw import cli
+from gridlaw.workflow import file_lists
 from gridlaw.workflow.kind import Kind
 from gridlaw.workflow.steps import KINDS, option
 
@@ -26,7 +27,10 @@ def parse(rule: str, doc: str) -> Namespace:
     kind = KINDS[rule]
     parser = cli.parser(doc)
     for name, source in kind.reads.items():
-        if source.passed and source.many:
+        if source.passed and source.listed:
+            usage = {"nargs": "?", "default": [], "const": [], "metavar": "LIST"}
+            parser.add_argument(option(name), type=file_lists.read, help=source.help, **usage)
+        elif source.passed and source.many:
             parser.add_argument(option(name), nargs="*", default=[], help=source.help)
         elif source.passed:
             usage = {"nargs": "?"} if source.optional else {"required": True}

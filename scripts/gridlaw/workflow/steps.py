@@ -10,7 +10,7 @@ from pathlib import Path
 from gridlaw import io
 from gridlaw.canonical_json import canonical
 from gridlaw.config import grid
-from gridlaw.workflow import identity
+from gridlaw.workflow import file_lists, identity
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind
 from gridlaw.workflow.kinds import analysis, data, evaluation, reporting, training
@@ -144,8 +144,9 @@ class Step:
             place: maps each file of the workflow to the file to read or write instead.
             settings: values of the kind's settings.
         """
+        files = file_lists.replace(self.kind, list(self.wildcards.values()), self.files)
         options = self.kind.options(
-            {name: [place(file) for file in files] for name, files in self.files.items()},
+            {name: [place(file) for file in files[name]] for name in files},
             {name: place(self.kind.file(name, *self.wildcards.values())) for name in self.kind.writes},
         )
         parts = [part for name, values in (options | settings).items() for part in (option(name), *values)]

@@ -26,8 +26,8 @@ CORPUS = Kind(
     name="corpus",
     folder="resources/corpus/{corpus}",
     reads={
-        "files": local_files("files to train on (source: files)"),
-        "held_out_files": local_files("files to hold documents out from"),
+        "files": local_files("text file with the names of the files to train on, one a line (source: files)"),
+        "held_out_files": local_files("the same for the files to hold documents out from"),
     },
     writes={
         "documents": Output("documents.parquet", "the corpus, Parquet"),
@@ -235,7 +235,11 @@ def _task_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
 TASK = Kind(
     name="task",
     folder="resources/task/{task}",
-    reads={"files": local_files("one file for each split, of training first (source: files)")},
+    reads={
+        "files": local_files(
+            "text file with the name of each split's file, one a line, of training first (source: files)"
+        )
+    },
     writes={
         "examples": Output("examples.parquet", "the task's examples, Parquet"),
         "manifest": Output("manifest.json", "description of the task, JSON"),
