@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlaw import cli, io
-from gridlaw.data import language
+from gridlaw.data import language, segmentation
 from gridlaw.workflow import program, record
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
@@ -91,7 +91,7 @@ def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
                 raise cli.Failure(
                     f"document {counts['documents']} is {type(text).__name__}, not text; set column to another column"
                 )
-            words = len(text.split())
+            words = segmentation.count_words(text)
             if not words:
                 continue
             encoded = text.encode("utf-8", "surrogatepass")

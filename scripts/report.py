@@ -260,7 +260,7 @@ def methods(recipe: dict) -> Iterator[str]:
     )
     yield (
         f"Held-out loss is that of masked tokens, {percent(pretrain['held_out_mask_rate'])} of the text for every"
-        f" model, in whole documents, {data['held_out_words']:,} words, that were set aside first. Each model was"
+        f" model, {data['held_out_words']:,} words, that were set aside first. Each model was"
         f" fine-tuned on {join_and(recipe['tasks'])} for {finetune['epochs']} epochs with"
         f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
         f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."

@@ -3,7 +3,8 @@
     python scripts/tokenizer.py --recipe tokenizer.json --segments train.parquet --folder tokenizer/ \
         --manifest manifest.json --record record.json
 
-`AutoTokenizer.from_pretrained` loads the folder. Both kinds have BERT's five special tokens.
+`AutoTokenizer.from_pretrained` loads the folder. Both kinds have BERT's five special tokens. WordPiece knows no word of
+more than 100 characters; a run of more without white space and punctuation, as in Thai or in kana, is cut into pieces.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from gridlaw import cli, io
@@ -27,9 +28,10 @@ SPECIAL = {
     "mask_token": "[MASK]",
 }
 
-
-# Number of characters in a WordPiece vocabulary, as in BERT's; rarer ones are unknown.
+# Most frequent characters of a WordPiece vocabulary, as in BERT's; rarer ones enter it only if there is room for all.
 ALPHABET = 1000
+# Largest number of characters in a word of WordPiece; a longer one is unknown.
+LONGEST = 100
 
 
 def main() -> None:
@@ -63,34 +65,46 @@ def train(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
 
 def wordpiece(recipe: dict, texts: Callable[[], Iterator[list[str]]]) -> Tokenizer:
     """Train BERT's WordPiece."""
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=recipe["lowercase"]), pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    longest = 0
+    for batch in texts():
+        for text in map(normalizer.normalize_str, batch):
+            counts.update(text)
+            longest = max(longest, *map(len, text.split()), 0)
+    if longest > LONGEST:
+        pieces = pre_tokenizers.Split(Regex(f".{{1,{LONGEST}}}"), "isolated")
+        splitter = pre_tokenizers.Sequence([splitter, pieces])
 
     def make_tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
-        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=recipe["lowercase"])
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=LONGEST))
+        tokenizer.normalizer = normalizer
+        tokenizer.pre_tokenizer = splitter
         tokenizer.decoder = decoders.WordPiece()
         return tokenizer
 
-    tokenizer = make_tokenizer({})
-    counts: Counter[str] = Counter()
-    for batch in texts():
-        for text in batch:
-            counts.update(tokenizer.normalizer.normalize_str(text))
     frequent = sorted(counts, key=lambda character: (-counts[character], character))
-    alphabet = sorted([character for character in frequent if not character.isspace()][:ALPHABET])
+    every = [character for character in frequent if not character.isspace()]
+    alphabet = sorted(every[:ALPHABET])
     # The trainer numbers the inner forms of the alphabet in the order of a hash table, which differs between processes,
     # and breaks ties by these numbers. Giving them as special tokens fixes the numbers; later they are ordinary tokens.
     inner = [f"##{character}" for character in alphabet]
     smallest = len(SPECIAL) + 2 * len(alphabet)
     if recipe["vocab_size"] < smallest:
         raise cli.Failure(f"vocab_size: {recipe['vocab_size']} is too small for this text; use {smallest} or more")
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=recipe["vocab_size"],
-        special_tokens=[*SPECIAL.values(), *inner],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts(), trainer)
+    # All characters of the text if the vocabulary has room for them, else the most frequent ones.
+    for characters in (len(every), len(alphabet)):
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=recipe["vocab_size"],
+            special_tokens=[*SPECIAL.values(), *inner],
+            initial_alphabet=alphabet,
+            limit_alphabet=characters,
+            show_progress=False,
+        )
+        tokenizer = make_tokenizer({})
+        tokenizer.train_from_iterator(texts(), trainer)
+        if tokenizer.get_vocab_size() <= recipe["vocab_size"]:
+            break
     return make_tokenizer(tokenizer.get_vocab())
 
 

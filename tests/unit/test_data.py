@@ -6,10 +6,8 @@ import json
 import corpus
 import pandas as pd
 import pytest
-import segments
 import slice as slice_program
 import task
-from datasets import Dataset
 
 from gridlaw import cli
 from gridlaw.canonical_json import canonical
@@ -95,35 +93,6 @@ def test_bad_input_is_one_line(program, tmp_path, name, content, line):
     with pytest.raises(cli.Failure, match=line) as raised:
         fetch(program, tmp_path, tmp_path / name)
     assert len(str(raised.value).splitlines()) == 1
-
-
-def documents(count, marked=()):
-    rows = [
-        {"document": number, "text": text, "words": len(text.split()), "held_out": number in marked}
-        for number, text in enumerate(PARAGRAPHS[:count])
-    ]
-    return Dataset.from_list(rows)
-
-
-def test_held_out_documents_are_nobody_elses():
-    train, held_out = segments.split(documents(30), words=40, seed=1)
-    assert not set(train) & set(held_out)
-    assert len(train) + len(held_out) == 30
-    assert len(held_out) == 4
-    assert segments.split(documents(30), words=40, seed=1)[1].tolist() == held_out.tolist()
-    assert segments.split(documents(30), words=40, seed=2)[1].tolist() != held_out.tolist()
-
-
-def test_a_corpus_may_bring_its_held_out_documents():
-    train, held_out = segments.split(documents(30, marked={3, 7, 9}), words=20, seed=1)
-    assert set(held_out) <= {3, 7, 9}
-    assert not set(train) & {3, 7, 9}
-
-
-@pytest.mark.parametrize("count", [1, 5])
-def test_too_little_to_hold_out(count):
-    with pytest.raises(cli.Failure, match="data.held_out_words: 40"):
-        segments.split(documents(count), words=40, seed=1)
 
 
 def test_slices_in_tokens():

@@ -1,8 +1,10 @@
 """A tokenizer is a function of its text: the same in every process."""
 
 import os
+import random
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,54 @@ def test_words_of_the_language_are_single_tokens():
 def test_vocabulary_too_small(algorithm):
     with pytest.raises(cli.Failure, match="vocab_size: 40 is too small"):
         program.train({"algorithm": algorithm, "vocab_size": 40, "lowercase": True}, texts)
+
+
+def draw(alphabet, count, seed=1, length=300):
+    """Texts of words of an alphabet, without spaces between them."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices(alphabet, k=rng.randint(1, 4))) for _ in range(400)]
+    return ["".join(rng.choices(words, [1 / (rank + 1) for rank in range(400)], k=length)) for _ in range(count)]
+
+
+ALPHABETS = {
+    "hiragana": [chr(code) for code in range(0x3042, 0x3094)],
+    "thai": [chr(code) for code in range(0x0E01, 0x0E2F)],
+    "dna": list("acgt"),
+    "han": [chr(code) for code in range(0x4E00, 0x4E80)],
+}
+
+
+@pytest.mark.parametrize("name", ALPHABETS)
+def test_long_runs_are_known(name):
+    """WordPiece turns a run of more than 100 characters into one unknown token, if nothing cuts it."""
+    lines = draw(ALPHABETS[name], 100)
+    made = program.train({"algorithm": "wordpiece", "vocab_size": 1024, "lowercase": False}, lambda: iter([lines]))
+    encoded = made.encode_batch(lines, add_special_tokens=False)
+    assert made.token_to_id("[UNK]") not in {token for line in encoded for token in line.ids}
+    assert all(encoded[0].offsets[place][1] == end[0] for place, end in enumerate(encoded[0].offsets[1:]))
+
+
+def test_text_with_spaces_keeps_its_tokenizer():
+    """The digests are those of the release before long runs were cut."""
+    lines = [f"naïve Übermaß 한국어 русский हिंदी العربية 北京 {text}" for text in next(texts())]
+    made = {
+        lowercase: program.train(
+            {"algorithm": "wordpiece", "vocab_size": 700, "lowercase": lowercase}, lambda: iter([lines])
+        )
+        for lowercase in (True, False)
+    }
+    digests = {lowercase: sha256(tokenizer.to_str().encode()).hexdigest()[:16] for lowercase, tokenizer in made.items()}
+    assert digests == {True: "7ddedf3cf6c3f2e1", False: "f3713e60c37fb836"}
+
+
+def test_rare_characters_are_in_the_vocabulary_if_there_is_room():
+    han = [chr(0x4E00 + code) for code in range(3000)]
+    lines = [*han, *han[:1000], " ".join(han)]
+    sizes = {}
+    for size in (2500, 5000):
+        made = program.train({"algorithm": "wordpiece", "vocab_size": size, "lowercase": False}, lambda: iter([lines]))
+        sizes[size] = made.get_vocab_size()
+        unknown = made.encode("".join(han), add_special_tokens=False).ids.count(made.token_to_id("[UNK]"))
+        assert unknown == (2000 if size == 2500 else 0)
+    assert sizes[2500] <= 2500
+    assert 3000 < sizes[5000] <= 5000
