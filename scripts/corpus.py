@@ -39,12 +39,13 @@ def main() -> None:
 
     counts = write(documents, args.documents)
     if not counts["documents"]:
-        raise cli.Failure("the corpus contains no text; expected at least one document with words")
+        column = f" in column {recipe['column']}" if "column" in recipe else ""
+        raise cli.Failure(f"the corpus contains no text{column}; expected at least one document with words")
     io.write_json(args.manifest, {**counts, **facts})
     record.write(args, **facts)
 
 
-def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:
+def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str | None, bool]]:
     """Yield the documents of a data set on the hub, and whether each is reserved for the held-out text."""
     from gridlaw.data import sources
 
@@ -52,33 +53,22 @@ def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str, bool]]:
         if split:
             rows = sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
             sources.require_column(rows, recipe["column"], f"dataset {recipe['dataset']}")
-            for row in rows.select_columns(recipe["column"]):
-                yield row[recipe["column"]], held_out
+            place = f"dataset {recipe['dataset']}, split {split}"
+            for number, row in enumerate(rows.select_columns(recipe["column"]), 1):
+                yield sources.to_text(row[recipe["column"]], place, number, recipe["column"]), held_out
 
 
-def file_documents(recipe: dict, files: list[str], held_out_files: list[str]) -> Iterator[tuple[str, bool]]:
+def file_documents(recipe: dict, files: list[str], held_out_files: list[str]) -> Iterator[tuple[str | None, bool]]:
     """Yield the documents of local files, and whether each is reserved for the held-out text."""
     from gridlaw.data import sources
 
-    for paths, held_out in ((files, False), (held_out_files, True)):
-        if not paths:
-            continue
-        kind = recipe["documents"]
-        if kind == "auto":
-            kind = "file" if len(paths) > 1 else "paragraph"
-        with sources.from_files(paths, kind) as rows:
-            name = (
-                "text"
-                if sources.FORMATS.get("." + paths[0].removesuffix(".gz").rsplit(".", 1)[-1]) == "text"
-                else recipe["column"]
-            )
-            sources.require_column(rows, name, paths[0])
-            for row in rows.select_columns(name):
-                yield row[name], held_out
+    for names, held_out in ((files, False), (held_out_files, True)):
+        for text in sources.documents(names, recipe["documents"], recipe["column"]):
+            yield text, held_out
 
 
-def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
-    """Write documents one after the other; only one row group is held in memory.
+def write(documents: Iterator[tuple[str | None, bool]], file: str) -> dict:
+    """Write documents one after the other, without those that have no words; only one row group is held in memory.
 
     Returns:
         numbers of documents, words and bytes, and the SHA-256 of the text (each document followed by a zero byte).
@@ -87,11 +77,7 @@ def write(documents: Iterator[tuple[str, bool]], file: str) -> dict:
     with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         rows, size = [], 0
         for text, held_out in documents:
-            if not isinstance(text, str):
-                raise cli.Failure(
-                    f"document {counts['documents']} is {type(text).__name__}, not text; set column to another column"
-                )
-            words = segmentation.count_words(text)
+            words = segmentation.count_words(text or "")
             if not words:
                 continue
             encoded = text.encode("utf-8", "surrogatepass")

@@ -58,8 +58,7 @@ def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tu
         if recipe["source"] == "hub":
             yield split, sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
         elif recipe["source"] == "files":
-            with sources.from_files([files[split]]) as rows:
-                yield split, rows
+            yield split, sources.examples(files[split], recipe["text"], recipe["label"])
         else:
             part = "train" if split == recipe["train"] else "validation"
             yield (

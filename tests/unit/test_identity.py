@@ -519,7 +519,8 @@ TRAININGS = {"pretrain", "trunk", "finetune"}
         ("gridlaw/data/language.py", "DOCUMENT", {"corpus"}),
         ("gridlaw/data/language.py", "HAVE", {"corpus", "task"}),
         ("gridlaw/data/segmentation.py", "segments", {"segments"}),
-        ("gridlaw/data/sources.py", "from_files", {"corpus", "task"}),
+        ("gridlaw/data/sources.py", "documents", {"corpus"}),
+        ("gridlaw/data/columns.py", "read", {"corpus", "task"}),
         # Nothing that a program computes: what is between programs and Snakemake.
         ("gridlaw/workflow/identity.py", "find", set()),
         ("gridlaw/config/loading.py", "complete", set()),

@@ -1,21 +1,22 @@
-"""Reading data sets, from the Hugging Face hub or from local files, through `datasets`."""
+"""Reading data sets: from the Hugging Face hub through `datasets`, and the user's files."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
+import pyarrow as pa
 from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from gridlaw.cli import Failure
+from gridlaw.data import columns, formats, text_files
 
-FORMATS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
+# Characters of a txt file that are read at once.
+CHUNK = 10 << 20
 
 
 def commit(repository: str, revision: str, kind: str) -> str:
@@ -40,29 +41,88 @@ def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
         ) from error
 
 
-@contextmanager
-def from_files(files: list[str], documents: str = "line") -> Iterator[Dataset]:
-    """Open local files of one format as a data set on disk, in the order of their names.
+def documents(files: Sequence[str], unit: str, column: str) -> Iterator[str | None]:
+    """Yield the text of each document of some files of one format, sorted by name; None for a missing one.
 
     Args:
-        files: txt, jsonl, json, parquet, csv or tsv files; text formats may be compressed (.gz).
-        documents: unit that becomes a row of the data set, for txt files: `file`, `paragraph` or `line`.
+        unit: what a document of a txt file is: `file`, `paragraph` (text between empty lines) or `line`; `auto` is the
+            file if there are several, else the paragraph.
+        column: of the text, in other formats.
+
+    Raises:
+        Failure: a file cannot be read, or a value is no text; one line with the file, and the row if there is one.
     """
-    files = sorted(set(files))
-    reader = _reader(files)
-    options = {}
-    if reader == "text":
-        options = {"sample_by": {"file": "document"}.get(documents, documents), "keep_linebreaks": True}
-    elif files[0].removesuffix(".gz").endswith(".tsv"):
-        options = {"sep": "\t", "quoting": 3}
-    with tempfile.TemporaryDirectory(prefix="gridlaw-") as cache:
-        try:
-            rows = load_dataset(reader, data_files=files, split="train", cache_dir=cache, **options)
-        except (DatasetGenerationError, ValueError, OSError) as error:
-            raise Failure(
-                _encoding_problem(files, reader) or f"{', '.join(files)}: {_first_line(error.__cause__ or error)}"
-            ) from error
-        yield rows
+    if fault := formats.fault(files, formats.DOCUMENTS):
+        raise Failure(fault)
+    if unit == "auto":
+        unit = "file" if len(files) > 1 else "paragraph"
+    for file in sorted(files):
+        if formats.reader_of(file) == "text":
+            with _one_line(file):
+                text_files.require_content(file)
+                with text_files.open_text(file) as stream:
+                    yield from UNITS[unit](stream)
+        else:
+            for batch in _batches(file, [column]):
+                yield from batch[column]
+
+
+def examples(file: str, texts: Sequence[str], label: str) -> Dataset:
+    """Return the rows of a file with examples of a task; cells of csv and tsv files are text, empty ones None.
+
+    Args:
+        texts: columns whose values have to be text.
+        label: column with the label.
+
+    Raises:
+        Failure: as `documents`.
+    """
+    if fault := formats.fault([file], formats.EXAMPLES):
+        raise Failure(fault)
+    rows: dict[str, list] = {name: [] for name in [*texts, label]}
+    for batch in _batches(file, texts, label):
+        for name, values in batch.items():
+            rows[name] += values
+    if formats.reader_of(file) == "csv":
+        rows[label] = _numbers(rows[label])
+    try:
+        return Dataset.from_dict(rows)
+    except (pa.ArrowException, OverflowError) as error:
+        raise Failure(f"{file}: column {label}: {_first_line(error)}; expected values of one type") from error
+
+
+def _numbers(cells: list[str | None]) -> list:
+    """Return cells as numbers if all of them are numbers."""
+    for number in (int, float):
+        with suppress(ValueError):
+            return [None if cell is None else number(cell) for cell in cells]
+    return cells
+
+
+def to_text(value: object, place: str, row: int, column: str) -> str | None:
+    """Return a value of a column with text as text, a whole number as its digits; None for a missing one.
+
+    Args:
+        place: file or data set of the column, for messages.
+        row: its number in it, from 1.
+
+    Raises:
+        Failure: the value is something else, such as a list.
+    """
+    if value is None or value != value:
+        return None
+    if type(value) is int:
+        return str(value)
+    if not isinstance(value, str):
+        raise Failure(
+            f"{place}, row {row}: column {column} holds a {type(value).__name__} ({value!r:.60}); expected text"
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = f"half a character (\\u{ord(value[error.start]):x})"
+        raise Failure(f"{place}, row {row}: column {column} holds {half}; expected text") from error
+    return value
 
 
 def require_column(rows: Dataset, name: str, source: str) -> None:
@@ -72,41 +132,47 @@ def require_column(rows: Dataset, name: str, source: str) -> None:
         Failure: the column is missing; the message names those that exist.
     """
     if name not in rows.column_names:
-        raise Failure(f"{source}: no column {name}; expected one of {', '.join(rows.column_names)}")
+        raise columns.missing(name, rows.column_names, source)
 
 
-def _reader(files: list[str]) -> str:
-    for file in files:
-        if not Path(file).is_file():
-            raise Failure(f"{file}: no such file")
-        if not os.access(file, os.R_OK):
-            raise Failure(f"{file}: not readable")
-        if Path(file).stat().st_size == 0:
-            raise Failure(f"{file}: empty")
-    suffixes = {Path(file.removesuffix(".gz")).suffix for file in files}
-    readers = {FORMATS.get(suffix) for suffix in suffixes}
-    if len(readers) != 1 or None in readers:
-        raise Failure(
-            f"files end in {', '.join(sorted(suffixes))}; expected one of {', '.join(FORMATS)}, the same for all"
-        )
-    return readers.pop()
+def _batches(file: str, texts: Sequence[str], *others: str) -> Iterator[dict[str, list]]:
+    """Yield columns of a file, a few rows at a time: text or None in `texts`, any values in others."""
+    count = 0
+    with _one_line(file):
+        text_files.require_content(file)
+        for rows in columns.read(file, list(dict.fromkeys([*texts, *others]))):
+            for name in texts:
+                values = enumerate(rows[name], count + 1)
+                rows[name] = [to_text(value, file, row, name) for row, value in values]
+            count += len(rows[texts[0]])
+            yield rows
 
 
-def _encoding_problem(files: list[str], reader: str) -> str | None:
-    """Return a line about the first file that is not UTF-8; None if all are."""
-    if reader == "parquet":
-        return None
-    for file in files:
-        if file.endswith(".gz"):
-            continue
-        try:
-            with open(file, encoding="utf-8") as stream:
-                while stream.read(1 << 24):
-                    pass
-        except UnicodeDecodeError as error:
-            byte = error.object[error.start]
-            return f"{file}: not UTF-8 (byte 0x{byte:02x}); convert it, for instance with iconv -f latin1 -t utf-8"
-    return None
+def _paragraphs(stream: TextIO) -> Iterator[str]:
+    rest = ""
+    while chunk := stream.read(CHUNK):
+        *whole, rest = (rest + chunk).split("\n\n")
+        yield from filter(None, whole)
+    if rest:
+        yield rest
+
+
+UNITS: dict[str, Callable[[TextIO], Iterable[str]]] = {
+    "file": lambda stream: [stream.read()],
+    "paragraph": _paragraphs,
+    "line": iter,
+}
+
+
+@contextmanager
+def _one_line(file: str) -> Iterator[None]:
+    """Turn whatever readers raise for a damaged file into a `Failure` of one line."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise Failure(text_files.describe_encoding(file)) from error
+    except (OSError, ValueError) as error:
+        raise Failure(f"{file}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
