@@ -25,8 +25,6 @@ from gridlaw.workflow.steps import TRAININGS, Step, identify
 
 # Subfolder of the files whose digests are in a manifest.
 CONTENT = {"pretrain": "model", "trunk": "state", "checkpoint": ""}
-# Suffixes of the folder of a result that is being copied, and of the result that it replaces.
-COMING, GOING = ".coming", ".going"
 
 
 class Refused(Exception):
@@ -76,7 +74,7 @@ class Adoption:
         return self._taken[step]
 
     def _take(self, step: Step) -> bool:
-        for folder in temporary_folders(step):
+        for folder in io.temporary_folders(Path(step.folder)):
             shutil.rmtree(folder, ignore_errors=True)
         if step not in self._due:
             self.count["here"] += 1
@@ -113,30 +111,18 @@ class Adoption:
         if changed:
             raise Refused(f"it was made from other versions of {' and '.join(changed)}")
         source, target = self.folder / step.folder, Path(step.folder)
-        coming, going = temporary_folders(step)
         refuse_links(source)
-        shutil.copytree(source, coming, copy_function=shutil.copyfile)
-        try:
+        # Between two renames the result is missing, record included.
+        with (
+            work_folder.claim(step.work) if step.rule in TRAININGS else nullcontext(),
+            io.replaced_folder(target) as coming,
+        ):
+            shutil.copytree(source, coming, copy_function=shutil.copyfile, dirs_exist_ok=True)
             check(step, coming, facts["outputs"])
-        except Refused:
-            shutil.rmtree(coming)
-            raise
-        io.write_json(coming / "record.json", facts | {"adopted": record.signed(**{"from": str(self.folder)})})
-        # Between the two renames the result is missing, record included.
-        with work_folder.claim(step.work) if step.rule in TRAININGS else nullcontext():
-            if target.exists():
-                target.rename(going)
-            coming.rename(target)
-        shutil.rmtree(going, ignore_errors=True)
+            io.write_json(coming / "record.json", facts | {"adopted": record.signed(**{"from": str(self.folder)})})
         number = sum(file.stat().st_size for file in target.rglob("*"))
         self.bytes += number
         print(f"adopted: {step.name} ({size(number)}, computed on {facts['host']})", flush=True)
-
-
-def temporary_folders(step: Step) -> list[Path]:
-    """Return the folders, beside a result, of the copy that comes and of the old result that goes."""
-    target = Path(step.folder)
-    return [target.with_name(f".{target.name}{suffix}") for suffix in (COMING, GOING)]
 
 
 def refuse_links(folder: Path) -> None:

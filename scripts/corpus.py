@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,10 +29,11 @@ def main() -> None:
 
     recipe, facts = args.recipe, {}
     if recipe["source"] == "hub":
-        from gridlaw.data import sources
+        from gridlaw.data import hub
 
-        facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
-        documents = hub_documents(recipe, facts["commit"])
+        key = f"catalogue.corpora.{Path(args.documents).parent.name}"
+        facts["commit"] = hub.commit(recipe["dataset"], recipe["revision"], "dataset", key)
+        documents = hub_documents(recipe, facts["commit"], key)
     elif recipe["source"] == "files":
         documents = file_documents(recipe, args.files, args.held_out_files)
     else:
@@ -45,13 +47,18 @@ def main() -> None:
     record.write(args, **facts)
 
 
-def hub_documents(recipe: dict, commit: str) -> Iterator[tuple[str | None, bool]]:
-    """Yield the documents of a data set on the hub, and whether each is reserved for the held-out text."""
-    from gridlaw.data import sources
+def hub_documents(recipe: dict, commit: str, key: str) -> Iterator[tuple[str | None, bool]]:
+    """Yield the documents of a data set on the hub, and whether each is reserved for the held-out text.
+
+    Args:
+        commit: of the data set.
+        key: the configuration key of the corpus.
+    """
+    from gridlaw.data import hub, sources
 
     for split, held_out in ((recipe["split"], False), (recipe.get("held_out_split"), True)):
         if split:
-            rows = sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
+            rows = hub.read_split(recipe["dataset"], recipe["config"], split, commit, key)
             sources.require_column(rows, recipe["column"], f"dataset {recipe['dataset']}")
             place = f"dataset {recipe['dataset']}, split {split}"
             for number, row in enumerate(rows.select_columns(recipe["column"]), 1):

@@ -13,7 +13,6 @@ of an uninterrupted run.
 
 from __future__ import annotations
 
-import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -79,12 +78,17 @@ def pretrain(args: Namespace, fingerprint: str, ranks: int) -> None:
 
 def save(model, tokenizer, args: Namespace) -> None:
     """Write the model's folder and manifest."""
-    folder = Path(args.model)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    files = sorted(file for file in folder.iterdir() if file.is_file())
-    io.write_json(args.manifest, {"files": {file.name: io.sha256(file) for file in files}})
+    from gridlaw.models import saving
+
+    with io.replaced_folder(args.model) as folder:
+        if args.recipe["model"]:
+            saving.save(model, tokenizer, folder)
+        elif args.slice:
+            saving.save_trained(model, Path(args.tokenizer), folder)
+        else:
+            saving.copy_released(Path(args.tokenizer), folder)
+        digests = {file.name: io.sha256(file) for file in sorted(folder.iterdir())}
+    io.write_json(args.manifest, {"files": digests})
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ are shuffled once, so that smaller training sets are prefixes of larger ones.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from datasets import ClassLabel, Dataset
 
 from gridlaw import cli, io
-from gridlaw.data import language, sources
+from gridlaw.data import hub, language, sources
 from gridlaw.tasks import kind
 from gridlaw.workflow import program, record
 
@@ -23,12 +24,13 @@ from gridlaw.workflow import program, record
 def main() -> None:
     args = program.parse("task", __doc__)
     recipe, facts = args.recipe, {}
+    key = f"catalogue.tasks.{Path(args.examples).parent.name}"
 
     names = dict.fromkeys([recipe["train"], *recipe["validation"]])
     files = dict(zip(names, args.files, strict=True)) if args.files else {}
     if recipe["source"] == "hub":
-        facts["commit"] = sources.commit(recipe["dataset"], recipe["revision"], "dataset")
-    splits = {split: frame(rows, recipe, split) for split, rows in load(recipe, files, facts.get("commit"))}
+        facts["commit"] = hub.commit(recipe["dataset"], recipe["revision"], "dataset", key)
+    splits = {split: frame(rows, recipe, split) for split, rows in load(recipe, files, facts.get("commit"), key)}
 
     classes = kind.find(recipe["kind"]).find_classes(
         [examples["label"] for examples in splits.values()], recipe["label"]
@@ -52,11 +54,17 @@ def main() -> None:
     record.write(args, **facts)
 
 
-def load(recipe: dict, files: dict[str, str], commit: str | None) -> Iterator[tuple[str, Dataset]]:
-    """Yield the task's splits, the training split first."""
+def load(recipe: dict, files: dict[str, str], commit: str | None, key: str) -> Iterator[tuple[str, Dataset]]:
+    """Yield the task's splits, the training split first.
+
+    Args:
+        files: of each split (`source: files`).
+        commit: of the data set (`source: hub`).
+        key: the configuration key of the task.
+    """
     for split in dict.fromkeys([recipe["train"], *recipe["validation"]]):
         if recipe["source"] == "hub":
-            yield split, sources.from_hub(recipe["dataset"], recipe["config"], split, commit)
+            yield split, hub.read_split(recipe["dataset"], recipe["config"], split, commit, key)
         elif recipe["source"] == "files":
             yield split, sources.examples(files[split], recipe["text"], recipe["label"])
         else:

@@ -42,7 +42,8 @@ def main() -> None:
             yield batch.column("text").to_pylist()
 
     tokenizer = train(args.recipe, texts)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(args.folder)
+    with io.replaced_folder(args.folder) as folder:
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL).save_pretrained(folder)
     file = Path(args.folder, "tokenizer.json")
     io.write_json(args.manifest, {"vocabulary": tokenizer.get_vocab_size(), "sha256": io.sha256(file)})
     record.write(args)

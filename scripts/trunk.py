@@ -41,10 +41,9 @@ def trunk(args: Namespace, fingerprint: str) -> None:
     is_same = start and checkpoints.step(start) == trainer.state.global_step
     last = start if is_same else trainer.last_checkpoint()
     if launch.rank() == 0:
-        state = Path(args.state)
-        shutil.rmtree(state, ignore_errors=True)
-        shutil.copytree(last, state)
-        files = {name: io.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
+        with io.replaced_folder(args.state) as state:
+            shutil.copytree(last, state, dirs_exist_ok=True)
+            files = {name: io.sha256(state / name) for name in ("model.safetensors", "optimizer.pt")}
         io.write_json(args.manifest, {"step": trainer.state.global_step, "files": files})
         facts = pretraining.facts(trainer, plan, args, model) | used
         record.write(args, ranks=args.recipe["gpus"], device=device, **facts, **work.history(args.work))

@@ -37,8 +37,13 @@ GRID = {
 
 
 @contextmanager
-def serve(folder: Path):
-    """Serve FOLDER/{models,datasets}/OWNER/NAME/... at every revision; gives the address."""
+def serve(folder: Path, refused: dict[str, tuple[int, str]] | None = None):
+    """Serve FOLDER/{models,datasets}/OWNER/NAME/... at every revision; gives the address.
+
+    Args:
+        refused: HTTP status and error code of the answers for a repository.
+    """
+    refused = refused or {}
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -69,6 +74,8 @@ def serve(folder: Path):
             is_api = parts[0] == "api"
             parts = parts[1:] if is_api else parts
             kind = parts.pop(0) if parts[0] in ("models", "datasets") else "models"
+            if status := refused.get("/".join(parts[:2])):
+                return self.reply(b"{}", status[0], X_Error_Code=status[1])
             repository, what = folder / kind / parts[0] / parts[1], parts[2:]
             if not repository.is_dir():
                 return self.reply(b"{}", 404, X_Error_Code="RepoNotFound")

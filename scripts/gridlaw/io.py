@@ -5,7 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+# Suffixes of a folder that is being filled, and of the one that it replaces.
+COMING, GOING = ".coming", ".going"
 
 
 def write_atomically(file: str | Path, content: str | bytes) -> None:
@@ -20,6 +26,34 @@ def write_atomically(file: str | Path, content: str | bytes) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     partial.write_bytes(content.encode() if isinstance(content, str) else content)
     partial.replace(file)
+
+
+@contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """Fill a folder aside, then put it in the place of an earlier one; missing folders above it are made.
+
+    The folder then holds what the block wrote and nothing else. After a kill it is the earlier one, or missing, but
+    never a mixture.
+    """
+    folder = Path(folder)
+    coming, going = temporary_folders(folder)
+    for left in (coming, going):
+        shutil.rmtree(left, ignore_errors=True)
+    coming.mkdir(parents=True)
+    try:
+        yield coming
+    except BaseException:
+        shutil.rmtree(coming, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(going)
+    coming.rename(folder)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def temporary_folders(folder: Path) -> list[Path]:
+    """Return the folders, beside a folder, of the content that comes and of that which goes."""
+    return [folder.with_name(f".{folder.name}{suffix}") for suffix in (COMING, GOING)]
 
 
 def write_json(file: str | Path, content: dict) -> None:

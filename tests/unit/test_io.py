@@ -3,11 +3,15 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gridlaw import io
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def kill_while_writing(file):
@@ -54,3 +58,53 @@ def test_the_tail_of_a_log(tmp_path):
     assert io.read_tail(tmp_path / "log", 100) == "first\nélast\n"
     assert io.read_tail(tmp_path / "log", 5) == "last\n"
     assert io.read_tail(tmp_path / "log", 6) == "\N{REPLACEMENT CHARACTER}last\n", "a cut character is marked"
+
+
+def test_a_replaced_folder_holds_what_was_written_last(tmp_path):
+    folder = tmp_path / "above" / "folder"
+    for name in ("old", "new"):
+        with io.replaced_folder(folder) as coming:
+            (coming / name).write_text(name)
+            assert not (folder / name).exists()
+        assert [file.name for file in folder.iterdir()] == [name]
+    with pytest.raises(OSError), io.replaced_folder(folder) as coming:
+        (coming / "half").write_text("")
+        raise OSError
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["above", "folder", "new"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gridlaw import io
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with io.replaced_folder(sys.argv[1]) as coming:
+    (coming / "new").write_text("")
+    if sys.argv[2] == "filled":
+        die()
+    rename, Path.count = Path.rename, 0
+    def counted(path, to):
+        if Path.count == int(sys.argv[2]):
+            die()
+        Path.count += 1
+        return rename(path, to)
+    Path.rename = counted
+"""
+
+
+@pytest.mark.parametrize(("moment", "left"), [("filled", ["old"]), ("0", ["old"]), ("1", None)])
+def test_a_killed_replacement_leaves_no_mixture(tmp_path, moment, left):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, folder, moment], env={**os.environ, "PYTHONPATH": str(SCRIPTS)}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert ([file.name for file in folder.iterdir()] if folder.exists() else None) == left
+    with io.replaced_folder(folder) as coming:
+        (coming / "newer").write_text("")
+    assert sorted(file.name for file in tmp_path.rglob("*")) == ["folder", "newer"]

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gridlaw import io
 from gridlaw.config import grid, hyperparameters, user_files
 from gridlaw.config.messages import suggest
 from gridlaw.models import family as model_family
+from gridlaw.models import released
 from gridlaw.tasks import metric as task_metric
 
 
@@ -144,14 +146,7 @@ def _capacity(config: dict, corpus: dict, packed: int | None) -> tuple[float, st
 def _model(config: dict, name: str) -> Iterator[str]:
     model, key = config["catalogue"]["models"][name], f"catalogue.models.{name}"
     if "pretrained" in model:
-        name = model["pretrained"]
-        if user_files.is_local(name):
-            if not Path(name, "config.json").is_file():
-                yield MissingFile(
-                    f"{key}.pretrained: {name} has no config.json; expected a folder written by save_pretrained"
-                )
-        elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-            yield f"{key}.pretrained: {name} is not a hub repository; expected owner/name, or ./FOLDER for a local one"
+        yield from (_released(config, name) if user_files.is_local(model["pretrained"]) else _repository(config, name))
         return
     yield from (f"{key}.{line}" for line in model_family.problems(model))
     tokenizers = config["catalogue"]["tokenizers"]
@@ -165,18 +160,34 @@ def _model(config: dict, name: str) -> Iterator[str]:
     if config["corpus"] is None:
         yield f"corpus: null, but {name} is trained from scratch and needs a corpus for its vocabulary"
     positions = model["shape"]["max_position_embeddings"]
-    longest = {"data.row_length": config["data"]["row_length"]}
-    longest |= {
-        f"finetune.max_length ({task})": hyperparameters.finetune_parameters(config, name, task)["max_length"]
-        for task in config["tasks"]
-    }
-    for source, length in longest.items():
+    for source, length in hyperparameters.longest_sequences(config, name).items():
         if length > positions:
             yield (
                 f"{key}.shape.max_position_embeddings: {positions} is less than {source}: {length};"
                 f" use {length} or more"
             )
             break
+
+
+def _released(config: dict, name: str) -> Iterator[str]:
+    """Check the files of a checkpoint in a local folder."""
+    folder, key = config["catalogue"]["models"][name]["pretrained"], f"catalogue.models.{name}.pretrained"
+    faults = [MissingFile(f"{key}: {line}") for line in released.problems(folder, folder)]
+    yield from faults
+    if not faults:
+        lengths = hyperparameters.longest_sequences(config, name)
+        if fault := released.too_long(io.read_json(Path(folder, released.CONFIG)), lengths):
+            yield f"{key}: {folder} {fault}"
+
+
+def _repository(config: dict, name: str) -> Iterator[str]:
+    """Check the name of a checkpoint on the hub."""
+    repository = config["catalogue"]["models"][name]["pretrained"]
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repository):
+        yield (
+            f"catalogue.models.{name}.pretrained: {repository} is no folder here, and no name of a repository on the"
+            " hub; expected owner/name, or ./FOLDER"
+        )
 
 
 def _attention(config: dict, name: str) -> Iterator[str]:

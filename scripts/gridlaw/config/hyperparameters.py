@@ -61,6 +61,15 @@ def finetune_keys(config: dict, model: str, task: str) -> dict[str, str]:
     return _keys("finetune", config["finetune"], NOT_FINETUNE, per_model=model, per_task=task)
 
 
+def longest_sequences(config: dict, model: str) -> dict[str, int]:
+    """Tokens of the longest sequences that a model is to read, by the configuration key that they come from."""
+    packed = {"data.row_length": config["data"]["row_length"]} if config["corpus"] else {}
+    return packed | {
+        f"finetune.max_length ({task})": finetune_parameters(config, model, task)["max_length"]
+        for task in config["tasks"]
+    }
+
+
 def _overridden(section: dict, others: set[str], **overrides: str) -> dict:
     parameters = {name: value for name, value in section.items() if name not in others}
     for kind, name in overrides.items():

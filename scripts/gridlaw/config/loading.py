@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from gridlaw.canonical_json import normal
-from gridlaw.config import schema
+from gridlaw.config import schema, user_files
 from gridlaw.config.checks import MissingFile, Packed, contradictions, unknown
 from gridlaw.config.messages import mistakes
 
@@ -60,6 +60,9 @@ def complete(
     if not lines:
         config = normal(config)
         schema.fill(root, root, config)
+        for model in config["catalogue"]["models"].values():
+            if "pretrained" in model:
+                model["pretrained"] = user_files.name_checkpoint(model["pretrained"])
         lines = [line for line in contradictions(config, packed) if not (absent and isinstance(line, MissingFile))]
     if lines:
         raise ValueError("\n".join(f"config: {line}" for line in dict.fromkeys(lines)))

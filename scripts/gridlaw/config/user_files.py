@@ -7,16 +7,12 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from glob import escape, glob
+from glob import glob
 from pathlib import Path
 
 from gridlaw import io
+from gridlaw.models import released
 
-# Files of a released checkpoint: weights in safetensors, configuration, tokenizer.
-CHECKPOINT = [
-    "config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
-    "added_tokens.json", "vocab.*", "merges.txt", "spiece.model", "sentencepiece*",
-]  # fmt: skip
 # Cache of digests, by path; it may be deleted.
 CACHE = Path(".snakemake/gridlaw/files.json")
 
@@ -38,19 +34,23 @@ def find_task_files(config: dict, task: str) -> dict[str, str]:
     return {split: str(Path(entry["files"][split])) for split in splits}
 
 
-def find_checkpoint_files(checkpoint: str | Path) -> list[str]:
+def find_checkpoint_files(checkpoint: str) -> list[str]:
     """Return the files of a local checkpoint, sorted by name; an empty list for a repository on the hub."""
-    return list_checkpoint(checkpoint) if is_local(checkpoint) else []
+    if not is_local(checkpoint):
+        return []
+    return [f"{checkpoint}/{name}" for name in released.list_files(checkpoint)]
 
 
-def list_checkpoint(folder: str | Path) -> list[str]:
-    """Return the files of a checkpoint in a folder, sorted by name."""
-    return sorted({file for pattern in CHECKPOINT for file in find_matching(f"{escape(str(folder))}/{pattern}")})
+def is_local(checkpoint: str) -> bool:
+    """Return whether a checkpoint of a completed configuration is a local folder, not a repository on the hub."""
+    return checkpoint.startswith((".", "/"))
 
 
-def is_local(checkpoint: str | Path) -> bool:
-    """Return whether a checkpoint is a local folder, not a repository on the hub."""
-    return str(checkpoint).startswith((".", "/"))
+def name_checkpoint(checkpoint: str) -> str:
+    """Return the name of a checkpoint, with ./ in front if it is a folder; as in transformers, a folder that is there
+    is meant rather than a repository of its name.
+    """
+    return f"./{checkpoint}" if not is_local(checkpoint) and Path(checkpoint).is_dir() else checkpoint
 
 
 def find_matching(name: str) -> list[str]:

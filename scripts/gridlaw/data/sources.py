@@ -1,4 +1,4 @@
-"""Reading data sets: from the Hugging Face hub through `datasets`, and the user's files."""
+"""Reading the user's files as data sets and documents."""
 
 from __future__ import annotations
 
@@ -7,38 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 import pyarrow as pa
-from datasets import Dataset, load_dataset
-from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from datasets import Dataset
 
 from gridlaw.cli import Failure
 from gridlaw.data import columns, formats, text_files
 
 # Characters of a txt file that are read at once.
 CHUNK = 10 << 20
-
-
-def commit(repository: str, revision: str, kind: str) -> str:
-    """Return the commit that a revision of a hub repository refers to.
-
-    Args:
-        kind: `dataset` or `model`.
-    """
-    try:
-        return HfApi().repo_info(repository, revision=revision, repo_type=kind).sha
-    except (HfHubHTTPError, OSError) as error:
-        raise Failure(f"{kind} {repository} at revision {revision} cannot be fetched: {_first_line(error)}") from error
-
-
-def from_hub(dataset: str, config: str, split: str, revision: str) -> Dataset:
-    """Return one split of a data set on the hub, at a commit."""
-    try:
-        return load_dataset(dataset, None if config == "default" else config, split=split, revision=revision)
-    except (DatasetNotFoundError, DatasetGenerationError, HfHubHTTPError, OSError, ValueError, KeyError) as error:
-        raise Failure(
-            f"dataset {dataset} (config {config}, split {split}, revision {revision}): {_first_line(error)}"
-        ) from error
 
 
 def documents(files: Sequence[str], unit: str, column: str) -> Iterator[str | None]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import yaml
 from snakemake.utils import update_config
 
-from gridlaw.config import loading, schema, site
+from gridlaw.canonical_json import canonical
+from gridlaw.config import hyperparameters, loading, schema, site
 from gridlaw.hooks import touched
 from gridlaw.hooks.commands import INTERPRETER
 from gridlaw.hooks.jobs import kind_of
@@ -63,6 +64,13 @@ class Attachment:
             "checkpoint_minutes": self.config["checkpoint_minutes"],
             "evaluations": self.config["pretrain"]["evaluations"],
             "command": self.command,
+            "lengths": canonical(
+                {
+                    model: hyperparameters.longest_sequences(self.config, model)
+                    for model in self.config["models"]
+                    if hyperparameters.is_released(self.config, model)
+                }
+            ),
         }
 
     def prepare(self) -> None:

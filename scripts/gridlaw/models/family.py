@@ -76,6 +76,15 @@ def unnamed_dropouts(model_type: str, fields: dict[str, object]) -> dict[str, fl
     }
 
 
+def has_masked_lm(model_type: str) -> bool:
+    """Return whether transformers has a masked language model of a family."""
+    if model_type in plugins.names("family"):
+        return True
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as KNOWN
+
+    return model_type in KNOWN
+
+
 def problems(model: dict) -> Iterator[str]:
     """Yield a line for each mistake in a from-scratch model of the catalogue, with keys relative to the model's."""
     shape = model["shape"]

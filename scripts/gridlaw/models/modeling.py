@@ -37,21 +37,28 @@ def masked_lm(model: dict, tokenizer: PreTrainedTokenizerBase, dropout: float, a
 
 
 def released_masked_lm(folder: str | Path, dropout: float, attention: str) -> tuple[PreTrainedModel, bool]:
-    """Return a released checkpoint as a masked language model, and whether it contains a masked-LM head."""
+    """Return a released checkpoint as a masked language model in fp32, and whether it contains a masked-LM head.
+
+    Raises:
+        Failure: the checkpoint lacks weights of the encoder, or has others than its configuration describes.
+    """
     config = set_dropout(AutoConfig.from_pretrained(folder), dropout)
-    model, loading = AutoModelForMaskedLM.from_pretrained(
-        folder,
-        config=config,
-        attn_implementation=_implementation(attention),
-        use_safetensors=True,
-        output_loading_info=True,
-    )
-    missing = [name for name in loading["missing_keys"] if not name.startswith(f"{model.base_model_prefix}.")]
-    return model, not missing
+    model, loading = _load(AutoModelForMaskedLM, folder, config, attention)
+    # Masked language modelling does not use a pooler.
+    missing = {name for name in loading["missing_keys"] if ".pooler." not in name}
+    body = sorted(name for name in missing if name.startswith(f"{model.base_model_prefix}."))
+    if body:
+        raise cli.Failure(
+            f"{folder}: no weights for {len(body)} parts of its {config.model_type}, such as {body[0]};"
+            " expected those of the whole encoder, under the names that transformers gives them"
+        )
+    return model, not missing and not loading["mismatched_keys"]
 
 
 def classifier(folder: str | Path, outputs: int, problem_type: str, dropout: float, attention: str) -> PreTrainedModel:
-    """Return a pre-trained encoder with a new random head.
+    """Return a pre-trained encoder in fp32 with a classification head.
+
+    The head, or the part of it that the folder has weights of this shape for, begins with them; the rest is random.
 
     Args:
         outputs: of the head.
@@ -59,9 +66,28 @@ def classifier(folder: str | Path, outputs: int, problem_type: str, dropout: flo
     """
     config = set_dropout(AutoConfig.from_pretrained(folder, num_labels=outputs), dropout)
     config.problem_type = problem_type
-    return AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, attn_implementation=_implementation(attention), use_safetensors=True
+    return _load(AutoModelForSequenceClassification, folder, config, attention)[0]
+
+
+def _load(head: type, folder: str | Path, config: PretrainedConfig, attention: str) -> tuple[PreTrainedModel, dict]:
+    """Return a model, and what transformers says about loading it; a head of another shape is replaced."""
+    model, loading = head.from_pretrained(
+        folder,
+        config=config,
+        attn_implementation=_implementation(attention),
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
+        # Weights in fp16 train badly, whatever the precision of the arithmetic.
+        dtype=torch.float32,
+        output_loading_info=True,
     )
+    wrong = [each for each in loading["mismatched_keys"] if each[0].startswith(f"{model.base_model_prefix}.")]
+    if wrong:
+        name, stored, expected = min(wrong)
+        raise cli.Failure(
+            f"{folder}: {name} has the shape {list(stored)}; expected {list(expected)}, as its config.json describes it"
+        )
+    return model, loading
 
 
 def tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:

@@ -109,6 +109,11 @@ def _checkpoint_inputs(experiment: Experiment, model: str) -> dict[str, list[str
     return {"files": user_files.find_checkpoint_files(experiment.config["catalogue"]["models"][model]["pretrained"])}
 
 
+LENGTHS = Setting(
+    "longest sequences that each released model is to read, by the keys that they come from, as JSON (default: none)",
+    "{lengths}",
+    default="{}",
+)
 CHECKPOINT = Kind(
     name="checkpoint",
     folder="resources/checkpoint/{model}",
@@ -118,6 +123,7 @@ CHECKPOINT = Kind(
         "manifest": Output("manifest.json", "description of the checkpoint, JSON"),
         "record": Output("record.json", "record of the step, JSON"),
     },
+    settings={"lengths": LENGTHS},
     # It may fetch from the hub.
     environment="",
     recipe=_checkpoint_recipe,
