@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import reference
 import yaml
-from conftest import ROOT
+from conftest import ROOT, default
+from snakemake.utils import update_config
 
+from gridlaw.config import loading
 from gridlaw.workflow.steps import KINDS
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -49,6 +51,23 @@ def test_every_key_is_in_the_reference(schema):
     described = {one or other for one, other in described}
     wanted = set(keys(yaml.safe_load((ROOT / f"schemas/{schema}.schema.yaml").read_text())))
     assert wanted - described == set()
+
+
+EXAMPLES = [
+    pytest.param(example, id=f"{name(page)} {number}")
+    for page in PAGES
+    # Those of the page on extensions need its new files, and are run.
+    if page.name != "extending.md"
+    for number, example in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.M | re.S))
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_is_a_configuration(example):
+    config = default()
+    update_config(config, yaml.safe_load(example))
+    # The files that it names are not there.
+    loading.complete(config, absent=True)
 
 
 # Files, columns, keys of records --------------------------------------------------------------------------------------
