@@ -100,6 +100,8 @@ def attach(workflow: Workflow, config: dict) -> Attachment:
         workflow: Snakemake's workflow: of gridlaw itself, or one that uses gridlaw as a module.
         config: the configuration that Snakemake has read; of a module, what its workflow hands in.
     """
+    if "{" in str(HOME) or "}" in str(HOME):
+        sys.exit(f"error: {HOME}: Snakemake takes braces for wildcards; expected gridlaw in a folder without them")
     # Slurm hands a job the environment of the process that submits it, whose fork server is on another machine.
     os.environ.pop(INTERPRETER, None)
     cluster = workflow.nodes is not None or workflow.remote_exec
