@@ -20,7 +20,7 @@ NAME, OVERLAY = re.search(r"^```yaml\n# (\S+)\n(.*?)^```$", README, re.MULTILINE
 PREVIEW, RUN = re.findall(rf"^    (snakemake .*{NAME}.*?)(?: +#.*)?$", README, re.MULTILINE)
 GRID = yaml.safe_load(OVERLAY)
 FOLDER = RUN.split()[-1]
-WORDS = 90_000
+WORDS = 50_000
 
 
 def write_data(folder: Path) -> None:
