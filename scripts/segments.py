@@ -13,9 +13,10 @@ order. The manifest says how many words are neither trained on nor in the held-o
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, disable_progress_bars
+from datasets import Dataset
 
 from gridlaw import cli, io
 from gridlaw.data import segmentation
@@ -30,10 +31,12 @@ BLOCKS = 10
 def main() -> None:
     args = program.parse("segments", __doc__)
     recipe = args.recipe
-    disable_progress_bars()
 
     with tempfile.TemporaryDirectory(prefix="gridlaw-") as cache:
-        documents = Dataset.from_parquet(args.documents, cache_dir=cache)
+        # datasets takes a name for a pattern, and expands variables in it; also those of the working directory.
+        link = Path(cache, "documents.parquet")
+        link.symlink_to(Path(args.documents).absolute())
+        documents = Dataset.from_parquet(str(link), cache_dir=cache)
         processes = max(1, min(args.threads, len(documents) // 1000))
         segments = documents.map(
             cut_batch,
@@ -51,8 +54,9 @@ def main() -> None:
         )
         total = np.cumsum(held_out["words"][:])
         held_out = held_out.select(range(int(np.searchsorted(total, recipe["held_out_words"])) + 1))
-        train.to_parquet(args.train, batch_size=ROWS)
-        held_out.to_parquet(args.held_out, batch_size=ROWS)
+        for chosen, file in ((train, args.train), (held_out, args.held_out)):
+            with open(file, "wb") as stream:
+                chosen.to_parquet(stream, batch_size=ROWS)
         parts = {"train": train, "held_out": held_out}
         counts = {
             part: {

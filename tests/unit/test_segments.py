@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import corpus
 import numpy as np
@@ -150,3 +151,16 @@ def test_text_without_spaces(program, tmp_path, character):
     assert max(map(len, [*train["text"], *held_out["text"]])) <= 3 * 22
     assert 1000 <= manifest["held_out"]["words"] <= 1022
     assert sum(map(len, train["text"])) > 15_000
+
+
+def test_the_folder_of_a_grid_may_have_any_name(program, tmp_path, monkeypatch):
+    documents = {}
+    # The first name is a pattern of the second.
+    for name, number in {"run[1]": 60, "run1": 90, "$HOME *": 120}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        Path("a.txt").write_text("\n\n".join(" ".join(WORDS) for _ in range(number)))
+        *_, manifest = run(program, Path(), ["a.txt"], held_out_words=100)
+        documents[number] = manifest["train"]["documents"] + manifest["held_out"]["documents"]
+    assert all(count == number for number, count in documents.items())
