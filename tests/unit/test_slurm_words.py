@@ -92,6 +92,13 @@ def test_ranks_share_as_few_nodes_as_they_can(tmp_path, gpus, gpus_per_node, ask
     assert {name: found[name](job) for name in asked} == asked
 
 
+@pytest.mark.parametrize("key", ["max_minutes", "cpus_per_gpu"])
+def test_an_infinity_in_a_site_is_one_line(tmp_path, key):
+    (tmp_path / "site.yaml").write_text(f"gpu: {{{key}: .nan}}")
+    with pytest.raises(ValueError, match=f"^site: gpu.{key}: .nan is not a number; expected a finite number"):
+        site.read(tmp_path / "site.yaml")
+
+
 def failed(folder, state, number="7", message="failed"):
     job = SimpleNamespace(log=[str(folder / "log")])
     return slurm.Failed(job, number, attempt=1, state=state, message=message, save_seconds=120)

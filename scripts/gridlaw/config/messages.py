@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 
+import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -24,15 +26,30 @@ TYPES = {
 
 
 def mistakes(root: dict, content: object) -> list[str]:
-    """Return a line for each mistake that a schema finds in the content of a file."""
+    """Return a line for each mistake that a schema finds in the content of a file, and for each infinity and NaN."""
     errors = _innermost(Draft202012Validator(root).iter_errors(content))
-    return [line for error in errors for line in _lines(root, error)]
+    by_schema = [line for error in errors if not _not_finite(error.instance) for line in _lines(root, error)]
+    return [*_infinities(content), *by_schema]
 
 
 def suggest(name: object, known: Iterable[object]) -> str:
     """Return the known name that a wrong one resembles, as a question; nothing if there is none."""
     close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _infinities(value: object, *path: object) -> Iterator[str]:
+    """Yield a line for each number that is not finite. A schema lets NaN pass, which is neither too small nor large."""
+    if isinstance(value, (dict, list)):
+        for part, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _infinities(inner, *path, part)
+    elif _not_finite(value):
+        written, _ = yaml.safe_dump(value).split()
+        yield f"{'.'.join(map(str, path))}: {written} is not a number; expected a finite number"
+
+
+def _not_finite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
