@@ -27,6 +27,8 @@ rule baseline:
         **outputs("baseline"),
     log:
         log_file("baseline"),
+    # A wrong `positive` of the task is found before trainings begin.
+    priority: 2
     localrule: True
     conda:
         "../envs/analysis.yaml"

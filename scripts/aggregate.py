@@ -13,6 +13,8 @@ table.
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -23,16 +25,18 @@ from gridlaw import cli, io, legacy
 from gridlaw.config import grid
 from gridlaw.stats import intervals
 from gridlaw.tables import read_table
+from gridlaw.words import count
 from gridlaw.workflow import program, record, work_folder
 from gridlaw.workflow.states import RUNNING
 
 CELL = ["model", "size", "size_tokens", "gpus"]
+RUN = ["model", "size", "gpus", "pretrain_seed"]
 # Names of the average over tasks in the columns `task` and `metric`.
 ALL_TASKS, AVERAGE = "all tasks", "macro_average"
 RUN_FACTS = [
     "ranks", "device", "parameters", "parameters_without_embeddings", "size_tokens", "corpus_tokens", "trained_tokens",
     "tokens_here", "steps", "batch_rows", "flops", "flops_without_embeddings", "final_loss", "held_out_loss",
-    "held_out_loss_se", "unigram_loss", "trained", "tokens_per_second", "tokens_per_second_low",
+    "held_out_loss_se", "unigram_loss", "trained", "diverged", "tokens_per_second", "tokens_per_second_low",
     "tokens_per_second_high", "train_seconds", "wall_seconds", "peak_memory_mb", "host", "started",
 ]  # fmt: skip
 # Differences between a run on several ranks and the run on one rank.
@@ -42,10 +46,10 @@ RANKS = [
 ]  # fmt: skip
 # Columns of a score, beside those of its cell.
 SCORE = [
-    "pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "value",
-    "item_se", "note", "mark",
+    "pretrain_seed", "task", "train_set", "train_examples", "finetune_seed", "split", "examples", "metric", "positive",
+    "value", "item_se", "trained", "diverged", "note", "mark",
 ]  # fmt: skip
-BASELINE = ["split", "examples", "metric", "value", "task"]
+BASELINE = ["split", "examples", "metric", "positive", "value", "task"]
 ATTEMPT = [
     "step", "model", "size", "gpus", "pretrain_seed", "task", "ranks", "device", "started", "ended", "cause", "seconds",
     "joules", "host",
@@ -66,12 +70,14 @@ def main() -> None:
         raise cli.Failure(f"{args.results}: nothing is pre-trained yet")
     runs = runs.merge(differences(recipe, args.results / "ranks"), how="left")
     counts = runs.groupby(["model", "size"])["size_tokens"].first()
-    scores = score_rows(recipe, args.results / "score", counts)
+    diverged = defaultdict(list)
+    for *cell, seed in runs.loc[runs["diverged"].eq(True), RUN].itertuples(index=False):
+        diverged[tuple(cell)].append(seed)
+    scores = score_rows(recipe, args.results / "score", counts, diverged)
     averages = macro_averages(scores, recipe["tasks"])
     scores = pd.concat([scores, averages], ignore_index=True)
-    keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "note", "mark"]
-    # Seeds of a cell are scored on the same examples, so their mean has the error over examples of each.
-    summary = intervals.summarise(scores, keys, "value", averaged=("item_se",))
+    keys = [*CELL, "task", "train_set", "train_examples", "split", "metric", "positive", "note", "mark"]
+    summary = summarised(scores, keys)
     tables = {
         "runs": runs,
         "curves": pd.DataFrame(curve_rows(recipe, args.results / "pretrain"), columns=CURVE),
@@ -117,6 +123,26 @@ def within_range(summary: pd.DataFrame, lowest_values: dict[str, float]) -> pd.D
     return summary.assign(low=summary["low"].clip(lower=lowest), high=summary["high"].clip(upper=1.0))
 
 
+def summarised(scores: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Means over the runs that have a score, with the numbers of diverged and untrained runs, and these in words."""
+    # Seeds of a cell are scored on the same examples, so their mean has the error over examples of each.
+    summary = intervals.summarise(
+        scores.assign(untrained=scores["trained"].eq(False) & ~scores["diverged"]),
+        keys,
+        "value",
+        averaged=("item_se",),
+        counted=("diverged", "untrained"),
+    )
+    return summary.assign(caveat=[caveat(int(row.n), row.diverged, row.untrained) for row in summary.itertuples()])
+
+
+def caveat(known: int, diverged: int, untrained: int) -> str:
+    """The diverged and untrained runs of a mean in words; empty if there are none."""
+    runs = count(known + diverged, "run")
+    words = {"diverged": diverged, "untrained": untrained}
+    return ", ".join(f"{number} of {runs} {name}" for name, number in words.items() if number)
+
+
 def run_rows(recipe: dict, folder: Path) -> list[dict]:
     """A row for each pre-training of the grid, from its record."""
     rows = []
@@ -136,7 +162,7 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["status"] = "done"
                 row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts["recipe"].get(name) for name in [*SCHEDULE, *MASKS]}
-                row |= {name: facts.get(name) for name in RUN_FACTS}
+                row |= {name: facts.get(name) for name in RUN_FACTS} | {"diverged": has_diverged(facts)}
                 # Start-up and evaluation of the last attempt included.
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
                 row["joules"] = facts["energy"]["joules"]
@@ -144,6 +170,15 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["mark"] = "; ".join(record.marks(facts))
             rows.append(row)
     return rows
+
+
+def has_diverged(facts: dict) -> bool:
+    """True if a loss of a pre-training is not a finite number; records have null for it, early ones NaN."""
+    losses = [facts["held_out_loss"]] if "held_out_loss" in facts else []
+    losses += facts.get("curve", {"loss": []})["loss"]
+    # Null if the finishing attempt had nothing left to train, and so no loss to log.
+    losses += [facts["final_loss"]] if facts.get("final_loss") is not None else []
+    return any(loss is None or not math.isfinite(loss) for loss in losses)
 
 
 def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
@@ -177,13 +212,15 @@ def differences(recipe: dict, folder: Path) -> pd.DataFrame:
     return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
+def score_rows(recipe: dict, folder: Path, counts: pd.Series, diverged: dict[tuple, list[int]]) -> pd.DataFrame:
     """Scores of the grid's cells, each from the gpus value that was fine-tuned for it.
 
-    The column `note` names that gpus value if it differs; `mark` is set if a user accepted or adopted the scores.
+    The column `note` names that gpus value if it differs; `mark` is set if a user accepted or adopted the scores. A
+    fine-tuning of a model that diverged has diverged, too, and has no score.
 
     Args:
         counts: tokens of each size, by model and size.
+        diverged: seeds of the pre-trainings that diverged, by model, size and gpus.
     """
     tables = []
     for model, size, gpus, scored_at in cells(recipe):
@@ -194,6 +231,9 @@ def score_rows(recipe: dict, folder: Path, counts: pd.Series) -> pd.DataFrame:
         note = "" if gpus == scored_at else f"fine-tuned at gpus {scored_at}"
         mark = "; ".join(record.marks(io.read_json(file.with_name("record.json"))))
         table = read_table(file).assign(note=note, mark=mark)
+        failed = [seed in diverged[model, size, scored_at] for seed in table["pretrain_seed"]]
+        table["diverged"] |= pd.Series(failed, table.index)
+        table.loc[table["diverged"], ["value", "item_se"]] = math.nan
         for position, (name, value) in enumerate(cell.items()):
             table.insert(position, name, value)
         tables.append(table)
@@ -211,11 +251,23 @@ def macro_averages(scores: pd.DataFrame, tasks: dict) -> pd.DataFrame:
     if "wnli" in glue and len(glue) > 1:
         families[f"{AVERAGE}_without_wnli"] = [task for task in glue if task != "wnli"]
     keys = [*CELL, "pretrain_seed", "train_set", "finetune_seed", "note", "mark"]
-    by_task = scores.groupby([*keys, "task"], sort=False)["value"].mean().unstack("task")
+    by_task = (
+        scores.assign(untrained=scores["trained"].eq(False))
+        .groupby([*keys, "task"], sort=False)
+        .agg(value=("value", "mean"), diverged=("diverged", "any"), untrained=("untrained", "any"))
+    )
     averages = []
     for metric, names in families.items():
-        values = by_task.reindex(columns=names).mean(axis=1, skipna=False).dropna().rename("value").reset_index()
-        averages.append(values.assign(task=ALL_TASKS, split="validation", metric=metric))
+        runs = by_task[by_task.index.isin(names, level="task")].groupby(keys, sort=False)
+        runs = runs.agg(
+            tasks=("value", "size"),
+            value=("value", lambda values: values.mean(skipna=False)),
+            diverged=("diverged", "any"),
+            untrained=("untrained", "any"),
+        )
+        complete = runs[runs["tasks"] == len(names)].reset_index()
+        facts = {"task": ALL_TASKS, "split": "validation", "metric": metric, "trained": ~complete["untrained"]}
+        averages.append(complete.drop(columns=["tasks", "untrained"]).assign(**facts))
     return pd.concat(averages)
 
 

@@ -9,11 +9,14 @@ Every validation example gets the same prediction. Trained models should score b
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from gridlaw import cli
+from gridlaw import cli, io
 from gridlaw.tasks import kind, scoring
+from gridlaw.tasks.classes import Classes
 from gridlaw.workflow import program, record
 
 
@@ -21,15 +24,18 @@ def main() -> None:
     args = program.parse("baseline", __doc__)
     recipe = args.recipe
 
+    classes = Classes.of_task(Path(args.task).parent.name, io.read_json(args.task)["classes"], recipe.get("positive"))
     examples = pd.read_parquet(args.examples, columns=["split", "label"])
     labels = examples.loc[examples["split"] == recipe["train"], "label"]
     guess = kind.find(recipe["kind"]).guess(labels)
     rows = []
     for split in recipe["validation"]:
         truth = examples.loc[examples["split"] == split, "label"].to_numpy()
-        values = scoring.compute(recipe["kind"], recipe["metrics"], np.full_like(truth, guess), truth)
-        rows += [(split, len(truth), metric, value) for metric, value in values.items()]
-    pd.DataFrame(rows, columns=["split", "examples", "metric", "value"]).to_csv(args.scores, index=False)
+        values = scoring.compute(recipe["kind"], recipe["metrics"], classes, np.full_like(truth, guess), truth)
+        rows += [
+            (split, len(truth), metric, scoring.positive(metric, classes), value) for metric, value in values.items()
+        ]
+    pd.DataFrame(rows, columns=["split", "examples", "metric", "positive", "value"]).to_csv(args.scores, index=False)
     record.write(args)
 
 

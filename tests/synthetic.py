@@ -100,7 +100,8 @@ def _scores(config: dict, step: steps.Step) -> tuple[str, list[dict]]:
                     run = {"pretrain_seed": seed, "task": task, "train_set": "all", "train_examples": 400}
                     rows += [
                         {**run, "finetune_seed": finetune_seed, "split": split, "examples": 200, "metric": metric,
-                         "value": score, "item_se": 0.03}
+                         "positive": "1" if metric == "f1" else "", "value": score, "item_se": 0.03, "trained": True,
+                         "diverged": False}
                         for split in entry["validation"]
                     ]  # fmt: skip
     return "scores.csv", rows

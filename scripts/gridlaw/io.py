@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -57,8 +58,21 @@ def temporary_folders(folder: Path) -> list[Path]:
 
 
 def write_json(file: str | Path, content: dict) -> None:
-    """Write readable JSON atomically."""
-    write_atomically(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write readable JSON atomically; numbers that are not finite, which JSON lacks, become null."""
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(content), indent=2, ensure_ascii=False)
+    write_atomically(file, text + "\n")
+
+
+def _finite(value: object) -> object:
+    """Return a JSON value with null for each number that is not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(file: str | Path) -> dict:

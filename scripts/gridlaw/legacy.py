@@ -27,11 +27,21 @@ def training(record: dict) -> dict:
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A table of runs, scores or forecasts, with present names."""
+    """A table of runs, scores, means or forecasts, with present names."""
+    if "finetune_seed" in rows:
+        rows = _complete(rows, {"positive": None, "trained": None, "diverged": False})
+    if "sd" in rows and "metric" in rows:
+        rows = _complete(rows, {"positive": None, "diverged": 0, "untrained": 0, "caveat": None})
+    if "held_out_loss" in rows:
+        rows = _complete(rows, {"diverged": None})
     if "unique_tokens" in rows:
         renamed = rows.drop(columns="tokens").rename(columns={"unique_tokens": "corpus_tokens"})
         return renamed.assign(held_out_mask_rate=float("nan"))
     return rows.rename(columns={"tokens": "corpus_tokens" if "times_largest" in rows else "size_tokens"})
+
+
+def _complete(rows: pd.DataFrame, facts: dict[str, object]) -> pd.DataFrame:
+    return rows.assign(**{name: value for name, value in facts.items() if name not in rows})
 
 
 def _rename(facts: dict, names: dict[str, str]) -> dict:

@@ -9,7 +9,7 @@ import pandas as pd
 from gridlaw import legacy
 
 # Names that users choose stay text, even if they look like numbers.
-NAMES = ("model", "size", "train_set")
+NAMES = ("model", "size", "train_set", "positive")
 
 
 def read_table(file: str | Path, **options: object) -> pd.DataFrame:
@@ -18,7 +18,9 @@ def read_table(file: str | Path, **options: object) -> pd.DataFrame:
     Args:
         options: passed to `pandas.read_csv`.
     """
-    return legacy.table(pd.read_csv(file, dtype=dict.fromkeys(NAMES, str), **options))
+    # Only an empty cell is missing: a task or a class may be called NA.
+    rows = pd.read_csv(file, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""], **options)
+    return legacy.table(rows)
 
 
 def smallest_gpus(table: pd.DataFrame) -> pd.DataFrame:

@@ -92,6 +92,16 @@ MISTAKES = {
     "precision": ("finetune: {precision: fp16}", 'finetune.precision: "fp16" is unknown', "bf16"),
     "checkpoints": ("checkpoint_minutes: 0", "checkpoint_minutes: 0 is too small", "above 0"),
     "weak scaling": ("pretrain: {scaling: weak}", "finetune.gpus: with weak scaling", "all"),
+    "not a number": ("finetune: {learning_rate: .nan}", "finetune.learning_rate: .nan is not a number", "expected a finite number"),
+    "infinity": ("pretrain: {per_model: {tiny: {weight_decay: .inf}}}", "pretrain.per_model.tiny.weight_decay: .inf is not a number", "finite"),
+    "minus infinity": ("cost: {price_per_kwh: -.inf}", "cost.price_per_kwh: -.inf is not a number", "finite"),
+    "a number too large for a computer": ("pretrain: {decay_ratio: 1.0e+400}", "pretrain.decay_ratio: .inf is not a number", "finite"),
+    "no number in a list": ("seeds: {finetune: [1, .nan]}", "seeds.finetune.1: .nan is not a number", "finite"),
+    "no number in other fields": ("catalogue: {models: {tiny: {config: {layer_norm_eps: .nan}}}}", "catalogue.models.tiny.config.layer_norm_eps: .nan is not a number", "finite"),
+    "one column twice": ("{tasks: [mrpc], catalogue: {tasks: {mrpc: {text: [label, sentence2]}}}}", "catalogue.tasks.mrpc.label: label is a text column too", "the column with the label"),
+    "a text column with another's name": ("{tasks: [mrpc], catalogue: {tasks: {mrpc: {text: [split]}}}}", "catalogue.tasks.mrpc.text: split is the name of another column", "another name"),
+    "a positive class that nothing is of": ("catalogue: {tasks: {sentiment: {positive: 1, metrics: [accuracy]}}}", "catalogue.tasks.sentiment.positive: no metric of the task is of one class", "f1, precision, recall"),
+    "a positive class of the wrong type": ("catalogue: {tasks: {sentiment: {positive: [1]}}}", "catalogue.tasks.sentiment.positive: [1] is not text", ""),
 }  # fmt: skip
 
 
@@ -112,6 +122,12 @@ def test_mistake(overlay, wrong, right):
     lines = [line for line in str(raised.value).splitlines() if wrong in line]
     assert lines, str(raised.value)
     assert right in lines[0]
+
+
+def test_an_infinity_has_one_line():
+    with pytest.raises(ValueError, match="^config: pretrain.learning_rate: .inf is not a number") as raised:
+        complete(overlaid("pretrain: {learning_rate: .inf}"))
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_repeated_key(tmp_path):

@@ -38,7 +38,7 @@ def documents(folder, name, content, unit="line", column="text"):
 
 def examples(folder, name, content, texts=("text",), label="label"):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return sources.examples(name, texts, label)[:]
+    return sources.examples(name, texts, label)
 
 
 @pytest.mark.parametrize("compression", ["", ".gz", ".zst", ".GZ"])
@@ -87,12 +87,13 @@ def test_what_is_missing_is_none(folder):
 def test_whole_numbers_are_their_digits(folder, dtype):
     pd.DataFrame({"text": pd.Series([7, 42]).astype(dtype), "label": [0, 1]}).to_parquet("a.parquet")
     assert list(sources.documents(["a.parquet"], "auto", "text")) == ["7", "42"]
-    assert sources.examples("a.parquet", ["text"], "label")[:] == {"text": ["7", "42"], "label": [0, 1]}
+    assert sources.examples("a.parquet", ["text"], "label") == {"text": ["7", "42"], "label": [0, 1]}
 
 
 def test_labels_keep_the_type_of_their_file(folder):
     rows = '{"text": "a", "label": 1}\n{"text": "b", "label": 2.5}\n'
     assert examples(folder, "a.jsonl", rows)["label"] == [1, 2.5]
+    assert examples(folder, "a.csv", "text,label\na,1\nb,\n")["label"] == ["1", None]
     assert examples(folder, "b.jsonl", '{"text": "a", "label": "1"}\n{"text": "b"}\n')["label"] == ["1", None]
 
 
@@ -123,7 +124,7 @@ def test_names_are_no_patterns(folder):
     for name, text in {"train*.csv": "right", "train2.csv": "wrong", "[1].csv": "right", "1.csv": "wrong"}.items():
         (folder / name).write_text(f"text,label\n{text},1\n")
     for name in ("train*.csv", "[1].csv"):
-        assert sources.examples(name, ["text"], "label")[:]["text"] == ["right"]
+        assert sources.examples(name, ["text"], "label")["text"] == ["right"]
         assert list(sources.documents([name], "auto", "text")) == ["right"]
 
 
@@ -198,12 +199,6 @@ def test_formats_are_not_mixed(folder):
     ("name", "content", "line"),
     [
         ("a.txt", "text", "a.txt ends in .txt; expected one of .jsonl, .json, .parquet, .csv, .tsv"),
-        (
-            "a.jsonl",
-            '{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n',
-            "a.jsonl: column label: .* of one type",
-        ),
-        ("a.jsonl", '{"text": "a", "label": 99999999999999999999}\n', "a.jsonl: column label: "),
         ("a.jsonl", '{"text": "a"}\n', "a.jsonl: no column label; expected one of text"),
     ],
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gridlaw import io
+from gridlaw import io, plugins
 from gridlaw.config import grid, hyperparameters, user_files
 from gridlaw.config.messages import suggest
 from gridlaw.models import family as model_family
@@ -212,6 +212,17 @@ def _task(config: dict, name: str) -> Iterator[str]:
     for metric in task["metrics"]:
         if task["kind"] not in task_metric.find(metric).kinds:
             yield f"{key}.metrics: {metric} does not fit kind: {task['kind']}"
+    if "positive" in task and not any(task_metric.find(metric).has_positive for metric in task["metrics"]):
+        of_a_class = [name for name in plugins.names("metric") if task_metric.find(name).has_positive]
+        yield f"{key}.positive: no metric of the task is of one class; expected one of {', '.join(of_a_class)}"
+    if task["label"] in task["text"]:
+        yield f"{key}.label: {task['label']} is a text column too; expected the column with the label"
+    # The examples of every task have columns of these names.
+    yield from (
+        f"{key}.text: {column} is the name of another column of the examples; expected another name in the data"
+        for column in task["text"]
+        if column in ("split", "label") and column != task["label"]
+    )
     if task["source"] == "files":
         for split in [task["train"], *task["validation"]]:
             if split not in task["files"]:

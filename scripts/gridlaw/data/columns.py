@@ -33,11 +33,18 @@ def read(file: str, columns: list[str]) -> Iterator[dict[str, list]]:
     yield from READERS[formats.reader_of(file)](file, columns)
 
 
-def missing(name: str, existing: Iterable[str], source: str) -> Failure:
-    """Return the failure that a column is missing, with those that exist."""
-    return Failure(
-        f"{source}: no column {name}; expected one of {', '.join(f'{other:.40}' for other in existing):.400}"
-    )
+class MissingColumn(Failure):
+    """A column is missing; the message names those that exist.
+
+    Args:
+        name: of the column.
+        source: file or data set without it.
+    """
+
+    def __init__(self, name: str, existing: Iterable[str], source: str):
+        known = ", ".join(f"{other:.40}" for other in existing)
+        super().__init__(f"{source}: no column {name}; expected one of {known:.400}")
+        self.name = name
 
 
 def _parquet(file: str, columns: list[str]) -> Iterator[dict[str, list]]:
@@ -46,7 +53,7 @@ def _parquet(file: str, columns: list[str]) -> Iterator[dict[str, list]]:
         table = pq.ParquetFile(stream)
         for name in columns:
             if name not in table.schema_arrow.names:
-                raise missing(name, table.schema_arrow.names, file)
+                raise MissingColumn(name, table.schema_arrow.names, file)
         for batch in table.iter_batches(ROWS, columns=columns):
             yield batch.select(columns).to_pydict()
 
@@ -83,7 +90,7 @@ def _place(name: str, header: list[str], separator: str, file: str) -> int:
             raise Failure(
                 f"{file}: no column {name}: {word} seem to separate its columns; expected {SEPARATORS[separator]}"
             )
-    raise missing(name, header, file)
+    raise MissingColumn(name, header, file)
 
 
 def _checked(cells: list[str], count: int, line: int, file: str) -> list[str]:
@@ -104,7 +111,7 @@ def _json(file: str, columns: list[str]) -> Iterator[dict[str, list]]:
             yield {name: [row.get(name) for row in rows] for name in columns}
     for name in columns if keys else ():
         if name not in keys:
-            raise missing(name, keys, file)
+            raise MissingColumn(name, keys, file)
 
 
 def _json_rows(stream: TextIO, file: str) -> Iterator[dict]:

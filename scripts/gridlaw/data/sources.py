@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
 
-import pyarrow as pa
 from datasets import Dataset
 
 from gridlaw.cli import Failure
@@ -42,8 +41,8 @@ def documents(files: Sequence[str], unit: str, column: str) -> Iterator[str | No
                 yield from batch[column]
 
 
-def examples(file: str, texts: Sequence[str], label: str) -> Dataset:
-    """Return the rows of a file with examples of a task; cells of csv and tsv files are text, empty ones None.
+def examples(file: str, texts: Sequence[str], label: str) -> dict[str, list]:
+    """Return the columns of a file with examples of a task; cells of csv and tsv files are text, empty ones None.
 
     Args:
         texts: columns whose values have to be text.
@@ -58,20 +57,7 @@ def examples(file: str, texts: Sequence[str], label: str) -> Dataset:
     for batch in _batches(file, texts, label):
         for name, values in batch.items():
             rows[name] += values
-    if formats.reader_of(file) == "csv":
-        rows[label] = _numbers(rows[label])
-    try:
-        return Dataset.from_dict(rows)
-    except (pa.ArrowException, OverflowError) as error:
-        raise Failure(f"{file}: column {label}: {_first_line(error)}; expected values of one type") from error
-
-
-def _numbers(cells: list[str | None]) -> list:
-    """Return cells as numbers if all of them are numbers."""
-    for number in (int, float):
-        with suppress(ValueError):
-            return [None if cell is None else number(cell) for cell in cells]
-    return cells
+    return rows
 
 
 def to_text(value: object, place: str, row: int, column: str) -> str | None:
@@ -107,7 +93,7 @@ def require_column(rows: Dataset, name: str, source: str) -> None:
         Failure: the column is missing; the message names those that exist.
     """
     if name not in rows.column_names:
-        raise columns.missing(name, rows.column_names, source)
+        raise columns.MissingColumn(name, rows.column_names, source)
 
 
 def _batches(file: str, texts: Sequence[str], *others: str) -> Iterator[dict[str, list]]:

@@ -20,8 +20,10 @@ def mean_interval(values: pd.Series, level: float = 0.95) -> pd.Series:
     return pd.Series({"mean": mean, "low": mean - reach, "high": mean + reach, "sd": sd, "n": n})
 
 
-def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[str, ...] = ()) -> pd.DataFrame:
-    """`mean_interval` of `value` in each group of `keys`, and plain means of further columns.
+def summarise(
+    table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[str, ...] = (), counted: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """`mean_interval` of `value` in each group of `keys`, plain means of further columns, and counts of true ones.
 
     Returns:
         the keys, mean, low, high, sd, n, and the further columns: a row for each group, in order of appearance.
@@ -30,9 +32,10 @@ def summarise(table: pd.DataFrame, keys: list[str], value: str, averaged: tuple[
         dict(zip(keys, names, strict=True))
         | mean_interval(group[value]).to_dict()
         | group[[*averaged]].mean().to_dict()
+        | group[[*counted]].sum().astype(int).to_dict()
         for names, group in table.groupby(keys, sort=False, dropna=False)
     ]
-    return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "sd", "n", *averaged])
+    return pd.DataFrame(rows, columns=[*keys, "mean", "low", "high", "sd", "n", *averaged, *counted])
 
 
 def summarise_pooled(table: pd.DataFrame, keys: list[str], value: str, level: float = 0.95) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,10 @@ class TaskKind:
     Args:
         dtype: NumPy's name of the type of labels and predictions.
         problem_type: transformers' name of the kind, for the configuration of the classifier.
-        read_labels: gives the labels of a split as they are stored, for those of its source and the split's name in
-            messages. It raises a `Failure` for a label that is none.
-        find_classes: gives the classes among the labels of all splits, sorted; None for labels that are no classes. It
-            raises a `Failure` for too few; its second argument is the name of the label's column.
+        read_label: gives a label as it is stored, for one of the source, which is not missing. It raises a
+            `ValueError` for a label that is none, in words that follow "label".
+        find_classes: gives the classes among the labels of the training split, sorted; None for labels that are no
+            classes. It raises a `ValueError` for labels that nothing can be learnt from.
         count_outputs: gives the outputs of the head, for the classes.
         loss: gives the loss of logits of shape (examples, outputs) and labels of shape (examples,), summed.
         predict: gives the predictions, shape (examples,), for outputs of shape (examples, outputs).
@@ -32,8 +32,8 @@ class TaskKind:
 
     dtype: str
     problem_type: str
-    read_labels: Callable[[list, str], list]
-    find_classes: Callable[[Iterable[list], str], list | None]
+    read_label: Callable[[object], object]
+    find_classes: Callable[[list], list | None]
     count_outputs: Callable[[list | None], int]
     loss: Callable[[Tensor, Tensor], Tensor]
     predict: Callable[[Tensor], Tensor]

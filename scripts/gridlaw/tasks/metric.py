@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gridlaw import plugins
+from gridlaw.tasks.classes import Classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,24 +20,19 @@ class Metric:
     Args:
         kinds: kinds of tasks that it suits.
         description: what it measures.
-        compute: gives its value for predictions and references of shape (examples,).
+        compute: gives its value for predictions and references of shape (examples,), and the task's classes, which are
+            None for labels that are no classes.
         lowest: the lowest value that it may have.
+        has_positive: whether it is that of the positive class where there are two classes.
     """
 
     kinds: tuple[str, ...]
     description: str
-    compute: Callable[[np.ndarray, np.ndarray], float]
+    compute: Callable[[np.ndarray, np.ndarray, Classes | None], float]
     lowest: float = 0.0
+    has_positive: bool = False
 
 
 def find(name: str) -> Metric:
     """Return a metric by its name in the catalogue."""
     return plugins.load("metric", name).METRIC
-
-
-def class_average(predictions: np.ndarray, references: np.ndarray) -> str:
-    """Name of scikit-learn's average over classes: class 1 of two (GLUE's convention), all classes of more."""
-    # Imported here because the configuration is checked without NumPy.
-    import numpy as np
-
-    return "binary" if np.max([predictions, references]) <= 1 else "macro"

@@ -16,6 +16,7 @@ sys.modules.setdefault("transformers", None)
 import evaluate  # noqa: E402
 
 from gridlaw.tasks import kind, metric  # noqa: E402
+from gridlaw.tasks.classes import Classes  # noqa: E402
 
 if sys.modules["transformers"] is None:
     del sys.modules["transformers"]
@@ -27,7 +28,8 @@ JACKKNIFE_GROUPS = 10
 class Scores(evaluate.Metric):
     """Some metrics of a kind of task, as one metric of `evaluate`."""
 
-    def __init__(self, task_kind: str, names: list[str], **settings: object):
+    def __init__(self, task_kind: str, names: list[str], classes: Classes | None, **settings: object):
+        self.classes = classes
         self.dtype = kind.find(task_kind).dtype
         self.metrics = {name: metric.find(name) for name in names}
         super().__init__(**settings)
@@ -42,21 +44,33 @@ class Scores(evaluate.Metric):
         )
 
     def _compute(self, predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
-        return {name: metric.compute(predictions, references) for name, metric in self.metrics.items()}
+        return {name: metric.compute(predictions, references, self.classes) for name, metric in self.metrics.items()}
 
 
-def compute(task_kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
+def compute(
+    task_kind: str, names: list[str], classes: Classes | None, predictions: np.ndarray, references: np.ndarray
+) -> dict[str, float]:
     """Return metrics by name, for predictions and references of shape (examples,).
 
     Args:
         task_kind: its name in the catalogue.
         names: metrics of this kind.
+        classes: of the task.
     """
     # The public `compute` gives the same values, but through an Arrow file under a lock, to support several processes.
-    return Scores(task_kind, names)._compute(predictions=predictions, references=references)
+    return Scores(task_kind, names, classes)._compute(predictions=predictions, references=references)
 
 
-def item_errors(task_kind: str, names: list[str], predictions: np.ndarray, references: np.ndarray) -> dict[str, float]:
+def positive(name: str, classes: Classes | None) -> str | None:
+    """Return the class that a metric is of, by its label; None for others, and for averages over classes."""
+    if classes is None or classes.positive is None or not metric.find(name).has_positive:
+        return None
+    return str(classes.labels[classes.positive])
+
+
+def item_errors(
+    task_kind: str, names: list[str], classes: Classes | None, predictions: np.ndarray, references: np.ndarray
+) -> dict[str, float]:
     """Return the standard errors of metrics due to the sample of examples.
 
     They are computed by the jackknife over groups of examples (Efron & Tibshirani 1993, chapter 11).
@@ -64,7 +78,7 @@ def item_errors(task_kind: str, names: list[str], predictions: np.ndarray, refer
     groups = min(JACKKNIFE_GROUPS, len(predictions))
     if groups < 2:
         return dict.fromkeys(names, np.nan)
-    group, scores = np.arange(len(predictions)) % groups, Scores(task_kind, names)
+    group, scores = np.arange(len(predictions)) % groups, Scores(task_kind, names, classes)
     values = [
         scores._compute(predictions=predictions[group != g], references=references[group != g]) for g in range(groups)
     ]

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from gridlaw.cli import Failure
 from gridlaw.tasks.kind import TaskKind
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Largest 32-bit number; labels of this size meet the loss as such.
+LARGEST = 3.4e38
 
-def _scores(labels: list, where: str) -> list[float]:
+
+def _score(label: object) -> float:
+    """Return a number, which may come as text."""
     try:
-        return [float(label) for label in labels]
-    except ValueError as error:
-        raise Failure(f"{where}: expected numbers: {error}") from error
+        if isinstance(label, bool):
+            raise ValueError
+        score = float(label)
+    except (TypeError, ValueError):
+        shown = repr(label) if isinstance(label, str) else f"a {type(label).__name__}"
+        raise ValueError(f"is not a number ({shown:.60}); expected a number, such as 2.5") from None
+    if not math.isfinite(score):
+        raise ValueError(f"is not a number ({score}); expected a finite number, such as 2.5")
+    if abs(score) > LARGEST:
+        raise ValueError(f"is too large ({score:g}); expected a number below {LARGEST:g}")
+    return score
+
+
+def _check(labels: list) -> None:
+    if len(set(labels)) < 2:
+        raise ValueError(f"all examples have the label {labels[0]:g}; expected labels that differ")
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -29,8 +46,8 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
 KIND = TaskKind(
     dtype="float64",
     problem_type="regression",
-    read_labels=_scores,
-    find_classes=lambda labels, column: None,
+    read_label=_score,
+    find_classes=_check,
     count_outputs=lambda classes: 1,
     loss=_loss,
     predict=lambda outputs: outputs[:, 0],

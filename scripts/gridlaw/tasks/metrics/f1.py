@@ -1,26 +1,28 @@
-"""F1: harmonic mean of precision and recall; of class 1 of two, or the average over more."""
+"""F1: harmonic mean of precision and recall; positive class of two, or average over all."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridlaw.tasks.metric import Metric, class_average
+from gridlaw.tasks.metric import Metric
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from gridlaw.tasks.classes import Classes
 
-def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
+
+def _compute(predictions: np.ndarray, references: np.ndarray, classes: Classes | None) -> float:
     # Imported here because the configuration is checked without scikit-learn.
     from sklearn.metrics import f1_score
 
-    average = class_average(predictions, references)
     # A ratio without a denominator is 0.
-    return float(f1_score(references, predictions, average=average, zero_division=0))
+    return float(f1_score(references, predictions, labels=classes.averaged, average="macro", zero_division=0))
 
 
 METRIC = Metric(
     kinds=("classification",),
-    description="harmonic mean of precision and recall; of class 1 of two, or the average over more",
+    description="harmonic mean of precision and recall; positive class of two, or average over all",
     compute=_compute,
+    has_positive=True,
 )

@@ -9,8 +9,10 @@ from gridlaw.tasks.metric import Metric
 if TYPE_CHECKING:
     import numpy as np
 
+    from gridlaw.tasks.classes import Classes
 
-def _compute(predictions: np.ndarray, references: np.ndarray) -> float:
+
+def _compute(predictions: np.ndarray, references: np.ndarray, classes: Classes | None) -> float:
     # Imported here because the configuration is checked without SciPy.
     import numpy as np
     from scipy.stats import spearmanr

@@ -224,7 +224,7 @@ def slice_of(config: dict, model: str, size: str) -> str:
 
 def _task_recipe(config: dict, task: str) -> Recipe:
     entry = config["catalogue"]["tasks"][task]
-    values = {name: value for name, value in entry.items() if name not in ("metrics", "glue")}
+    values = {name: value for name, value in entry.items() if name not in ("metrics", "positive", "glue")}
     if "seed" in entry:
         values["generator_seed"] = entry["seed"]
     if "files" in entry:

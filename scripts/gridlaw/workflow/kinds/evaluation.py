@@ -18,12 +18,15 @@ def _scoring_plugins(task: dict) -> list[tuple[str, str]]:
     return [("task", task["kind"]), *(("metric", name) for name in task["metrics"])]
 
 
+def _scored(task: dict) -> dict:
+    """Entries of a task of the catalogue that its scores depend on."""
+    chosen = {"positive": task["positive"]} if "positive" in task else {}
+    return {"metrics": sorted(task["metrics"]), "kind": task["kind"], **chosen}
+
+
 def _score_recipe(config: dict) -> Recipe:
-    tasks = config["catalogue"]["tasks"]
-    values = {
-        task: {"metrics": sorted(tasks[task]["metrics"]), "kind": tasks[task]["kind"]} for task in config["tasks"]
-    }
-    entries = ("metrics", "kind")
+    values = {task: _scored(config["catalogue"]["tasks"][task]) for task in config["tasks"]}
+    entries = ("metrics", "kind", "positive")
     keys = {f"{task}.{name}": f"catalogue.tasks.{task}.{name}" for task in config["tasks"] for name in entries}
     return Recipe(values, {"": "tasks"} | keys)
 
@@ -36,7 +39,10 @@ def _score_inputs(experiment: Experiment, model: str, size: str, gpus: str) -> d
         for task in sorted(experiment.config["tasks"])
     ]
     outputs = {"predictions": "predictions", "manifests": "manifest"}
-    return {name: [FINETUNE.file(output, *run) for run in runs] for name, output in outputs.items()}
+    return {
+        **{name: [FINETUNE.file(output, *run) for run in runs] for name, output in outputs.items()},
+        "tasks": [TASK.file("manifest", task) for task in sorted(experiment.config["tasks"])],
+    }
 
 
 SCORE = Kind(
@@ -45,6 +51,7 @@ SCORE = Kind(
     reads={
         "predictions": content("predictions of the cell, Parquet", many=True),
         "manifests": result("their manifests, JSON", many=True),
+        "tasks": result("manifests of the tasks, JSON", many=True),
     },
     writes={
         "scores": Output("scores.csv", "metrics, CSV"),
@@ -63,8 +70,8 @@ SCORE = Kind(
 
 def _baseline_recipe(config: dict, task: str) -> Recipe:
     entry = config["catalogue"]["tasks"][task]
-    sets = {name: sorted(entry[name]) for name in ("validation", "metrics")}
-    return Recipe({"train": entry["train"], "kind": entry["kind"], **sets}, {"": f"catalogue.tasks.{task}.*"})
+    split = {"train": entry["train"], "validation": sorted(entry["validation"])}
+    return Recipe(split | _scored(entry), {"": f"catalogue.tasks.{task}.*"})
 
 
 def _baseline_inputs(experiment: Experiment, task: str) -> dict[str, list[str]]:
