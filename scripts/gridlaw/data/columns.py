@@ -64,7 +64,8 @@ def _csv(file: str, columns: list[str]) -> Iterator[dict[str, list]]:
         ("\t", csv.QUOTE_NONE) if formats.split_suffixes(file)[0] == ".tsv" else (",", csv.QUOTE_MINIMAL)
     )
     csv.field_size_limit(LONGEST_CELL)
-    with open_text(file) as stream:
+    # A cell keeps the line ends that it contains.
+    with open_text(file, newline="") as stream:
         rows = csv.reader(stream, delimiter=separator, quoting=quoting, strict=True)
         try:
             header = next(filter(None, rows), None)

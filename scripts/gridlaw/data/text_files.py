@@ -1,4 +1,4 @@
-"""Opening the user's text files: decompressed, as UTF-8, with one kind of line end."""
+"""Opening the user's text files: decompressed, as UTF-8."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ POINTERS = {
 
 
 @contextmanager
-def open_text(file: str) -> Iterator[TextIO]:
-    """Open a text file; line ends of any kind become newlines, and a mark of the byte order is skipped.
+def open_text(file: str, newline: str | None = None) -> Iterator[TextIO]:
+    """Open a text file; a mark of the byte order is skipped.
+
+    Args:
+        newline: as in `open`; by default line ends of any kind become newlines.
 
     Raises:
         Failure: the file begins like something else than UTF-8.
@@ -52,7 +55,7 @@ def open_text(file: str) -> Iterator[TextIO]:
         for place, order in ((0, "be"), (1, "le")):
             if start[place::2].count(0) * 4 > len(start):
                 raise Failure(f"{file}: seems to be UTF-16; convert it with iconv -f utf-16{order} -t utf-8")
-        yield TextIOWrapper(stream, encoding="utf-8-sig")
+        yield TextIOWrapper(stream, encoding="utf-8-sig", newline=newline)
 
 
 @contextmanager
