@@ -2,11 +2,12 @@
 
     python scripts/aggregate.py --recipe aggregate.json --results results --work work --runs runs.csv \
         --curves curves.csv --scores scores.csv --summary summary.csv --baselines baselines.csv \
-        --attempts attempts.csv --record record.json
+        --attempts attempts.csv --texts texts.csv --segments segments.json --packs pack.json ... --record record.json
 
 Rows are: in runs the pre-trainings; in curves their logged losses; in scores each metric of each fine-tuning, with its
 standard error over examples; in summary the means over seeds with 95 % intervals; in baselines the scores of the
-majority class; in attempts all attempts at trainings, failed ones included, with the time that they held their ranks.
+majority class; in attempts all attempts at trainings, failed ones included, with the time that they held their ranks;
+in texts the parts of the corpus and of the tasks that models read, with what they do not see of them.
 Every table is also written as Parquet. Cells without a result are in runs, with the status missing, and in no other
 table.
 """
@@ -54,6 +55,10 @@ ATTEMPT = [
     "step", "model", "size", "gpus", "pretrain_seed", "task", "ranks", "device", "started", "ended", "cause", "seconds",
     "joules", "host",
 ]  # fmt: skip
+TEXT = [
+    "model", "tokenizer", "text", "split", "documents", "cut_documents", "words", "examples", "unknown_tokens",
+    "unknown_characters", "truncated",
+]  # fmt: skip
 CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
 # Columns that the points of one curve share.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
@@ -85,12 +90,13 @@ def main() -> None:
         "summary": within_range(summary, recipe["lowest"]),
         "baselines": baselines(recipe["tasks"], args.results / "baseline"),
         "attempts": pd.DataFrame(attempt_rows(recipe, args.results, args.work), columns=ATTEMPT),
+        "texts": pd.DataFrame(text_rows(recipe, args.segments, args.packs, args.results), columns=TEXT),
     }
     for name, table in tables.items():
         file = Path(getattr(args, name))
         table.to_csv(file, index=False)
         table.to_parquet(file.with_suffix(".parquet"), index=False)
-    record.write(args, inputs=gathered(recipe, args.results))
+    record.write(args, inputs=[*gathered(recipe, args.results), *args.inputs])
 
 
 def cells(recipe: dict) -> Iterator[tuple[str, str, int, int]]:
@@ -302,6 +308,40 @@ def attempt_rows(recipe: dict, results: Path, unfinished: Path) -> Iterator[dict
                 if begun and work_folder.is_held(unfinished / step / place):
                     begun[-1]["cause"] = RUNNING
                 yield from (training | attempt | {"seconds": seconds(attempt)} for attempt in begun)
+
+
+def text_rows(recipe: dict, segments: str | None, packs: list[str], results: Path) -> Iterator[dict]:
+    """A row for each model and each part of the corpus, or split of a task, that it reads.
+
+    Args:
+        segments: manifest of the segments; None for a grid without a corpus.
+        packs: manifests of the packed corpus.
+        results: folder of the results.
+    """
+    counts = io.read_json(segments) if segments else {}
+    by_tokenizer = {Path(file).parent.name: Path(file) for file in packs}
+    for model, tokenizer in recipe["tokenizers"].items():
+        reader = {"model": model, "tokenizer": tokenizer}
+        if tokenizer in by_tokenizer:
+            pack = io.read_json(by_tokenizer[tokenizer])
+            corpus = reader | {"text": by_tokenizer[tokenizer].parent.parent.name}
+            for split in ("train", "held_out"):
+                yield corpus | {"split": split, **unseen(pack.get(split, {})), **counts.get(split, {})}
+            unused = {"words": counts.get("unused_words"), "cut_documents": counts.get("cut_documents")}
+            yield corpus | {"split": "unused", **unused}
+        for task in recipe["tasks"]:
+            # All fine-tunings of a model read the same examples.
+            runs = [cell[1:3] for cell in cells(recipe) if cell[0] == model and cell[2] == cell[3]]
+            places = (Path(size, str(gpus), str(seed), task) for size, gpus in runs for seed in recipe["seeds"])
+            manifests = (io.find_json(results / "finetune" / model / place / "manifest.json") for place in places)
+            texts = next((manifest["texts"] for manifest in manifests if manifest and "texts" in manifest), {})
+            for split, text in texts.items():
+                yield reader | {"text": task, "split": split, **text, **unseen(text)}
+
+
+def unseen(text: dict) -> dict:
+    """The unknown shares of a text as columns; earlier releases did not count them."""
+    return {f"unknown_{unit}": share for unit, share in text.get("unknown", {}).items()}
 
 
 def seconds(attempt: dict) -> float | None:

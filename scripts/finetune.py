@@ -5,11 +5,13 @@
 
 Predictions are saved for every validation example, so that metrics are a separate, cheap step. Training sets of
 different sizes are prefixes of one shuffle of the task. Finished runs are kept in the work folder: after a kill, the
-same command resumes, and one more seed costs only its own runs.
+same command resumes, and one more seed costs only its own runs. The manifest has the share of the text that the
+tokenizer does not know, and of the examples that are cut. If most of the text is unknown, nothing is trained.
 """
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -44,6 +46,9 @@ def run_all(args: Namespace, fingerprint: str) -> None:
     splits = {
         split: finetuning.Examples(rows, recipe, tokenizer) for split, rows in examples.groupby("split", sort=False)
     }
+    notes = finetuning.notes(Path(args.examples).parent.name, splits, recipe["max_length"])
+    for line in notes:
+        print(f"warning: {line}", file=sys.stderr, flush=True)
     available = len(splits[recipe["train"]])
     classes = io.read_json(args.task)["classes"]
     sizes = {train_set: available if train_set == "all" else train_set for train_set in recipe["train_examples"]}
@@ -71,11 +76,12 @@ def run_all(args: Namespace, fingerprint: str) -> None:
             frames.append(pd.read_parquet(folder / finetuning.PREDICTIONS).assign(**run.columns))
             facts.append(run.columns | io.read_json(folder / work_folder.FACTS))
     pd.concat(frames).to_parquet(args.predictions, index=False)
-    rows = sum(map(len, frames))
-    io.write_json(args.manifest, {"runs": len(facts), "rows": rows, "sha256": io.sha256(args.predictions)})
+    texts = {split: rows.unseen for split, rows in splits.items()}
+    counts = {"runs": len(facts), "rows": sum(map(len, frames))}
+    io.write_json(args.manifest, counts | {"texts": texts, "sha256": io.sha256(args.predictions)})
     record.write(
-        args, device=device, runs=facts, peak_memory_mb=measures.peak_memory_mb(), energy=measures.energy_used(energy),
-        **work.history(args.work),
+        args, device=device, notes=notes, runs=facts, peak_memory_mb=measures.peak_memory_mb(),
+        energy=measures.energy_used(energy), **work.history(args.work),
     )  # fmt: skip
 
 

@@ -22,11 +22,12 @@ from gridlaw import cli, io
 from gridlaw.config import grid
 from gridlaw.cost import spending
 from gridlaw.cost.spending import Spending
+from gridlaw.data.coverage import NOTABLE
 from gridlaw.laws.judging import LAW
 from gridlaw.report import caption, page
 from gridlaw.stats.comparison import DIFFERENT, EQUIVALENT, NOT_SEPARABLE, ONE_SEED
 from gridlaw.tables import read_table
-from gridlaw.words import join_and, percent, short
+from gridlaw.words import count, join_and, percent, short
 from gridlaw.workflow import program, record
 from gridlaw.workflow.states import DONE
 
@@ -53,8 +54,8 @@ FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "v
 def main() -> None:
     args = program.parse("report", __doc__)
 
-    files = args.runs, args.summary, args.attempts, args.forecasts
-    runs, summary, attempts, forecasts = map(read_table, files)
+    files = args.runs, args.summary, args.attempts, args.texts, args.forecasts
+    runs, summary, attempts, texts, forecasts = map(read_table, files)
     laws, decisions = io.read_json(args.laws), io.read_json(args.decisions)
     states = io.read_json(args.states) if args.states else finished(runs)
     matrix = page.matrix(states["cells"])
@@ -65,13 +66,13 @@ def main() -> None:
         state=state(matrix["states"]),
         sections=SECTIONS,
         terms=terms(runs),
-        answers=answers(laws, decisions, forecasts),
+        answers=answers(laws, decisions, forecasts, texts),
         figures=[figure(Path(file)) for file in args.figures],
-        tables=list(tables(runs, summary, forecasts, laws)),
+        tables=list(tables(runs, summary, forecasts, laws, texts)),
         matrix=matrix,
         notes=states["notes"],
         cost=cost(Spending(attempts, args.recipe["cost"]), spending.predictions(args.predictions), to_do),
-        methods=list(methods(args.recipe)),
+        methods=list(methods(args.recipe, texts)),
         provenance=provenance(laws),
         again=REPRODUCE if args.command else REPRODUCE_ANYWHERE,
         command=args.command or "snakemake --cores all",
@@ -111,16 +112,19 @@ def terms(runs: pd.DataFrame) -> str:
     )
 
 
-def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """Answers under their questions, each with its subject; refusals come last."""
+def answers(
+    laws: dict, decisions: dict, forecasts: pd.DataFrame, texts: pd.DataFrame
+) -> dict[str, list[tuple[str, str]]]:
+    """Answers under their questions, each with its subject; text that is not seen comes first, refusals last."""
     sections: dict[str, list[tuple[str, str]]] = {
+        "What models do not see of the text": list(unseen(texts)),
         "What more text and larger models bring": [],
         "What more ranks bring": [],
         "Which model": [],
         "What the next rank-hours are worth": [],
         "What cannot be said, and why": [],
     }
-    text, ranks, model, hours, refused = sections.values()
+    _, text, ranks, model, hours, refused = sections.values()
     throughput = [law for law in laws["laws"] if "measured" in law]
     others = [*(law for law in laws["laws"] if "measured" not in law), *laws["in_run"]]
     text += [(law["name"], law["verdict"]) for law in others if law["state"] == LAW]
@@ -140,6 +144,19 @@ def answers(laws: dict, decisions: dict, forecasts: pd.DataFrame) -> dict[str, l
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
     refused += [("Left out of every law", f"{few(names)}, because {why}.") for why, names in by_reason.items()]
     return {heading: list(dict.fromkeys(sentences)) for heading, sentences in sections.items()}
+
+
+def unseen(texts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Sentences on texts of which a notable share is unknown to a tokenizer, and on tasks whose examples are cut."""
+    for column, units, fate in (
+        ("unknown_characters", "the characters", "unknown to the tokenizer"),
+        ("truncated", "the examples", "longer than finetune.max_length, and cut"),
+    ):
+        notable = texts[texts[column] >= NOTABLE].sort_values(column, ascending=False, kind="stable")
+        for (text, tokenizer), rows in notable.groupby(["text", "tokenizer"], sort=False):
+            shares = dict(zip(rows["split"].str.replace("_", " "), rows[column].map(percent), strict=False))
+            words = join_and([f"{share} of {units} ({split})" for split, share in shares.items()])
+            yield f"{text} as {tokenizer} reads it", f"{words} are {fate}."
 
 
 def nearest(forecasts: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -220,7 +237,9 @@ def figure(file: Path) -> dict[str, str | int]:
     }
 
 
-def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict) -> Iterator[dict]:
+def tables(
+    runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, laws: dict, texts: pd.DataFrame
+) -> Iterator[dict]:
     """The page's tables."""
     scores = summary[SUMMARY].dropna(axis=1, how="all")
     yield page.table("summary", "Scores", "Means over seeds with 95 % t intervals.", scores)
@@ -230,6 +249,8 @@ def tables(runs: pd.DataFrame, summary: pd.DataFrame, forecasts: pd.DataFrame, l
     judged = pd.DataFrame(laws["laws"]).reindex(columns=columns)
     yield page.table("laws", "Laws", "All laws, refused ones included.", judged)
     yield page.table("runs", "Pre-training runs", "A row for each run.", runs[RUNS].dropna(axis=1, how="all"))
+    caption = "Parts of the corpus and of the tasks that models read, with the shares that they do not see."
+    yield page.table("texts", "Texts", caption, texts.dropna(axis=1, how="all"))
 
 
 def cost(spent: Spending, predictions: list[dict], to_do: dict[str, str]) -> dict:
@@ -243,7 +264,7 @@ def cost(spent: Spending, predictions: list[dict], to_do: dict[str, str]) -> dic
     return {"sentences": [" ".join(spent.words()), *remaining], "tables": tables}
 
 
-def methods(recipe: dict) -> Iterator[str]:
+def methods(recipe: dict, texts: pd.DataFrame) -> Iterator[str]:
     """The methods, in the words of a paper."""
     seeds, pretrain, finetune, data = (recipe[name] for name in ("seeds", "pretrain", "finetune", "data"))
     corpus = f"the corpus {recipe['corpus']}" if recipe["corpus"] else "no further text"
@@ -260,7 +281,7 @@ def methods(recipe: dict) -> Iterator[str]:
     )
     yield (
         f"Held-out loss is that of masked tokens, {percent(pretrain['held_out_mask_rate'])} of the text for every"
-        f" model, {data['held_out_words']:,} words, that were set aside first. Each model was"
+        f" model, {data['held_out_words']:,} words, that were set aside first{held_out(texts)}. Each model was"
         f" fine-tuned on {join_and(recipe['tasks'])} for {finetune['epochs']} epochs with"
         f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
         f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."
@@ -270,6 +291,22 @@ def methods(recipe: dict) -> Iterator[str]:
         " the larger cells from the smaller ones; intervals include the scatter of seeds, other forms of the law,"
         " and the errors of the back-tests. Models were compared by Welch's t test, all pairs corrected together"
         " (Holm 1979)."
+    )
+
+
+def held_out(texts: pd.DataFrame) -> str:
+    """The held-out text in a subordinate clause; empty if it is not known."""
+    parts = texts[texts["split"].isin(["train", "held_out", "unused"]) & texts["words"].notna()]
+    words = parts.drop_duplicates("split").set_index("split")
+    if not {"train", "held_out", "unused"} <= set(words.index):
+        return ""
+    documents, cut, unused = (
+        int(value) for value in (words.at["held_out", "documents"], *words.loc["unused", ["cut_documents", "words"]])
+    )
+    blocks = f", {cut} of them in part because they are long" if cut else ""
+    return (
+        f" ({words.at['held_out', 'words']:,.0f} words of {count(documents, 'document')}{blocks};"
+        f" {unused:,} words, {percent(unused / words['words'].sum())} of the text, are neither held out nor trained on)"
     )
 
 

@@ -11,7 +11,7 @@ FREE = {
     "recipe", "definitions", "inputs", "outputs", "environment", "hardware", "left_out", "parameters", "draws", "profile",
     "range", "pareto", "rms_error", "baselines", "differences", "needs", "hold_out", "residuals", "trial", "forecast",
     "cells", "measured", "curve", "energy", "attempts", "runs", "second_seed", "accepted", "adopted", "files", "splits",
-    "smallest_difference",
+    "smallest_difference", "texts",
 }  # fmt: skip
 
 

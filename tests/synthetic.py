@@ -13,6 +13,12 @@ from gridlaw.workflow import steps
 
 FIRST = "2026-11-20T10:00:00+00:00"
 
+SEGMENTS = {
+    "train": {"documents": 900, "words": 9 * 10**6}, "held_out": {"documents": 3, "words": 10**4}, "unused_words": 500,
+    "cut_documents": 2,
+}  # fmt: skip
+TRAIN = {"tokens": 10**7, "unknown": {"tokens": 0.02, "characters": 0.04}}
+
 
 def write(overlay: dict, leave_out: Callable[[steps.Step], bool] = lambda step: False) -> dict:
     """Make the working directory that of a grid whose trainings are done and whose tables are not.
@@ -29,8 +35,10 @@ def write(overlay: dict, leave_out: Callable[[steps.Step], bool] = lambda step: 
         if step.kind.single or leave_out(step):
             continue
         finish(step, **FACTS.get(step.rule, lambda config, step: {})(config, step))
+        if step.rule == "segments":
+            io.write_json(f"{step.folder}/manifest.json", SEGMENTS)
         if step.rule == "pack":
-            io.write_json(f"{step.folder}/manifest.json", {"train": {"tokens": 10**7}, "vocabulary": 2000})
+            io.write_json(f"{step.folder}/manifest.json", {"train": TRAIN, "held_out": TRAIN, "vocabulary": 2000})
         if step.rule in TABLES:
             name, rows = TABLES[step.rule](config, step)
             with open(Path(step.folder, name), "w", newline="") as stream:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from gridlaw.data import language
 
+WORDS = ["green", "wild", "rusty", "young", "good", "bad", "beast"]
 SHAPE = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2}
 GRID = {
     # alpha trains each size from the start, beta branches off a trunk and has another tokenizer.
@@ -82,7 +83,8 @@ def write_data(folder: Path) -> None:
     for seed, name in enumerate(("a.txt", "b.txt")):
         (data / name).write_text("\n\n".join(language.documents(seed, 4000)))
     for name in ("train.csv", "dev.csv"):
-        rows = [{"body": f"text {number % 7}", "label": number % 2} for number in range(40)]
+        # Words of the corpus, so that its tokenizers know the text.
+        rows = [{"body": f"the {WORDS[number % 7]}", "label": number % 2} for number in range(40)]
         pd.DataFrame(rows).to_csv(data / name, index=False)
 
 

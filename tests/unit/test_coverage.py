@@ -2,6 +2,7 @@
 
 import json
 
+import aggregate
 import numpy as np
 import pack
 import pandas as pd
@@ -10,7 +11,7 @@ import tokenizer as tokenizer_program
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from gridlaw import cli
+from gridlaw import cli, io
 from gridlaw.canonical_json import canonical
 from gridlaw.data import coverage
 from gridlaw.data.coverage import Coverage
@@ -106,3 +107,45 @@ def test_text_that_is_mostly_unknown_is_not_packed(program, tmp_path, train, hel
     with pytest.raises(cli.Failure, match=rf"catalogue.tokenizers.mine: 60 % of the characters of the {text} text"):
         packed(program, tmp_path, [train], [held_out], "a", "##b")
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_examples_that_are_cut():
+    tokenizer = wordpiece("a", "##b")
+    pairs = [["ab ab", "a", "xx"], ["a", "a", "a"]]
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    expected = {"examples": 3, "unknown": {"tokens": 1 / 9, "characters": 0.2}, "truncated": 0}
+    assert coverage.of_examples(pairs, 5 + special, tokenizer) == expected
+    assert coverage.of_examples(pairs, 4 + special, tokenizer)["truncated"] == 1 / 3
+    assert coverage.of_examples(pairs[:1], 1, tokenizer)["truncated"] == 1 / 3
+
+
+def test_a_table_of_texts(tmp_path):
+    """A row for each model and text, from manifests; those of earlier releases lack the shares."""
+    pack, old = tmp_path / "letters/mine/manifest.json", tmp_path / "letters/old/manifest.json"
+    unknown = {"tokens": 0.1, "characters": 0.2}
+    io.write_json(pack, {"train": {"tokens": 9, "unknown": unknown}, "held_out": {"tokens": 5, "unknown": unknown}})
+    io.write_json(old, {"train": {"tokens": 9}, "held_out": {"tokens": 5}})
+    parts = {"train": {"documents": 4, "words": 70}, "held_out": {"documents": 1, "words": 20}}
+    io.write_json(tmp_path / "segments.json", parts | {"cut_documents": 1, "unused_words": 10})
+    texts = {"validation": {"examples": 8, "unknown": unknown, "truncated": 0.5}}
+    io.write_json(tmp_path / "finetune/a/8k/1/1/mrpc/manifest.json", {"runs": 1})
+    io.write_json(tmp_path / "finetune/a/8k/1/2/mrpc/manifest.json", {"runs": 1, "texts": texts})
+    recipe = {
+        "models": ["a", "b", "c"], "cells": {"a": {"8k": {"1": 1, "2": 1}}, "b": {"8k": {"1": 1}}}, "seeds": [1, 2],
+        "tokenizers": {"a": "mine", "b": "old", "c": "not packed"}, "tasks": {"mrpc": {}},
+    }  # fmt: skip
+    rows = list(aggregate.text_rows(recipe, tmp_path / "segments.json", [pack, old], tmp_path))
+    table = pd.DataFrame(rows, columns=aggregate.TEXT).set_index(["model", "text", "split"])
+    assert list(table.index) == [
+        ("a", "letters", "train"), ("a", "letters", "held_out"), ("a", "letters", "unused"), ("a", "mrpc", "validation"),
+        ("b", "letters", "train"), ("b", "letters", "held_out"), ("b", "letters", "unused"),
+    ]  # fmt: skip
+    assert table.loc[("a", "letters"), "words"].to_list() == [70, 20, 10]
+    assert table.loc[("a", "letters", "unused"), "cut_documents"] == 1
+    assert table.loc[("a", "letters", "train"), "unknown_characters"] == 0.2
+    assert table.loc[("a", "mrpc", "validation"), ["examples", "unknown_tokens", "truncated"]].to_list() == [
+        8,
+        0.1,
+        0.5,
+    ]
+    assert table.loc["b", "unknown_characters"].isna().all()

@@ -10,6 +10,7 @@ import torch
 
 from gridlaw import io
 from gridlaw.canonical_json import canonical
+from gridlaw.cli import Failure
 from gridlaw.models import modeling
 
 WORDS = ["good", "bad", "old", "new", "red", "blue", "dog", "cat", "ran", "sat"]
@@ -35,7 +36,7 @@ def model(tmp_path_factory):
     return folder
 
 
-def run(program, folder, model, kind):
+def run(program, folder, model, kind, prefix="", **recipe):
     # Texts of very different length, so that an order by length is not the order of the file.
     rows = []
     for split, count in (("train", 80), ("validation", 41)):
@@ -43,12 +44,14 @@ def run(program, folder, model, kind):
             positive = number * 7 % 5 < 2
             filler = [WORDS[2 + (number + place) % 8] for place in range(1 + number * 11 % 9)]
             label = float(3 * positive) if kind == "regression" else int(positive)
-            rows.append({"split": split, "text": " ".join([*filler, WORDS[not positive]]), "label": label})
+            rows.append(
+                {"split": split, "text": " ".join([prefix, *filler, WORDS[not positive]]).strip(), "label": label}
+            )
     pd.DataFrame(rows).to_parquet(folder / "examples.parquet")
     io.write_json(folder / "task.json", {"classes": None if kind == "regression" else [0, 1]})
     io.write_json(folder / "model.json", {})
     program(
-        finetune, "--recipe", canonical(RECIPE | {"kind": kind}), "--model", model, "--model-manifest", folder / "model.json",
+        finetune, "--recipe", canonical(RECIPE | {"kind": kind} | recipe), "--model", model, "--model-manifest", folder / "model.json",
         "--examples", folder / "examples.parquet", "--task", folder / "task.json",
         "--predictions", folder / "predictions.parquet", "--manifest", folder / "manifest.json",
         "--record", folder / "record.json",
@@ -85,3 +88,25 @@ def test_a_run_does_not_depend_on_those_before_it(program, tmp_path, model, monk
     alone, _ = run(program, tmp_path, model, "classification")
     together = both[(both["seed"] == 2) & (both["train_set"] == "all")]
     assert together["outputs"].map(tuple).tolist() == alone["outputs"].map(tuple).tolist()
+
+
+def test_what_is_not_seen_of_the_text_is_noted(program, tmp_path, model, capsys):
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    short = {"seeds": [1], "train_examples": [16], "epochs": 1, "max_length": 8}
+    _, record = run(program, folder, model, "classification", prefix="猫", **short)
+    texts = io.read_json(folder / "manifest.json")["texts"]
+    assert {split: text["examples"] for split, text in texts.items()} == {"train": 80, "validation": 41}
+    for text in texts.values():
+        assert 0.02 < text["unknown"]["characters"] < text["unknown"]["tokens"] < 0.3
+        assert 0.3 < text["truncated"] < 0.7
+    kinds = ["catalogue.tasks.reviews: ", "finetune.max_length: "]
+    assert [line.startswith(kinds[place % 2]) for place, line in enumerate(record["notes"])] == [True] * 4
+    log = capsys.readouterr().err
+    assert all(f"warning: {line}\n" in log for line in record["notes"])
+
+
+def test_text_that_is_mostly_unknown_is_not_trained_on(program, tmp_path, model):
+    with pytest.raises(Failure, match=r"catalogue.tasks.\S+: \d+ % of the characters of the split train are unknown"):
+        run(program, tmp_path, model, "classification", prefix="猫" * 99)
+    assert not (tmp_path / "manifest.json").exists()

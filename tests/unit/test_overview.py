@@ -219,3 +219,12 @@ def test_no_torch():
     assert (
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "False\n"
     )
+
+
+def test_notes_of_records_are_shown_once(folder):
+    config = configuration(GRID)
+    note = "catalogue.tokenizers.wordpiece: 12 % of the characters of the training text are unknown to the tokenizer"
+    for step in Steps(config):
+        finish(step, **({"notes": [note]} if step.rule in ("pack", "finetune") else {}))
+    text = " ".join(" ".join(overview(config).lines(Terminal(80))).split())
+    assert text.count(f"! {note}") == 1

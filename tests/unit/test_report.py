@@ -45,6 +45,21 @@ def test_of_many_models_the_best_at_the_largest_size():
     ]
 
 
+TEXTS = pd.DataFrame(
+    [
+        ("a", "own", "novels", "train", 90, None, 9_000, None, 0.02, 0.25, None),
+        ("a", "own", "novels", "held_out", 3, None, 500, None, 0.01, 0.019, None),
+        ("a", "own", "novels", "unused", None, 2, 500, None, None, None, None),
+        ("a", "own", "mrpc", "train", None, None, None, 80, 0, 0, 0.041),
+        ("a", "own", "mrpc", "validation", None, None, None, 40, 0, 0, 0.05),
+        ("b", "own", "mrpc", "train", None, None, None, 80, 0, 0, 0.041),
+        ("b", "own", "cola", "train", None, None, None, 80, 0, 0, 0.019),
+    ],
+    columns=[
+        "model", "tokenizer", "text", "split", "documents", "cut_documents", "words", "examples", "unknown_tokens",
+        "unknown_characters", "truncated",
+    ],
+)  # fmt: skip
 FORECASTS = pd.DataFrame(
     [("a", "2M", 2e6, "loss", 2.0, 1.9, 2.1), ("a", "2M", 2e6, "task", 0.5, 0.4, 0.6), ("a", "4M", 4e6, "loss", 1.5, 1.4, 1.6),
      ("b", "2M", 2e6, "loss", 1.0, 0.9, 1.1), ("c", "2M", 2e6, "loss", None, None, None)],
@@ -78,7 +93,7 @@ def test_each_reason_is_told_once():
     }
     empty = dict.fromkeys(("comparisons", "crossovers", "budgets", "returns"), ())
     group = {"group": "passes 2", "second_seed": {"verdict": "One seed."}, "next": {"verdict": "Stop."}, **empty}
-    said = report.answers(laws, {"groups": [group], "averages": []}, FORECASTS)
+    said = report.answers(laws, {"groups": [group], "averages": []}, FORECASTS, TEXTS)
     assert said["What more text and larger models bring"] == [
         ("good", "It fell."),
         ("long", "It would fall."),
@@ -224,3 +239,26 @@ def test_predicted_beside_taken(tmp_path):
     assert found["finished"].tolist() == [1, 1]
     assert found["time taken"].tolist() == ["61 min", "45 min"]
     assert spending.predictions(tmp_path / "none") == []
+
+
+def test_text_that_models_do_not_see():
+    assert list(report.unseen(TEXTS)) == [
+        ("novels as own reads it", "25 % of the characters (train) are unknown to the tokenizer."),
+        (
+            "mrpc as own reads it",
+            "5 % of the examples (validation) and 4.1 % of the examples (train) are longer than finetune.max_length,"
+            " and cut.",
+        ),
+    ]
+    assert list(report.unseen(TEXTS.iloc[-1:])) == []
+
+
+def test_the_held_out_text():
+    assert report.held_out(TEXTS) == (
+        " (500 words of 3 documents, 2 of them in part because they are long; 500 words, 5 % of the text, are neither"
+        " held out nor trained on)"
+    )
+    uncut = TEXTS.assign(cut_documents=TEXTS["cut_documents"].replace(2, 0))
+    assert " (500 words of 3 documents; 500 words" in report.held_out(uncut)
+    assert report.held_out(TEXTS.assign(words=None)) == "", "earlier releases did not count them"
+    assert report.held_out(TEXTS.iloc[3:]) == "", "a grid without a corpus"

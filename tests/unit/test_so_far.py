@@ -97,6 +97,21 @@ def test_the_command_that_makes_it_again(tmp_path, monkeypatch):
     )
 
 
+def test_a_tokenizer_that_is_not_packed_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    grid = GRID | {"models": ["tiny", "roberta-mini"], "gpus": [1], "exclude": []}
+
+    def is_missing(step):
+        return "bpe" in step.wildcards.values() or "roberta-mini" in step.wildcards.values()
+
+    config = synthetic.write(grid, is_missing)
+    assert not Path("resources/pack/toy/bpe").exists()
+    assert partial_report.write(config, "snakemake") == partial_report.REPORT
+    page = partial_report.REPORT.read_text()
+    assert "4 % of the characters (train) and 4 % of the characters (held out) are unknown to the tokenizer." in page
+    assert "10,000 words of 3 documents, 2 of them in part because they are long" in page
+
+
 RELEASED = {
     "sizes": [0],
     "corpus": None,

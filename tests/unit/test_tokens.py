@@ -95,7 +95,7 @@ def gather(program) -> pd.DataFrame:
     place.mkdir(parents=True)
     pd.DataFrame(scores).to_csv(place / "scores.csv", index=False)
     io.write_json(place / "record.json", {})
-    names = ("runs", "curves", "scores", "summary", "baselines", "attempts")
+    names = ("runs", "curves", "scores", "summary", "baselines", "attempts", "texts")
     files = [part for name in names for part in (f"--{name}", f"{name}.csv")]
     program(
         aggregate, "--recipe", json.dumps(recipe), "--results", "results", "--work", "work", *files,

@@ -6,11 +6,15 @@ measure is therefore the share of the text's characters, without white space, th
 
 from __future__ import annotations
 
+import numpy as np
+
 from gridlaw import cli
 from gridlaw.words import percent
 
 # Share of characters from which on a loss is mentioned, and above which nothing is worth training.
 NOTABLE, MOST = 0.02, 0.5
+# Texts that are tokenized at once.
+BATCH = 8192
 
 
 class Coverage:
@@ -47,6 +51,32 @@ class Coverage:
         tokens = self._unknown_tokens / max(1, self._tokens)
         characters = self._unknown_characters / max(1, self._characters)
         return {"tokens": tokens, "characters": characters if self._has_offsets else tokens}
+
+
+def of_examples(columns: list[list[str]], max_length: int, tokenizer) -> dict[str, object]:
+    """Return what a model does not see of a task's examples.
+
+    Args:
+        columns: the texts of each column, one for each example.
+        max_length: largest number of tokens of an example, special tokens included.
+
+    Returns:
+        the number of `examples`; `unknown`, the unknown shares of all texts; and `truncated`, the share of examples
+        with more tokens.
+    """
+    known = Coverage(tokenizer)
+    lengths = np.full(len(columns[0]), tokenizer.num_special_tokens_to_add(pair=len(columns) > 1))
+    for column in columns:
+        for start in range(0, len(column), BATCH):
+            texts = column[start : start + BATCH]
+            encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            known.add(texts, encoded)
+            lengths[start : start + BATCH] += list(map(len, encoded["input_ids"]))
+    return {
+        "examples": len(lengths),
+        "unknown": known.shares(),
+        "truncated": float((lengths > max_length).mean()),
+    }
 
 
 def judge(share: float, key: str, text: str, remedy: str) -> list[str]:

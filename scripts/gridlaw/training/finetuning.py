@@ -20,6 +20,7 @@ from transformers import DataCollatorWithPadding, set_seed
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from gridlaw import io
+from gridlaw.data import coverage
 from gridlaw.models import modeling
 from gridlaw.models.classifier import Classify
 from gridlaw.runtime import callbacks
@@ -28,17 +29,21 @@ from gridlaw.tasks import kind
 from gridlaw.tasks.kind import TaskKind
 from gridlaw.training import optimization, schedule
 from gridlaw.training.checkpoints import ResumableTrainer
+from gridlaw.words import percent
 from gridlaw.workflow import work_folder
 
 # File of a finished run's predictions; the run's facts are written after it.
 PREDICTIONS = "predictions.parquet"
+# What helps a model whose tokenizer does not know the text.
+REMEDY = "use a model whose tokenizer is complete and fits the language"
 
 
 class Examples(Dataset):
-    """Tokenized examples of a split, not yet padded."""
+    """Tokenized examples of a split, not yet padded; `unseen` is what the model does not see of them."""
 
     def __init__(self, rows: pd.DataFrame, recipe: dict, tokenizer):
         texts = [rows[column].tolist() for column in recipe["text"]]
+        self.unseen = coverage.of_examples(texts, recipe["max_length"], tokenizer)
         encoded = tokenizer(*texts, truncation=True, max_length=recipe["max_length"])
         self.labels = rows["label"].astype(kind.find(recipe["kind"]).dtype).tolist()
         self.rows = [
@@ -101,6 +106,29 @@ class Epochs(Dataset):
     def _order(self, epoch: int) -> list[int]:
         seed = int(np.random.default_rng([self.seed, epoch]).integers(2**63))
         return get_length_grouped_indices(self.lengths, self.batch, generator=torch.Generator().manual_seed(seed))
+
+
+def notes(task: str, splits: dict[str, Examples], max_length: int) -> list[str]:
+    """Return lines on texts that the model does not see.
+
+    Args:
+        task: name of the task.
+        splits: examples of each split.
+        max_length: largest number of tokens of an example.
+
+    Raises:
+        Failure: most of the text is unknown to the tokenizer.
+    """
+    lines = []
+    for split, examples in splits.items():
+        unknown, truncated = examples.unseen["unknown"]["characters"], examples.unseen["truncated"]
+        lines += coverage.judge(unknown, f"catalogue.tasks.{task}", f"the split {split}", REMEDY)
+        if truncated >= coverage.NOTABLE:
+            lines.append(
+                f"finetune.max_length: {percent(truncated)} of the examples of {task}, split {split}, have more than"
+                f" {max_length} tokens and are cut"
+            )
+    return lines
 
 
 def finetune(

@@ -84,7 +84,7 @@ class Overview:
     def lines(self, terminal: Terminal) -> Iterator[str]:
         """All lines of the overview."""
         yield from self.matrix(terminal)
-        more = [*self.reasons(terminal), *self.unfinished(terminal)]
+        more = [*self.reasons(terminal), *self.unfinished(terminal), *self.notes(terminal)]
         yield from ["", *more] if more else []
 
     def matrix(self, terminal: Terminal) -> Iterator[str]:
@@ -171,6 +171,15 @@ class Overview:
                 yield from terminal.marked(mark, f"{state}: {names[0]}{others}: {cause}")
             if len(causes) > SHOWN:
                 yield f"  and {len(causes) - SHOWN} more that {state}"
+
+    def notes(self, terminal: Terminal) -> Iterator[str]:
+        """Notes in the records of finished steps: each line once."""
+        records = (self.verdicts.record(step.record) or {} for step in self.verdicts.steps)
+        lines = list(dict.fromkeys(line for record in records for line in record.get("notes", [])))
+        for line in lines[:SHOWN]:
+            yield from terminal.wrapped("!", line, 2)
+        if len(lines) > SHOWN:
+            yield f"  and {len(lines) - SHOWN} more notes, which are in records"
 
     def describe(self, cells: Collection[Cell]) -> str:
         """Cells in a few words, such as `tiny, all sizes`."""

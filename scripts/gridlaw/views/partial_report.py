@@ -123,12 +123,14 @@ def _analyse(report: Step, command: str, patience: float | None) -> None:
 
 
 def line(step: Step, command: str) -> list[str]:
-    """The command line of a step's program."""
+    """The command line of a step's program, without optional inputs that do not exist yet."""
+    optional = [name for name, source in step.kind.reads.items() if source.passed and source.optional]
+    existing = {name: [file for file in map(place, step.files[name]) if Path(file).is_file()] for name in optional}
     settings = {
         "aggregate": {"results": ["results"], "work": ["work"]},
         "report": {"states": [str(STATES)], "predictions": [str(PREDICTIONS)], "command": [command]},
     }
-    return step.command(place, **settings.get(step.rule, {}))
+    return step.command(place, **existing, **settings.get(step.rule, {}))
 
 
 def _let_parent_end() -> None:

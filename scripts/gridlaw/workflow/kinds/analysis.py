@@ -5,14 +5,13 @@ from __future__ import annotations
 from gridlaw.config import grid
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, result
-from gridlaw.workflow.kinds.data import packs_of
+from gridlaw.workflow.kinds.data import PACKS, packs_of
 from gridlaw.workflow.kinds.evaluation import AGGREGATE
 from gridlaw.workflow.kinds.training import FINETUNE
 from gridlaw.workflow.recipe import Recipe
 
 RUNS = result("table of runs, CSV")
 FITS = result("fitted laws, NPZ")
-PACKS = result("manifests of the packed corpus, JSON", many=True, optional=True)
 SCALING = "pretrain", ("scaling",)
 
 

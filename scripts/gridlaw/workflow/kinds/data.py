@@ -178,6 +178,9 @@ def pack_of(config: dict, model: str, output: str = "manifest") -> str:
     return PACK.file(output, config["corpus"], hyperparameters.tokenizer_of(config, model))
 
 
+PACKS = result("manifests of the packed corpus, JSON", many=True, optional=True)
+
+
 def packs_of(config: dict) -> list[str]:
     """Return the manifests of the rows in all tokenizers of the grid; none for a grid without a corpus."""
     return sorted({pack_of(config, model) for model in config["models"]}) if config["corpus"] else []

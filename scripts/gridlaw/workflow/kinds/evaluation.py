@@ -8,7 +8,7 @@ from gridlaw.config import grid, hyperparameters
 from gridlaw.tasks import metric
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, content, result
-from gridlaw.workflow.kinds.data import TASK
+from gridlaw.workflow.kinds.data import PACKS, SEGMENTS, TASK, packs_of
 from gridlaw.workflow.kinds.training import FINETUNE, PRETRAIN, RANKS
 from gridlaw.workflow.recipe import Recipe
 
@@ -95,7 +95,7 @@ BASELINE = Kind(
 )
 
 
-TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts")
+TABLES = ("runs", "curves", "scores", "summary", "baselines", "attempts", "texts")
 
 
 def _aggregate_recipe(config: dict) -> Recipe:
@@ -135,6 +135,8 @@ def _aggregate_inputs(experiment: Experiment) -> dict[str, list[str]]:
         "ranks": [RANKS.file("ranks", *run) for run in experiment.compared],
         "scores": [SCORE.file(output, *cell) for cell in experiment.scored for output in ("scores", "record")],
         "baselines": [BASELINE.file("scores", task) for task in config["tasks"]],
+        "segments": [SEGMENTS.file("manifest", config["corpus"])] if config["corpus"] else [],
+        "packs": packs_of(config),
     }
 
 
@@ -150,7 +152,8 @@ AGGREGATE = Kind(
             "scores": "scores of the cells, and their records",
             "baselines": "scores of the majority class",
         }.items()
-    },
+    }
+    | {"segments": result("manifest of the segments, JSON", optional=True), "packs": PACKS},
     writes={
         **{
             output: file

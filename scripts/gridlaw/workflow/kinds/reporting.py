@@ -19,6 +19,7 @@ TABLES = {
     "summary": (AGGREGATE, "summary", "scores over seeds, CSV"),
     "baselines": (AGGREGATE, "baselines", "scores of the majority class, CSV"),
     "attempts": (AGGREGATE, "attempts", "attempts at trainings, CSV"),
+    "texts": (AGGREGATE, "texts", "texts that models read, CSV"),
     "fits": (LAWS, "fits", "fitted laws, NPZ"),
     "laws": (LAWS, "record", "the grid's laws, JSON"),
     "forecasts": (FORECASTS, "forecasts", "forecasts, CSV"),
@@ -120,14 +121,14 @@ def _report_recipe(config: dict) -> Recipe:
 
 
 def _report_inputs(experiment: Experiment) -> dict[str, list[str]]:
-    read = files_of("runs", "summary", "attempts", "laws", "forecasts", "decisions")
+    read = files_of("runs", "summary", "attempts", "texts", "laws", "forecasts", "decisions")
     return read | {"figures": [drawn.file("svg") for drawn in FIGURES.values()]}
 
 
 REPORT = Kind(
     name="report",
     folder="results",
-    reads=tables("runs", "summary", "attempts", "laws", "forecasts", "decisions")
+    reads=tables("runs", "summary", "attempts", "texts", "laws", "forecasts", "decisions")
     | {"figures": result("figures, SVG, in their order", many=True)},
     writes={
         "report": Output("report.html", "the page, HTML", shown=("report", "page")),
