@@ -137,7 +137,7 @@ ARROWS = {
     "training": CORE,
     "runtime": {"workflow", "config"},
     "workflow": {"config", "objectives", "tasks", "models"},
-    "config": {"objectives", "tasks", "models"},
+    "config": {"objectives", "tasks", "models", "data"},
     "objectives": {"models", "data"},
     "tasks": {"models", "data"},
     "models": {"data"},

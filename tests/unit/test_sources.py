@@ -176,6 +176,7 @@ DAMAGE = {
     "Git LFS": ("a.txt", "version https://git-lfs.github.com/spec/v1\noid", "a.txt: is a pointer of Git LFS.*git lfs pull"),
     "Git LFS, Parquet": ("a.parquet", "version https://git-lfs.github.com/spec/v1\n", "a.parquet: is a pointer of Git LFS"),
     "git-annex": ("a.csv.gz", "/annex/objects/MD5E-s3--a.csv\n", "a.csv.gz: is a pointer of git-annex"),
+    "a link as text": ("a.txt", "../.git/annex/objects/xx/yy/a.txt", "a.txt: is a pointer of git-annex"),
     "empty": ("a.jsonl", "", "a.jsonl: empty"),
     "no format": ("a.docx", "text", "a.docx ends in .docx; expected one of .txt, .jsonl"),
     "no suffix": ("README", "text", "README ends in no suffix; expected one of .txt"),

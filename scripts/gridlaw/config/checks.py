@@ -7,18 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gridlaw import io, plugins
-from gridlaw.config import grid, hyperparameters, user_files
+from gridlaw.config import file_checks, grid, hyperparameters, user_files
+from gridlaw.config.file_checks import MissingFile
 from gridlaw.config.messages import suggest
+from gridlaw.data import formats
 from gridlaw.models import family as model_family
 from gridlaw.models import released
 from gridlaw.tasks import metric as task_metric
-
-
-class MissingFile(str):
-    """A mistake: a file of the user is missing."""
-
-    __slots__ = ()
-
 
 # Returns the training tokens of a configuration's corpus, or None where they are not known.
 Packed = Callable[[dict], int | None]
@@ -52,6 +47,8 @@ def contradictions(config: dict, packed: Packed) -> Iterator[str]:
         for name in trained
         if name in released
     )
+    if config["corpus"] in catalogue["corpora"]:
+        yield from file_checks.find_corpus_mistakes(config, config["corpus"])
     sizes = list(_sizes(config, packed))
     yield from sizes
     if named or sizes:
@@ -137,10 +134,11 @@ def _capacity(config: dict, corpus: dict, packed: int | None) -> tuple[float, st
             raise ValueError(f"{corpus['words']} leaves nothing after data.held_out_words: {held_out}; use more words")
         # The last document may exceed the number of words.
         return words + 200 - held_out, "words of it"
-    texts = [Path(file) for file in user_files.find_corpus_files(config, config["corpus"], "files")]
-    if not texts or any(file.suffix in (".gz", ".parquet") for file in texts):
+    texts = user_files.find_corpus_files(config, config["corpus"], "files")
+    # What cannot be read has a line of its own.
+    if not texts or any(formats.is_compressed(file) or user_files.fault(file) for file in texts):
         return float("inf"), ""
-    return sum(file.stat().st_size for file in texts), "files"
+    return sum(Path(file).stat().st_size for file in texts), "files"
 
 
 def _model(config: dict, name: str) -> Iterator[str]:
@@ -223,12 +221,7 @@ def _task(config: dict, name: str) -> Iterator[str]:
         for column in task["text"]
         if column in ("split", "label") and column != task["label"]
     )
-    if task["source"] == "files":
-        for split in [task["train"], *task["validation"]]:
-            if split not in task["files"]:
-                yield f"{key}.files: no file for the split {split}; expected {split}: PATH"
-            elif not Path(task["files"][split]).is_file():
-                yield MissingFile(f"{key}.files.{split}: {task['files'][split]} does not exist")
+    yield from file_checks.find_task_mistakes(config, name)
 
 
 def _train_examples(config: dict, model: str, task: str) -> list[int]:
@@ -246,11 +239,6 @@ def _cells(config: dict) -> Iterator[str]:
     trained = [cell for cell in cells if grid.is_trained(cell.size)]
     if trained and config["corpus"] is None:
         yield f"corpus: null, but size {trained[0].size} needs text; name a corpus, or list only size 0"
-    if config["corpus"] is not None:
-        corpus = config["catalogue"]["corpora"][config["corpus"]]
-        for pattern in [*corpus.get("files", []), *corpus.get("held_out_files", [])]:
-            if not user_files.find_matching(pattern):
-                yield MissingFile(f"catalogue.corpora.{config['corpus']}.files: nothing matches {pattern}")
     if config["pretrain"]["scaling"] == "strong":
         for model, gpus in sorted({(cell.model, cell.gpus) for cell in trained}):
             batch = hyperparameters.pretrain_parameters(config, model)["batch_size"]

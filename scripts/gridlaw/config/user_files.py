@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -31,7 +32,12 @@ def find_task_files(config: dict, task: str) -> dict[str, str]:
     """Return the local file of each split that a task uses, the training split first; empty for other sources."""
     entry = config["catalogue"]["tasks"][task]
     splits = [entry["train"], *sorted(entry["validation"])] if "files" in entry else []
-    return {split: str(Path(entry["files"][split])) for split in splits}
+    return {split: find_task_file(config, task, split) for split in splits}
+
+
+def find_task_file(config: dict, task: str, split: str) -> str:
+    """Return the local file of a split of a task; its name is never a pattern."""
+    return str(Path(config["catalogue"]["tasks"][task]["files"][split]))
 
 
 def find_checkpoint_files(checkpoint: str) -> list[str]:
@@ -61,6 +67,28 @@ def find_matching(name: str) -> list[str]:
     # Without ./ in front: a file has one name.
     name = str(Path(name))
     return [name] if os.path.lexists(name) else [file for file in glob(name, recursive=True) if not Path(file).is_dir()]
+
+
+def fault(file: str) -> str | None:
+    """Return what is wrong with a file, in words that follow its name; None if it can be read."""
+    path = Path(file)
+    if "\n" in file or any("\ud800" <= character <= "\udfff" for character in file):
+        return "has a line break in its name, or bytes that are not UTF-8; rename it"
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            return f"is a link to nothing: {path.readlink()} does not exist"
+        return "does not exist" if path.is_absolute() else f"does not exist in {Path.cwd()}"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if stat.S_ISDIR(status.st_mode):
+        return f"is a folder; expected a file, or for a corpus a pattern such as {file}/*"
+    if not stat.S_ISREG(status.st_mode):
+        return "is a device, a pipe or a socket; expected a file"
+    if not os.access(path, os.R_OK):
+        return "cannot be read: its permissions do not allow it"
+    return None if status.st_size else "is empty"
 
 
 def digest(files: Iterable[str]) -> str:

@@ -19,6 +19,12 @@ def split_suffixes(file: str) -> tuple[str, str]:
     return (path.with_suffix("").suffix, path.suffix) if path.suffix in COMPRESSIONS else (path.suffix, "")
 
 
+def is_compressed(file: str) -> bool:
+    """Return whether a file may hold more text than it has bytes."""
+    suffix, compression = split_suffixes(file)
+    return bool(compression) or suffix == ".parquet"
+
+
 def reader_of(file: str) -> str:
     """Return the reader of a file of a known format."""
     return READERS[split_suffixes(file)[0]]

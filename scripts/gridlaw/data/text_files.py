@@ -27,7 +27,7 @@ ENCODINGS = {
     b"%PDF": "is a PDF; expected text",
     b"PAR1": "is Parquet; expected .parquet at the end of its name",
 }
-# What begins a file that stands for another one, which was not fetched.
+# What is in a small file that stands for another one, which was not fetched; a link may have become its text.
 POINTERS = {
     b"version https://git-lfs": "is a pointer of Git LFS, not the file itself; fetch it with git lfs pull",
     b"/annex/objects/": "is a pointer of git-annex, not the file itself; fetch it with git annex get",
@@ -73,11 +73,11 @@ def require_content(file: str) -> None:
         Failure: it is empty, or stands for another one that was not fetched.
     """
     with open(file, "rb") as stream:
-        start = stream.read(max(map(len, POINTERS)))
+        start = stream.read(SAMPLE)
     if not start:
         raise Failure(f"{file}: empty")
     for sign, fault in POINTERS.items():
-        if start.startswith(sign):
+        if sign in start and len(start) < SAMPLE:
             raise Failure(f"{file}: {fault}")
 
 
