@@ -75,6 +75,13 @@ def test_what_is_cached_at_a_commit_needs_no_hub(cached, environment):
     assert answers == [COMMIT, "40", str(TOKENIZER)]
 
 
+def test_a_mirror_with_commits_of_its_own(repositories, tmp_path):
+    calls = (*SPLIT[:-1], OTHER), ("fetch_files", "someone/encoder", OTHER, ["tokenizer*"])
+    with serve(repositories) as address:
+        assert ask(address, tmp_path, *calls) == ["40", str(TOKENIZER)]
+    assert ask(address, tmp_path, *calls, HF_HUB_OFFLINE="1") == ["40", str(TOKENIZER)]
+
+
 def test_another_commit_is_not_taken_from_the_cache(cached):
     address, home = cached
     split, files = ask(

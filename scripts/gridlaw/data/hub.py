@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets import Dataset, disable_progress_bars, load_dataset_builder
 from datasets.exceptions import DatasetsError
+from datasets.packaged_modules.cache.cache import Cache
 from datasets.utils import logging as data_logging
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
@@ -24,6 +25,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import disable_progress_bars as disable_download_bars
 from huggingface_hub.utils import logging as hub_logging
 
@@ -58,21 +60,32 @@ def read_split(dataset: str, config: str, split: str, commit: str, key: str) -> 
     _be_quiet()
     with _failures(what, key):
         # Without the scheme, a local folder of this name would be read instead.
-        rows = load_dataset(
-            f"hf://datasets/{dataset}", None if config == "default" else config, split=split, revision=commit
+        builder = load_dataset_builder(
+            f"hf://datasets/{dataset}", None if config == "default" else config, revision=commit
         )
-    # If it is not reachable, `datasets` takes any revision of it that is in the cache.
-    files = [file["filename"] for file in rows.cache_files]
-    if not all(commit in file for file in files):
-        raise Failure(f"{what} cannot be fetched: {_unreachable()}, and the cache has another revision only ({key})")
-    return rows
+        # If the hub is not reachable, `datasets` takes any revision that is in the cache.
+        if isinstance(builder, Cache) and builder.hash not in (commit, _cached_commit("dataset", dataset, commit)):
+            raise Failure(
+                f"{what} cannot be fetched: {_unreachable()}, and the cache has another revision only ({key})"
+            )
+        builder.download_and_prepare()
+        return builder.as_dataset(split)
 
 
 def fetch_files(model: str, commit: str, patterns: Iterable[str], key: str) -> Path:
     """Return a folder with those files of a model on the hub, at a commit, whose names match a pattern."""
     _be_quiet()
     with _failures(f"model {model} at revision {commit}", key):
-        return Path(snapshot_download(model, revision=commit, allow_patterns=list(patterns)))
+        revision = _cached_commit("model", model, commit)
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
+        return folder.with_name(_cached_commit("model", model, commit))
+
+
+def _cached_commit(kind: str, repository: str, commit: str) -> str:
+    """Return the commit that the cache has for a commit: itself, unless it was fetched from a mirror with others."""
+    folder = repo_folder_name(repo_id=repository, repo_type=kind)
+    reference = Path(constants.HF_HUB_CACHE, folder, "refs", commit)
+    return reference.read_text() if reference.is_file() else commit
 
 
 def _be_quiet() -> None:
