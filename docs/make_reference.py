@@ -29,7 +29,11 @@ An experiment is `config.yaml` plus your overlays. An overlay holds only what di
 
 In brackets stand what a key accepts and its value in `config.yaml` (*default grid*) or, where that file does not set
 it, its default. A *size* is a number of tokens, such as `0`, `64k`, `1M`, `2.5B`, or `all`. A *name* consists of
-letters, digits and `._+-`, and starts with a letter or digit.
+letters, digits and `._+-`, and starts with a letter or digit. *One for each kind of model* is a mapping, whereas a
+single value is for all models:
+
+- `from_scratch`: the value for models from random weights.
+- `released`: the value for released checkpoints.
 """
 SITE = """\
 ## The site file
@@ -165,6 +169,8 @@ def default(name: str, node: dict, values: dict | None, required: set[str]) -> l
 
 def accepted(node: dict, schema: dict) -> str:
     """The values that a key accepts, in words."""
+    if "anyOf" in node:
+        return f"{accepted(resolved(node['anyOf'][0], schema), schema)}, or one for each kind of model"
     if "oneOf" in node:
         return " or ".join(accepted(resolved(option, schema), schema) for option in node["oneOf"])
     if "const" in node:

@@ -268,23 +268,24 @@ def methods(recipe: dict, texts: pd.DataFrame) -> Iterator[str]:
     """The methods, in the words of a paper."""
     seeds, pretrain, finetune, data = (recipe[name] for name in ("seeds", "pretrain", "finetune", "data"))
     corpus = f"the corpus {recipe['corpus']}" if recipe["corpus"] else "no further text"
-    epochs = "one epoch" if pretrain["passes"] == 1 else f"{pretrain['passes']} epochs"
+    epochs = "one epoch" if pretrain["passes"] == 1 else f"{of_kinds(pretrain['passes'])} epochs"
     yield (
         f"Models were pre-trained on {corpus} by masked language modelling with a mask rate of"
-        f" {pretrain['mask_rate']:g}, each size being a prefix of one shuffle of segments of at most"
+        f" {of_kinds(pretrain['mask_rate'])}, each size being a prefix of one shuffle of segments of at most"
         f" {data['segment_words']} words, in sequences of {data['row_length']} tokens, for {epochs}. Optimizer steps"
-        f" were of {pretrain['batch_size']} sequences by AdamW with a peak learning rate of"
-        f" {pretrain['learning_rate']:g}, weight decay {pretrain['weight_decay']:g} and beta2"
-        f" {pretrain['adam_beta2']:g}, a warm-up of"
+        f" were of {of_kinds(pretrain['batch_size'])} sequences by AdamW with a peak learning rate of"
+        f" {of_kinds(pretrain['learning_rate'])}, weight decay {of_kinds(pretrain['weight_decay'])} and beta2"
+        f" {of_kinds(pretrain['adam_beta2'])}, a warm-up of"
         f" {short(pretrain['warmup_tokens'])} tokens and a {pretrain['decay_shape']} decay over the last"
         f" {percent(pretrain['decay_ratio'])} of a run; settings of single models are in their records."
     )
     yield (
         f"Held-out loss is that of masked tokens, {percent(pretrain['held_out_mask_rate'])} of the text for every"
         f" model, {data['held_out_words']:,} words, that were set aside first{held_out(texts)}. Each model was"
-        f" fine-tuned on {join_and(recipe['tasks'])} for {finetune['epochs']} epochs with"
-        f" batches of {finetune['batch_size']} and a peak learning rate of {finetune['learning_rate']:g}. Seeds of"
-        f" pre-training: {len(seeds['pretrain'])}, of fine-tuning: {len(seeds['finetune'])}."
+        f" fine-tuned on {join_and(recipe['tasks'])} for {of_kinds(finetune['epochs'])} epochs with"
+        f" batches of {of_kinds(finetune['batch_size'])} and a peak learning rate of"
+        f" {of_kinds(finetune['learning_rate'])}. Seeds of pre-training: {len(seeds['pretrain'])}, of fine-tuning:"
+        f" {len(seeds['finetune'])}."
     )
     yield (
         "Laws were fitted to logarithms with the Huber loss (Hoffmann et al. 2022) and back-tested by forecasts of"
@@ -308,6 +309,13 @@ def held_out(texts: pd.DataFrame) -> str:
         f" ({words.at['held_out', 'words']:,.0f} words of {count(documents, 'document')}{blocks};"
         f" {unused:,} words, {percent(unused / words['words'].sum())} of the text, are neither held out nor trained on)"
     )
+
+
+def of_kinds(value: float | dict[str, float]) -> str:
+    """A hyper-parameter in words, which may differ between kinds of models."""
+    if isinstance(value, dict):
+        return f"{value['from_scratch']:g} (of released checkpoints {value['released']:g})"
+    return f"{value:g}"
 
 
 def provenance(laws: dict) -> str:

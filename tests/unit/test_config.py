@@ -9,6 +9,7 @@ from conftest import default
 from snakemake.utils import update_config
 
 from gridlaw import io
+from gridlaw.config import hyperparameters
 from gridlaw.config.loading import complete
 from gridlaw.workflow import known
 from gridlaw.workflow.kinds.data import PACK
@@ -32,7 +33,59 @@ def test_an_override_holds_only_what_is_written():
         assert complete(overlaid(overlay))[section][kind][name] == before | {"dropout": 0.3}
 
 
+KINDS = """
+{models: [tiny, bert-base-uncased], finetune: {warmup_ratio: {from_scratch: 0.2, released: 0.06}},
+ exclude: [{model: bert-base-uncased, size: [1k, 8k, 32k, 100k]}]}
+"""
+
+
+def test_a_hyper_parameter_by_kind_of_model():
+    config = complete(overlaid(KINDS))
+    for model, rate, ratio, kind in (
+        ("tiny", 7e-4, 0.2, "from_scratch"),
+        ("bert-base-uncased", 2e-5, 0.06, "released"),
+    ):
+        parameters = hyperparameters.finetune_parameters(config, model, "sentiment")
+        keys = hyperparameters.finetune_keys(config, model, "sentiment")
+        assert (parameters["learning_rate"], parameters["warmup_ratio"], parameters["epochs"]) == (rate, ratio, 5)
+        assert keys["learning_rate"] == f"finetune.learning_rate.{kind}"
+        assert keys["epochs"] == "finetune.epochs"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected", "key"),
+    [
+        ("finetune: {learning_rate: 0.5}", 0.5, "finetune.learning_rate"),
+        ("finetune: {learning_rate: {released: 0.5}}", 0.5, "finetune.learning_rate.released"),
+        ("finetune: {learning_rate: {from_scratch: 0.5}}", 2e-5, "finetune.learning_rate.released"),
+        ("finetune: {per_task: {mrpc: {learning_rate: 0.5}}}", 0.5, "finetune.per_task.mrpc.learning_rate"),
+        (
+            "finetune: {per_task: {mrpc: {epochs: {from_scratch: 9, released: 2}}}}",
+            2e-5,
+            "finetune.learning_rate.released",
+        ),
+    ],
+)
+def test_an_overlay_of_a_hyper_parameter_by_kind(overlay, expected, key):
+    config = complete(overlaid(overlay))
+    assert hyperparameters.finetune_parameters(config, "bert-base-uncased", "mrpc")["learning_rate"] == expected
+    assert hyperparameters.finetune_keys(config, "bert-base-uncased", "mrpc")["learning_rate"] == key
+
+
+def test_a_released_checkpoint_does_not_inherit_the_rates_of_the_default_grid():
+    config = complete(copy.deepcopy(DEFAULT))
+    tuned = hyperparameters.finetune_parameters(config, "bert-base-uncased", "mrpc")
+    trained = hyperparameters.pretrain_parameters(config, "bert-base-uncased")
+    assert (tuned["learning_rate"], tuned["dropout"]) == (2e-5, 0.1)
+    assert (trained["learning_rate"], trained["dropout"], trained["mask_rate"]) == (1e-4, 0.1, 0.15)
+
+
 MISTAKES = {
+    "value of a kind": ("finetune: {learning_rate: {released: 0}}", "finetune.learning_rate.released: 0 is too small", "above 0"),
+    "text for a kind": ("finetune: {learning_rate: {released: 2e-5}}", 'finetune.learning_rate.released: "2e-5" is text', "2.0e-5"),
+    "unknown kind": ("finetune: {learning_rate: {relesed: 2.0e-5}}", "finetune.learning_rate.relesed: unknown key; expected one of from_scratch, released", "did you mean released?"),
+    "missing kind": ("finetune: {epochs: {released: 3}}", "finetune.epochs.from_scratch: missing", "required"),
+    "a list for a number": ("finetune: {epochs: [3]}", "finetune.epochs: [3] is not a whole number", ""),
     "unknown key": ("finetune: {epoch: 3}", "finetune.epoch: unknown key", "did you mean epochs?"),
     "unknown top key": ("model: [tiny]", "model: unknown key", "did you mean models?"),
     "unknown key of a model": ("catalogue: {models: {tiny: {shape: {hiden_size: 3}}}}", "shape.hiden_size", "did you mean hidden_size?"),

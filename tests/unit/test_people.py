@@ -175,7 +175,7 @@ class TestAccept:
             "pretrain.per_model.tiny.learning_rate 0.5 → 0.25",
         )
         # Also back to what it was made with: it was accepted as something else.
-        assert verdicts()["pretrain tiny 8k 1 1"].lines() == ("pretrain.learning_rate 0.5 → 3e-3",)
+        assert verdicts()["pretrain tiny 8k 1 1"].lines() == ("pretrain.learning_rate.from_scratch 0.5 → 3e-3",)
         run(accept, "tiny", "--note", "as well", change=further)
         assert verdicts(**further)["pretrain tiny 8k 1 1"].state == DONE
         made = io.read_json("results/pretrain/tiny/8k/1/1/record.json")

@@ -18,6 +18,11 @@ def is_released(config: dict, model: str) -> bool:
     return "pretrained" in config["catalogue"]["models"].get(model, {})
 
 
+def kind_of(config: dict, model: str) -> str:
+    """Kind of a model, which some hyper-parameters depend on: `from_scratch` or `released`."""
+    return "released" if is_released(config, model) else "from_scratch"
+
+
 def tokenizer_of(config: dict, model: str) -> str | None:
     """Name of a model's tokenizer: a released model's own, the one it asks for, else the first of its family's kind."""
     entry = config["catalogue"]["models"][model]
@@ -42,23 +47,23 @@ def family_of(config: dict, model: str) -> str | None:
 
 def pretrain_parameters(config: dict, model: str) -> dict:
     """Hyper-parameters of a model's pre-training."""
-    parameters = _overridden(config["pretrain"], NOT_PRETRAIN, per_model=model)
+    parameters = _overridden(config["pretrain"], NOT_PRETRAIN, kind_of(config, model), per_model=model)
     return parameters | {"warmup_tokens": grid.parse_size(parameters["warmup_tokens"])}
 
 
 def pretrain_keys(config: dict, model: str) -> dict[str, str]:
     """The configuration key that each hyper-parameter of a model's pre-training comes from."""
-    return _keys("pretrain", config["pretrain"], NOT_PRETRAIN, per_model=model)
+    return _keys("pretrain", config["pretrain"], NOT_PRETRAIN, kind_of(config, model), per_model=model)
 
 
 def finetune_parameters(config: dict, model: str, task: str) -> dict:
     """Hyper-parameters of a model's fine-tuning on a task; a task's overrides win over a model's."""
-    return _overridden(config["finetune"], NOT_FINETUNE, per_model=model, per_task=task)
+    return _overridden(config["finetune"], NOT_FINETUNE, kind_of(config, model), per_model=model, per_task=task)
 
 
 def finetune_keys(config: dict, model: str, task: str) -> dict[str, str]:
     """The configuration key that each hyper-parameter of a model's fine-tuning on a task comes from."""
-    return _keys("finetune", config["finetune"], NOT_FINETUNE, per_model=model, per_task=task)
+    return _keys("finetune", config["finetune"], NOT_FINETUNE, kind_of(config, model), per_model=model, per_task=task)
 
 
 def longest_sequences(config: dict, model: str) -> dict[str, int]:
@@ -70,15 +75,18 @@ def longest_sequences(config: dict, model: str) -> dict[str, int]:
     }
 
 
-def _overridden(section: dict, others: set[str], **overrides: str) -> dict:
+def _overridden(section: dict, others: set[str], kind: str, **overrides: str) -> dict:
     parameters = {name: value for name, value in section.items() if name not in others}
-    for kind, name in overrides.items():
-        parameters |= section[kind].get(name, {})
-    return parameters
+    for override, name in overrides.items():
+        parameters |= section[override].get(name, {})
+    return {name: value[kind] if isinstance(value, dict) else value for name, value in parameters.items()}
 
 
-def _keys(path: str, section: dict, others: set[str], **overrides: str) -> dict[str, str]:
-    keys = {name: f"{path}.{name}" for name in section if name not in others}
-    for kind, name in overrides.items():
-        keys |= {parameter: f"{path}.{kind}.{name}.{parameter}" for parameter in section[kind].get(name, {})}
-    return keys
+def _keys(path: str, section: dict, others: set[str], kind: str, **overrides: str) -> dict[str, str]:
+    places = {path: {name: value for name, value in section.items() if name not in others}}
+    places |= {f"{path}.{override}.{name}": section[override].get(name, {}) for override, name in overrides.items()}
+    return {
+        name: f"{place}.{name}.{kind}" if isinstance(value, dict) else f"{place}.{name}"
+        for place, parameters in places.items()
+        for name, value in parameters.items()
+    }

@@ -53,9 +53,16 @@ def _not_finite(value: object) -> bool:
 
 
 def _innermost(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
-    """Yield the leaf errors; within a oneOf, only those of the branch that fits best."""
+    """Yield the leaf errors; within a oneOf, only those of the branch that fits best.
+
+    An anyOf is a value, or a mapping with one for each kind of model.
+    """
     for error in errors:
-        if error.validator in ("oneOf", "anyOf") and error.context:
+        if error.validator == "anyOf":
+            branch = int(isinstance(error.instance, dict))
+            yield from _innermost(leaf for leaf in error.context if leaf.schema_path[0] == branch)
+            continue
+        if error.validator == "oneOf" and error.context:
             typed = [leaf for leaf in error.context if leaf.validator not in ("type", "const")]
             if typed:
                 yield from _innermost(typed)

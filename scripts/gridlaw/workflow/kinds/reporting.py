@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gridlaw.config import grid
+from gridlaw.config import grid, hyperparameters
 from gridlaw.workflow.experiment import Experiment
 from gridlaw.workflow.kind import Kind, Output, Setting, result
 from gridlaw.workflow.kinds.analysis import DECISIONS, FORECASTS, LAWS
@@ -110,7 +110,8 @@ def _report_recipe(config: dict) -> Recipe:
         "finetune": ("epochs", "batch_size", "learning_rate"),
         "data": ("segment_words", "row_length", "held_out_words"),
     }  # fmt: skip
-    sections = {name: {key: config[name][key] for key in keys} for name, keys in named.items()}
+    kinds = {hyperparameters.kind_of(config, model) for model in config["models"]}
+    sections = {name: {key: _of_kinds(config[name][key], kinds) for key in keys} for name, keys in named.items()}
     sections["pretrain"]["warmup_tokens"] = grid.parse_size(config["pretrain"]["warmup_tokens"])
     sections["seeds"] = {name: sorted(values) for name, values in config["seeds"].items()}
     known = ("price_per_gpu_hour", "price_per_kwh", "watts_per_gpu")
@@ -118,6 +119,14 @@ def _report_recipe(config: dict) -> Recipe:
     sections["cost"]["currency"] = config["cost"]["currency"]
     whole = {name: config[name] for name in ("models", "tasks", "corpus")}
     return Recipe(whole | sections)
+
+
+def _of_kinds(value: object, kinds: set[str]) -> object:
+    """Return a hyper-parameter without its values for kinds of models that the grid does not have."""
+    if not isinstance(value, dict):
+        return value
+    values = {kind: value[kind] for kind in sorted(kinds)}
+    return values if len(values) > 1 else next(iter(values.values()))
 
 
 def _report_inputs(experiment: Experiment) -> dict[str, list[str]]:
