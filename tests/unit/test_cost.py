@@ -6,7 +6,7 @@ import pytest
 from conftest import begin, configuration, finish
 
 from gridlaw import io, plugins
-from gridlaw.cost import arithmetic, estimates
+from gridlaw.cost import arithmetic, capacity, estimates
 from gridlaw.models import flops, modeling
 from gridlaw.views.estimate_text import Limits, bill, step_counts
 from gridlaw.words import duration, size
@@ -252,3 +252,35 @@ def test_words(folder):
     assert [size(number) for number in (100, 2.5e6, 3e9, 1.2e12)] == ["0.1 kB", "2.5 MB", "3 GB", "1.2 TB"]
     assert str(Limits(cores=2, gpus=1)) == "on 2 cores and 1 gpu"
     assert str(Limits()) == "one after the other"
+
+
+LETTERS = {"source": "files", "files": ["*.txt"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("The cat sat on the mat by the river. " * 10_000, 90_000),
+        ("猫が好きです。" * 20_000, 120_000),
+        ("\n" * 500_000, 0),
+    ],
+)
+def test_tokens_are_estimated_from_a_sample(tmp_path, monkeypatch, content, words):
+    """A size that only a count of bytes allows is doubted."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(40):
+        Path(f"{number}.txt").write_text(content[: len(content) // 2] if number % 2 else content)
+    grid = {"corpus": "letters", "sizes": ["1M", "10M"], "data": {"held_out_words": 1000}}
+    config = configuration(grid | {"catalogue": {"corpora": {"letters": LETTERS}}})
+    assert capacity.estimated_tokens(config) == pytest.approx(2 * max(0, 30 * words - 1000), rel=0.05)
+    lines = list(capacity.doubts(config))
+    assert [line.split()[1] for line in lines] == (["10M"] if words else ["1M", "10M"])
+    assert all("is probably more than the corpus letters holds, at most about" in line for line in lines)
+
+
+def test_nothing_is_estimated_of_text_that_is_not_in_plain_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert list(capacity.doubts(configuration({}))) == []
+    Path("a.txt.zst").write_bytes(b"packed")
+    corpora = {"letters": LETTERS | {"files": ["a.txt.zst"]}}
+    assert list(capacity.doubts(configuration({"corpus": "letters", "catalogue": {"corpora": corpora}}))) == []

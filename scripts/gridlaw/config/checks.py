@@ -123,7 +123,7 @@ def _capacity(config: dict, corpus: dict, packed: int | None) -> tuple[float, st
     """Return an upper bound on the tokens of a corpus, and what the user could add to raise it.
 
     The bound is exact if the corpus has been packed. Otherwise each word or punctuation mark of the embedded language
-    counts as one token, and each byte of other text.
+    counts as one token, and each byte of other text. That is several times too much; `gridlaw.cost.capacity` estimates.
     """
     if packed is not None:
         return packed, "text"

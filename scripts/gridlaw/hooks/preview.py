@@ -18,6 +18,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from gridlaw.cost import capacity
 from gridlaw.cost.estimates import Rates
 from gridlaw.hooks import records
 from gridlaw.hooks.jobs import step_of
@@ -98,6 +99,7 @@ class Preview(logging.Handler):
             rates = self._rates()
             estimate = bill(rates, planned, self._limits())
             yield f"{step_counts(rates, planned)}: {estimate['time']}; snakemake -n shows the grid"
+            yield from (f"! {line}" for line in capacity.doubts(self._verdicts.config))
             _note(predicted(rates, planned, self._limits()))
 
     def _follow(self, planned: dict[Step, str]) -> None:

@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from gridlaw.config import grid
 from gridlaw.config.grid import Cell
+from gridlaw.cost import capacity
 from gridlaw.views.terminal import MARKS, Terminal, shorten
 from gridlaw.words import join_comma
 from gridlaw.workflow.reasons import DefinitionReason
@@ -173,9 +174,10 @@ class Overview:
                 yield f"  and {len(causes) - SHOWN} more that {state}"
 
     def notes(self, terminal: Terminal) -> Iterator[str]:
-        """Notes in the records of finished steps: each line once."""
+        """Sizes that the text probably cannot fill, and notes in the records of finished steps: each line once."""
         records = (self.verdicts.record(step.record) or {} for step in self.verdicts.steps)
-        lines = list(dict.fromkeys(line for record in records for line in record.get("notes", [])))
+        noted = dict.fromkeys(line for record in records for line in record.get("notes", []))
+        lines = [*capacity.doubts(self.config), *noted]
         for line in lines[:SHOWN]:
             yield from terminal.wrapped("!", line, 2)
         if len(lines) > SHOWN:
