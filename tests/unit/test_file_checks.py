@@ -63,8 +63,8 @@ WRONG = {
     "empty.txt": "data/empty.txt is empty",
     "a.docx": "data/a.docx ends in .docx; expected one of .txt, .jsonl, .json, .parquet, .csv, .tsv, and for text"
     " formats maybe .gz or .zst after it",
-    "a\nb.txt": r"'data/a\nb.txt' has a line break in its name, or bytes that are not UTF-8; rename it",
-    "caf\udce9.txt": r"'data/caf\udce9.txt' has a line break in its name, or bytes that are not UTF-8; rename it",
+    "a\nb.txt": r"'data/a\nb.txt' has a line break in its name; rename it",
+    "caf\udce9.txt": r"'data/caf\udce9.txt' has bytes in its name that are not UTF-8; rename it",
 }
 
 

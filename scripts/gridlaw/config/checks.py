@@ -135,10 +135,13 @@ def _capacity(config: dict, corpus: dict, packed: int | None) -> tuple[float, st
         # The last document may exceed the number of words.
         return words + 200 - held_out, "words of it"
     texts = user_files.find_corpus_files(config, config["corpus"], "files")
-    # What cannot be read has a line of its own.
-    if not texts or any(formats.is_compressed(file) or user_files.fault(file) for file in texts):
+    if not texts or any(map(formats.is_compressed, texts)):
         return float("inf"), ""
-    return sum(Path(file).stat().st_size for file in texts), "files"
+    try:
+        return sum(Path(file).stat().st_size for file in texts), "files"
+    except OSError:
+        # Missing files have a line of their own.
+        return float("inf"), ""
 
 
 def _model(config: dict, name: str) -> Iterator[str]:

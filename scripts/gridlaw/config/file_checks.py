@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 
 from gridlaw import words
@@ -18,15 +19,17 @@ class MissingFile(str):
 
 def find_corpus_mistakes(config: dict, corpus: str) -> Iterator[str]:
     """Yield a line for each mistake in the files of a corpus; none if its source is not files."""
-    entry, key = config["catalogue"]["corpora"][corpus], f"catalogue.corpora.{corpus}"
+    entry, key, found = config["catalogue"]["corpora"][corpus], f"catalogue.corpora.{corpus}", {}
     for option in ("files", "held_out_files"):
-        for name in entry.get(option, []):
-            if not user_files.find_matching(name):
-                yield MissingFile(f"{key}.{option}: nothing matches {name}{_where(name)}")
-        yield from _faults(f"{key}.{option}", user_files.find_corpus_files(config, corpus, option), formats.DOCUMENTS)
-    files, held_out = (user_files.find_corpus_files(config, corpus, option) for option in ("files", "held_out_files"))
-    both = sorted({*files} & {*held_out})
-    if both:
+        matches = {name: user_files.find_matching(name) for name in entry.get(option, [])}
+        yield from (
+            MissingFile(f"{key}.{option}: nothing matches {name}{_where(name)}")
+            for name, files in matches.items()
+            if not files
+        )
+        found[option] = set(chain(*matches.values()))
+        yield from _faults(f"{key}.{option}", sorted(found[option]), formats.DOCUMENTS)
+    if both := sorted(found["files"] & found["held_out_files"]):
         yield f"{key}.held_out_files: {_first(both)} in files too; expected files that no model is trained on"
 
 

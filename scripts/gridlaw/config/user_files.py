@@ -72,10 +72,13 @@ def find_matching(name: str) -> list[str]:
 def fault(file: str) -> str | None:
     """Return what is wrong with a file, in words that follow its name; None if it can be read."""
     path = Path(file)
-    if "\n" in file or any("\ud800" <= character <= "\udfff" for character in file):
-        return "has a line break in its name, or bytes that are not UTF-8; rename it"
+    if "\n" in file:
+        return "has a line break in its name; rename it"
     try:
+        file.encode()
         status = path.stat()
+    except UnicodeEncodeError:
+        return "has bytes in its name that are not UTF-8; rename it"
     except FileNotFoundError:
         if path.is_symlink():
             return f"is a link to nothing: {path.readlink()} does not exist"

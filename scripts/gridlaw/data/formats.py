@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from pathlib import PurePath
 
 # Reader of each format, and what a text format may be compressed with, in the words of pyarrow.
 READERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
@@ -15,8 +14,9 @@ EXAMPLES = tuple(suffix for suffix, reader in READERS.items() if reader != "text
 
 def split_suffixes(file: str) -> tuple[str, str]:
     """Return the suffix of a file's format and that of its compression, in small letters; empty for none."""
-    path = PurePath(file.lower())
-    return (path.with_suffix("").suffix, path.suffix) if path.suffix in COMPRESSIONS else (path.suffix, "")
+    name = file.lower().rpartition("/")[2]
+    *_, before, last = "", "", *(f".{part}" for part in name.split(".")[1:])
+    return (before, last) if last in COMPRESSIONS else (last, "")
 
 
 def is_compressed(file: str) -> bool:
