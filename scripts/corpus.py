@@ -10,6 +10,7 @@ Documents without words are left out.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridlaw import cli, io
-from gridlaw.data import language, segmentation
+from gridlaw.data import formats, language, segmentation
+from gridlaw.data.columns import MissingColumn
+from gridlaw.words import count
 from gridlaw.workflow import program, record
 
 SCHEMA = pa.schema({"document": pa.int32(), "text": pa.large_string(), "words": pa.int32(), "held_out": pa.bool_()})
@@ -28,10 +31,10 @@ def main() -> None:
     args = program.parse("corpus", __doc__)
 
     recipe, facts = args.recipe, {}
+    key = f"catalogue.corpora.{Path(args.documents).parent.name}"
     if recipe["source"] == "hub":
         from gridlaw.data import hub
 
-        key = f"catalogue.corpora.{Path(args.documents).parent.name}"
         facts["commit"] = hub.commit(recipe["dataset"], recipe["revision"], "dataset", key)
         documents = hub_documents(recipe, facts["commit"], key)
     elif recipe["source"] == "files":
@@ -39,10 +42,14 @@ def main() -> None:
     else:
         documents = ((text, False) for text in language.documents(recipe["seed"], recipe["words"]))
 
-    counts = write(documents, args.documents)
+    try:
+        counts = write(documents, args.documents)
+    except MissingColumn as error:
+        raise cli.Failure(f"{key}.column: {error}") from error
     if not counts["documents"]:
-        column = f" in column {recipe['column']}" if "column" in recipe else ""
-        raise cli.Failure(f"the corpus contains no text{column}; expected at least one document with words")
+        has_columns = "column" in recipe and not (args.files and formats.reader_of(args.files[0]) == "text")
+        place = f".column: {recipe['column']} contains no text" if has_columns else ": the corpus contains no text"
+        raise cli.Failure(f"{key}{place}; expected at least one document with words")
     io.write_json(args.manifest, {**counts, **facts})
     record.write(args, **facts)
 
@@ -80,10 +87,11 @@ def write(documents: Iterator[tuple[str | None, bool]], file: str) -> dict:
     Returns:
         numbers of documents, words and bytes, and the SHA-256 of the text (each document followed by a zero byte).
     """
-    digest, counts = hashlib.sha256(), {"documents": 0, "words": 0, "bytes": 0}
+    digest, counts, missing = hashlib.sha256(), {"documents": 0, "words": 0, "bytes": 0}, 0
     with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         rows, size = [], 0
         for text, held_out in documents:
+            missing += text is None
             words = segmentation.count_words(text or "")
             if not words:
                 continue
@@ -98,6 +106,8 @@ def write(documents: Iterator[tuple[str | None, bool]], file: str) -> dict:
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, SCHEMA))
                 rows, size = [], 0
         writer.write_batch(pa.RecordBatch.from_pylist(rows, SCHEMA))
+    if missing:
+        print(f"note: {count(missing, 'row')} without text left out", file=sys.stderr)
     return {**counts, "sha256": digest.hexdigest()}
 
 

@@ -239,3 +239,25 @@ def test_hidden_labels_of_the_hub(monkeypatch, label):
 def test_an_empty_split_is_one_line():
     with pytest.raises(cli.Failure, match="dev.csv: empty; expected at least one example"):
         task.frame({"a": [], "label": []}, {"text": ["a"], "label": "label"}, "dev.csv")
+
+
+def test_rows_without_text_are_left_out_and_counted(program, tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text('{"text": "one word"}\n{"text": null}\n{"text": " "}\n{"id": 4}\n')
+    documents, manifest = fetch(program, tmp_path, tmp_path / "a.jsonl")
+    assert list(documents["text"]) == ["one word"]
+    assert manifest["documents"] == 1
+    assert "2 rows without text left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", "id,text\n1,\n2,\n", r"catalogue.corpora.\S+.column: text contains no text"),
+        ("a.csv", "id,body\n1,a\n", r"catalogue.corpora.\S+.column: .*a.csv: no column text; expected one of id, body"),
+        ("a.txt", " \n", r"catalogue.corpora.\S+: the corpus contains no text"),
+    ],
+)
+def test_a_corpus_without_text_names_the_column(program, tmp_path, name, content, line):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(cli.Failure, match=line):
+        fetch(program, tmp_path, tmp_path / name)

@@ -19,7 +19,7 @@ class MissingFile(str):
 
 def find_corpus_mistakes(config: dict, corpus: str) -> Iterator[str]:
     """Yield a line for each mistake in the files of a corpus; none if its source is not files."""
-    entry, key, found = config["catalogue"]["corpora"][corpus], f"catalogue.corpora.{corpus}", {}
+    entry, key, listed = config["catalogue"]["corpora"][corpus], f"catalogue.corpora.{corpus}", {}
     for option in ("files", "held_out_files"):
         matches = {name: user_files.find_matching(name) for name in entry.get(option, [])}
         yield from (
@@ -27,9 +27,9 @@ def find_corpus_mistakes(config: dict, corpus: str) -> Iterator[str]:
             for name, files in matches.items()
             if not files
         )
-        found[option] = set(chain(*matches.values()))
-        yield from _faults(f"{key}.{option}", sorted(found[option]), formats.DOCUMENTS)
-    if both := sorted(found["files"] & found["held_out_files"]):
+        listed[option] = set(chain(*matches.values()))
+        yield from _faults(f"{key}.{option}", sorted(listed[option]), formats.DOCUMENTS)
+    if both := sorted(listed["files"] & listed["held_out_files"]):
         yield f"{key}.held_out_files: {_first(both)} in files too; expected files that no model is trained on"
 
 
