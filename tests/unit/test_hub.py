@@ -82,6 +82,19 @@ def test_a_mirror_with_commits_of_its_own(repositories, tmp_path):
     assert ask(address, tmp_path, *calls, HF_HUB_OFFLINE="1") == ["40", str(TOKENIZER)]
 
 
+def test_offline_a_branch_is_what_the_cache_has(cached):
+    address, home = cached
+    (home / "hub/models--someone--encoder/refs").mkdir(exist_ok=True)
+    (home / "hub/models--someone--encoder/refs/main").write_text(COMMIT)
+    calls = [("commit", "someone/encoder", name, "model") for name in ("main", "v9")]
+    main, other = ask(address, home, *calls, HF_HUB_OFFLINE="1")
+    assert main == COMMIT
+    assert other == (
+        "model someone/encoder at revision v9 cannot be fetched: HF_HUB_OFFLINE is set, and the cache does not have it"
+        " (the.key)"
+    )
+
+
 def test_another_commit_is_not_taken_from_the_cache(cached):
     address, home = cached
     split, files = ask(

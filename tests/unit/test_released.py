@@ -68,6 +68,17 @@ def adapt(folder):
     (folder / "config.json").rename(folder / "adapter_config.json")
 
 
+def replace_by_link(file):
+    file.unlink()
+    file.symlink_to("elsewhere")
+
+
+def name_outside(folder):
+    shard(folder)
+    index = folder / "model.safetensors.index.json"
+    given.change(index, weight_map=io.read_json(index)["weight_map"] | {"x": "../other.safetensors"})
+
+
 def mend(file, **fields):
     return lambda folder: given.change(folder / file, **fields)
 
@@ -76,7 +87,7 @@ FAULTS = {
     "no tokenizer": (lose_tokenizer, "./it has no tokenizer; expected tokenizer.json (or vocab.txt, spm.model,"),
     "weights in Git LFS": (damage("model.safetensors"), "./it/model.safetensors is a Git LFS pointer; fetch its content with git lfs pull"),
     "tokenizer in Git LFS": (damage("tokenizer.json"), "./it/tokenizer.json is a Git LFS pointer"),
-    "configuration in Git LFS": (damage("config.json"), "./it has a config.json that is a Git LFS pointer"),
+    "configuration in Git LFS": (damage("config.json"), "./it/config.json is a Git LFS pointer"),
     "missing shard": (lose_shard, "./it lacks model-00002-of-"),
     "truncated": (truncate, "./it/model.safetensors is damaged or incomplete"),
     "empty": (lambda folder: (folder / "tokenizer.json").write_text(""), "./it/tokenizer.json is empty"),
@@ -87,13 +98,17 @@ FAULTS = {
     "no configuration": (lambda folder: (folder / "config.json").unlink(), "./it has no config.json; expected a folder written by save_pretrained"),
     "an inner folder": (nest, "./it has no config.json; the folder 0_Transformer in it has"),
     "an adapter": (adapt, "./it is an adapter without its model"),
-    "configuration is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "./it has a config.json that is not a JSON object"),
-    "configuration is a list": (lambda folder: (folder / "config.json").write_text("[]"), "./it has a config.json that is not a JSON object"),
+    "configuration is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "./it/config.json is not a JSON object"),
+    "configuration is a list": (lambda folder: (folder / "config.json").write_text("[]"), "./it/config.json is not a JSON object"),
     "tokenizer is no JSON": (lambda folder: (folder / "tokenizer_config.json").write_text("{"), "./it/tokenizer_config.json is not a JSON object"),
     "decoder": (mend("config.json", model_type="gpt2"), "./it is a gpt2, of which transformers has no masked-LM model"),
     "unknown family": (mend("config.json", model_type="berd"), "./it is a berd, of which"),
     "no family": (mend("config.json", model_type=None), "./it has a config.json without model_type"),
     "code of its own": (mend("config.json", model_type="own", auto_map={"AutoModel": "model.Own"}), "./it is defined by code of its own (auto_map), which is never run"),
+    "quantized": (mend("config.json", quantization_config={"quant_method": "fp8"}), "./it has quantized weights, which cannot be trained"),
+    "dangling link": (lambda folder: replace_by_link(folder / "tokenizer.json"), "./it/tokenizer.json is a link to elsewhere, which is not there"),
+    "a folder for a file": (lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").mkdir()), "./it has no config.json"),
+    "shards outside": (name_outside, "./it has a model.safetensors.index.json that names files outside of the folder"),
     "positions": (mend("config.json", max_position_embeddings=16), "./it has 16 positions, less than finetune.max_length (sentiment): 32; use 16 or less there"),
 }  # fmt: skip
 
@@ -261,6 +276,15 @@ def test_all_files_of_the_tokenizers_of_transformers_are_known():
             names |= set(module.VOCAB_FILES_NAMES.values())
     assert {"spm.model", "bpe.codes", "vocab.txt"} < names
     assert {name for name in names if not released.is_of_tokenizer(name)} == set()
+
+
+def test_the_size_of_a_fetched_checkpoint_is_known(it):
+    folder = Path("resources/checkpoint/m")
+    given.release(folder, max_position_embeddings=16)
+    io.write_json(folder / "record.json", {"recipe": {"pretrained": "someone/it", "revision": "main"}})
+    assert configuration(GRID % "someone/other")["models"] == ["m"], "it is of another checkpoint"
+    with pytest.raises(ValueError, match=r"m\.pretrained: someone/it has 16 positions, less than finetune\.max_length"):
+        configuration(GRID % "someone/it")
 
 
 def test_an_archive_of_results_needs_no_checkpoint(it):

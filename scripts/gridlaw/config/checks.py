@@ -189,6 +189,12 @@ def _repository(config: dict, name: str) -> Iterator[str]:
             f"catalogue.models.{name}.pretrained: {repository} is no folder here, and no name of a repository on the"
             " hub; expected owner/name, or ./FOLDER"
         )
+    # Its size is known once it has been fetched.
+    folder = Path("resources/checkpoint", name)
+    fetched = (io.find_json(folder / "record.json") or {}).get("recipe", {}).get("pretrained") == repository
+    fields = io.find_json(folder / released.CONFIG) if fetched else None
+    if fields and (fault := released.too_long(fields, hyperparameters.longest_sequences(config, name))):
+        yield f"catalogue.models.{name}.pretrained: {repository} {fault}"
 
 
 def _attention(config: dict, name: str) -> Iterator[str]:

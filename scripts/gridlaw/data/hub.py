@@ -47,8 +47,9 @@ def commit(repository: str, revision: str, kind: str, key: str) -> str:
         kind: `dataset` or `model`.
         key: the configuration key that names the repository, for messages; also below.
     """
-    if re.fullmatch("[0-9a-f]{40}", revision):
-        return revision
+    cached = _cached_commit(kind, repository, revision)
+    if re.fullmatch("[0-9a-f]{40}", revision) or (constants.HF_HUB_OFFLINE and cached != revision):
+        return cached
     _be_quiet()
     with _failures(f"{kind} {repository} at revision {revision}", key):
         return HfApi().repo_info(repository, revision=revision, repo_type=kind).sha
@@ -81,11 +82,14 @@ def fetch_files(model: str, commit: str, patterns: Iterable[str], key: str) -> P
         return folder.with_name(_cached_commit("model", model, commit))
 
 
-def _cached_commit(kind: str, repository: str, commit: str) -> str:
-    """Return the commit that the cache has for a commit: itself, unless it was fetched from a mirror with others."""
+def _cached_commit(kind: str, repository: str, revision: str) -> str:
+    """Return the commit that the cache has for a revision, and the revision itself if it has none.
+
+    That of a commit is another one if it was fetched from a mirror with commits of its own.
+    """
     folder = repo_folder_name(repo_id=repository, repo_type=kind)
-    reference = Path(constants.HF_HUB_CACHE, folder, "refs", commit)
-    return reference.read_text() if reference.is_file() else commit
+    reference = Path(constants.HF_HUB_CACHE, folder, "refs", revision)
+    return reference.read_text() if reference.is_file() else revision
 
 
 def _be_quiet() -> None:

@@ -74,13 +74,18 @@ def problems(folder: str | Path, name: str) -> Iterator[str]:
     folder = Path(folder)
     fields = io.find_json(folder / CONFIG)
     if fields is None:
-        yield f"{name} {_without_configuration(folder)}"
+        yield f"{name}{_without_configuration(folder)}"
         return
     yield from (f"{name} {line}" for line in _class_problems(fields))
-    files = list_files(folder)
-    yield from (f"{name}/{line}" for file in files for line in _file_problems(folder / file))
+    entries = [file for file in sorted(folder.iterdir()) if not file.is_dir()]
+    yield from (
+        f"{name}/{file.name} is a link to {file.readlink()}, which is not there; expected the file"
+        for file in entries
+        if file.is_symlink() and not file.exists() and (file.name in (WEIGHTS, INDEX) or is_of_tokenizer(file.name))
+    )
+    yield from (f"{name}/{line}" for file in list_files(folder) for line in _file_problems(folder / file))
     yield from (f"{name} {line}" for line in _weight_problems(folder, fields))
-    if not set(files) & set(VOCABULARIES) and not _has_no_vocabulary(folder):
+    if not any(file.name in VOCABULARIES for file in entries) and not _has_no_vocabulary(folder):
         yield (
             f"{name} has no tokenizer; expected tokenizer.json (or vocab.txt, spm.model, sentencepiece.bpe.model ...)"
             " beside the weights"
@@ -89,14 +94,12 @@ def problems(folder: str | Path, name: str) -> Iterator[str]:
 
 def _without_configuration(folder: Path) -> str:
     if (folder / CONFIG).is_file():
-        if (folder / CONFIG).read_bytes().startswith(LFS):
-            return f"has a {CONFIG} that is a Git LFS pointer; fetch its content with git lfs pull"
-        return f"has a {CONFIG} that is not a JSON object; save the checkpoint again with save_pretrained"
+        return f"/{next(_file_problems(folder / CONFIG))}"
     if (folder / "adapter_config.json").is_file():
-        return "is an adapter without its model; merge the two with merge_and_unload of PEFT, and save the result"
+        return " is an adapter without its model; merge the two with merge_and_unload of PEFT, and save the result"
     inner = sorted(file.parent.name for file in folder.glob(f"*/{CONFIG}"))
     there = f"; the folder {inner[0]} in it has" if inner else ""
-    return f"has no {CONFIG}{there}; expected a folder written by save_pretrained"
+    return f" has no {CONFIG}{there}; expected a folder written by save_pretrained"
 
 
 def _class_problems(fields: dict) -> Iterator[str]:
@@ -108,11 +111,17 @@ def _class_problems(fields: dict) -> Iterator[str]:
             yield "is defined by code of its own (auto_map), which is never run; expected a model of transformers"
         else:
             yield f"is a {kind}, of which transformers has no masked-LM model; expected an encoder such as bert"
+    elif "quantization_config" in fields:
+        yield "has quantized weights, which cannot be trained; expected weights in fp32, fp16 or bf16"
 
 
 def _file_problems(file: Path) -> Iterator[str]:
-    with open(file, "rb") as stream:
-        start = stream.read(len(LFS))
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(len(LFS))
+    except OSError as error:
+        yield f"{file.name} cannot be read: {error.strerror}"
+        return
     if not start:
         yield f"{file.name} is empty; fetch it again"
     elif start == LFS:
@@ -133,7 +142,7 @@ def _weight_problems(folder: Path, fields: dict) -> Iterator[str]:
     weights = list_weights(folder)
     missing = [file for file in weights if not (folder / file).is_file()]
     if any(Path(file).name != file for file in weights):
-        yield f"has an {INDEX} that names files outside of the folder; expected shards beside it"
+        yield f"has a {INDEX} that names files outside of the folder; expected shards beside it"
     elif missing:
         yield f"lacks {missing[0]}, {len(missing)} of the {len(weights)} shards of {INDEX}; fetch them again"
     elif not weights:
@@ -144,7 +153,7 @@ def _without_weights(folder: Path, fields: dict) -> str:
     saving = f"{(fields.get('architectures') or ['AutoModelForMaskedLM'])[0]}.from_pretrained(...).save_pretrained(...)"
     others = sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern))
     if (folder / INDEX).is_file():
-        return f"has an {INDEX} without a weight_map; expected what {saving} of transformers writes"
+        return f"has a {INDEX} without a weight_map; expected what {saving} of transformers writes"
     if any(folder.glob("*.safetensors")):
         return f"has weights in safetensors, but neither {WEIGHTS} nor {INDEX}; expected one of these names"
     if others:
