@@ -41,10 +41,11 @@ def main() -> None:
     held_out, held_out_frequencies, _ = pack(args.held_out, args.held_out_rows, None, tokenizer, args.recipe)
     folder = Path(args.tokenizer)
     key = f"catalogue.{'models' if folder.parent.name == 'checkpoint' else 'tokenizers'}.{folder.name}"
-    notes = [
-        *coverage.judge(train["unknown"]["characters"], key, "the training text", REMEDY),
-        *coverage.judge(held_out["unknown"]["characters"], key, "the held-out text", REMEDY),
-    ]
+    notes = []
+    for name, part in (("the training text", train), ("the held-out text", held_out)):
+        if not part["tokens"]:
+            raise cli.Failure(f"{key}: {name} has no tokens; expected other text than what the tokenizer removes")
+        notes += coverage.judge(part["unknown"]["characters"], key, name, REMEDY)
     for line in notes:
         print(f"warning: {line}", file=sys.stderr)
     manifest = {

@@ -109,6 +109,12 @@ def test_text_that_is_mostly_unknown_is_not_packed(program, tmp_path, train, hel
     assert not (tmp_path / "manifest.json").exists()
 
 
+def test_text_without_tokens_is_not_packed(program, tmp_path):
+    (tmp_path / "none.json").write_text("{}")
+    with pytest.raises(cli.Failure, match="catalogue.tokenizers.mine: the held-out text has no tokens"):
+        packed(program, tmp_path, ["ab"], ["\x01\x02"], "a", "##b")
+
+
 def test_examples_that_are_cut():
     tokenizer = wordpiece("a", "##b")
     pairs = [["ab ab", "a", "xx"], ["a", "a", "a"]]

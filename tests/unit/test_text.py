@@ -115,3 +115,10 @@ def test_sentences_end_at_full_stops_without_spaces():
 )  # fmt: skip
 def test_words_are_counted(text, number):
     assert segmentation.count_words(text) == number
+
+
+def test_a_long_line_takes_no_longer_than_many_lines():
+    """Ten thousand times the limit: cutting one piece after the other off would copy the rest each time."""
+    cut = list(segmentation.segments("acgt" * 50_000, 20))
+    assert {words for _, words in cut} == {20}
+    assert len(cut) == 10_000

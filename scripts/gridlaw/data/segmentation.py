@@ -85,8 +85,8 @@ def _pieces(paragraph: str, limit: int) -> Iterator[list[str]]:
             yield pending
             pending = []
         pending += cut
-        while len(pending) > limit:
-            yield pending[:limit]
-            pending = pending[limit:]
+        if len(pending) > limit:
+            *full, pending = (pending[start : start + limit] for start in range(0, len(pending), limit))
+            yield from full
     if pending:
         yield pending
