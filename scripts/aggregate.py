@@ -26,7 +26,7 @@ from gridlaw import cli, io, legacy
 from gridlaw.config import grid
 from gridlaw.stats import intervals
 from gridlaw.tables import read_table
-from gridlaw.words import count
+from gridlaw.words import caveat
 from gridlaw.workflow import program, record, work_folder
 from gridlaw.workflow.states import RUNNING
 
@@ -139,14 +139,8 @@ def summarised(scores: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         averaged=("item_se",),
         counted=("diverged", "untrained"),
     )
-    return summary.assign(caveat=[caveat(int(row.n), row.diverged, row.untrained) for row in summary.itertuples()])
-
-
-def caveat(known: int, diverged: int, untrained: int) -> str:
-    """The diverged and untrained runs of a mean in words; empty if there are none."""
-    runs = count(known + diverged, "run")
-    words = {"diverged": diverged, "untrained": untrained}
-    return ", ".join(f"{number} of {runs} {name}" for name, number in words.items() if number)
+    words = [caveat(row.diverged, row.untrained, int(row.n) + row.diverged) for row in summary.itertuples()]
+    return summary.assign(caveat=words)
 
 
 def run_rows(recipe: dict, folder: Path) -> list[dict]:
@@ -169,6 +163,8 @@ def run_rows(recipe: dict, folder: Path) -> list[dict]:
                 row["tokenizer"] = recipe["tokenizers"][model]
                 row |= {name: facts["recipe"].get(name) for name in [*SCHEDULE, *MASKS]}
                 row |= {name: facts.get(name) for name in RUN_FACTS} | {"diverged": has_diverged(facts)}
+                if row["diverged"]:
+                    row |= dict.fromkeys(("final_loss", "held_out_loss", "held_out_loss_se"))
                 # Start-up and evaluation of the last attempt included.
                 row["tokens_per_second_overall"] = facts["tokens_here"] / facts["wall_seconds"]
                 row["joules"] = facts["energy"]["joules"]
@@ -184,7 +180,12 @@ def has_diverged(facts: dict) -> bool:
     losses += facts.get("curve", {"loss": []})["loss"]
     # Null if the finishing attempt had nothing left to train, and so no loss to log.
     losses += [facts["final_loss"]] if facts.get("final_loss") is not None else []
-    return any(loss is None or not math.isfinite(loss) for loss in losses)
+    return not all(map(is_finite, losses))
+
+
+def is_finite(loss: float | None) -> bool:
+    """True for a loss that is a finite number."""
+    return loss is not None and math.isfinite(loss)
 
 
 def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
@@ -197,7 +198,8 @@ def curve_rows(recipe: dict, folder: Path) -> Iterator[tuple]:
             previous = 0
             for step, loss in zip(logged["step"], logged["loss"], strict=True):
                 tokens = (previous + step) / 2 / facts["steps"] * facts["trained_tokens"]
-                yield model, size, gpus, seed, tokens, loss, phase(facts, previous, step)
+                finite = loss if is_finite(loss) else None
+                yield model, size, gpus, seed, tokens, finite, phase(facts, previous, step)
                 previous = step
 
 

@@ -22,7 +22,7 @@ from gridlaw.laws.law import Law
 from gridlaw.laws.selection import Group
 from gridlaw.stats import comparison
 from gridlaw.tables import read_table, smallest_gpus
-from gridlaw.words import amount, count, rank_time
+from gridlaw.words import amount, caveat, count, rank_time
 from gridlaw.workflow import program, record
 
 # By default budgets are these multiples of the rank-hours of the grid's pre-training.
@@ -109,18 +109,33 @@ def costs(recipe: dict) -> dict[str, str]:
 
 def by_seed(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of each pre-training seed after the most training examples, averaged over fine-tuning seeds, from one gpus
-    value of each size."""
+    value of each size; with the numbers of fine-tunings, of those that diverged, and of untrained ones.
+    """
     selected = smallest_gpus(scores[scores["note"].isna()])
     selected = selected[selected["train_set"] == selected.groupby("task")["train_set"].transform("last")]
-    return selected.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)["value"].mean().reset_index()
+    selected = selected.assign(untrained=selected["trained"].eq(False) & ~selected["diverged"])
+    seeds = selected.groupby([*QUANTITY, "model", "size", "pretrain_seed"], sort=False)
+    return seeds.agg(
+        value=("value", "mean"), runs=("value", "size"), diverged=("diverged", "sum"), untrained=("untrained", "sum")
+    ).reset_index()
 
 
 def compare_scores(scores: pd.DataFrame, smallest: float) -> dict[str, list[dict]]:
-    """Compare models by each score and by the average over tasks; p-values are corrected over all pairs of a score."""
+    """Compare models by each score and by the average over tasks; p-values are corrected over all pairs of a score.
+
+    A pair of which runs diverged or are untrained has a caveat, which its verdict repeats.
+    """
     compared: dict[str, list[dict]] = {"scores": [], "averages": []}
     for names, selected in scores.groupby(QUANTITY, sort=False):
         quantity = dict(zip(QUANTITY, names, strict=True))
         pairs = comparison.pairs(selected, lower_is_better=False, smallest=smallest).assign(**quantity)
+        numbers = selected.groupby(["size", "model"])[["diverged", "untrained", "runs"]].sum()
+        both = [
+            numbers.loc[(pair["size"], pair["a"])] + numbers.loc[(pair["size"], pair["b"])]
+            for pair in pairs.to_dict("records")
+        ]
+        pairs["caveat"] = [caveat(*map(int, number)) for number in both]
+        pairs["verdict"] += pairs["caveat"].map(lambda words: f"; {words}" if words else "")
         compared["averages" if quantity["metric"] == "macro_average" else "scores"] += rows(pairs)
     return compared
 

@@ -37,7 +37,7 @@ def main() -> None:
     models = plotting.styles(args.recipe["models"], table["model"])
     with plotting.figure(args.figure, 1, 1, plotting.COLUMN, 3.1, table) as (figure, (ax,)):
         if table.empty:
-            plotting.say(ax, "No training has logged losses.")
+            plotting.say(ax, "No training has logged finite losses.")
         else:
             for (model, what), curve in table.groupby(["model", "what"], sort=False):
                 draw(ax, curve, what, models[model])
@@ -55,7 +55,7 @@ def main() -> None:
 def parts_of(conclusion: dict, logged: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The mean curve of a cell's runs, and its forecasts."""
     cell = {name: conclusion[name] for name in CELL}
-    losses = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)]
+    losses = logged[(logged[CELL] == pd.Series(cell)).all(axis=1)].dropna(subset="loss")
     mean = losses.groupby(["trained_tokens", "phase"], as_index=False).agg(loss=("loss", "mean"), runs=("loss", "size"))
     yield mean.assign(what=MEASURED, low=float("nan"), high=float("nan"), **cell)
     if conclusion["state"] == LAW:

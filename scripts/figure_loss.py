@@ -16,13 +16,16 @@ from gridlaw import cli
 from gridlaw.report import plotting
 from gridlaw.stats import intervals
 from gridlaw.tables import read_table
+from gridlaw.words import count
 from gridlaw.workflow import program, record
 
 
 def main() -> None:
     args = program.parse("figure_loss", __doc__)
 
-    runs = read_table(args.runs).dropna(subset=["held_out_loss"])
+    every = read_table(args.runs)
+    diverged = every["diverged"].eq(True).sum()
+    runs = every.dropna(subset=["held_out_loss"])
     table, over = losses(runs)
     models = plotting.styles(args.recipe["models"], runs["model"])
     tokenizers = list(table["tokenizer"].unique())
@@ -46,7 +49,8 @@ def main() -> None:
                 ax.set_title(f"tokenizer {tokenizer}")
         if tokenizers:
             unigram = Line2D([], [], color="0.4", linewidth=0.7, linestyle=":", label="unigram baseline")
-            plotting.legend(figure, models, table["gpus"], f"band: 95 % interval over {over}", [unigram])
+            note = f"band: 95 % interval over {over}" + f"; {count(diverged, 'run')} diverged" * bool(diverged)
+            plotting.legend(figure, models, table["gpus"], note, [unigram])
     record.write(args)
 
 

@@ -18,6 +18,8 @@ from gridlaw.tables import read_table
 from gridlaw.workflow import program, record
 
 AVERAGE = ("all tasks", "macro_average", "validation")
+# Mark of a mean from which runs are missing because they diverged, or that contains untrained ones.
+CAVEAT = {"color": "0.1", "marker": "x", "markersize": 7, "linestyle": "none", "zorder": 4}
 
 
 def main() -> None:
@@ -44,17 +46,22 @@ def main() -> None:
                 ax.text(0.5, 0.5, "no scores yet", ha="center", transform=ax.transAxes)
                 ax.set_xticks([])
             ax.set_title(panel[0])
-            ax.set_ylabel(words.metric(panel[1]))
+            named = summary.loc[(summary["task"] == panel[0]) & (summary["metric"] == panel[1]), "positive"].dropna()
+            # Matplotlib reads formulas between dollars.
+            ax.set_ylabel(words.metric(panel[1], next(iter(named), None)).replace("$", r"\$"))
             if panel in baselines.index:
                 ax.axhline(baselines[panel], color="0.4", linewidth=0.9, linestyle=":")
         for ax in axes[len(panels) :]:
             ax.set_visible(False)
-        counts = sorted({int(n) for n in summary["n"]})
+        counts = sorted({int(n) for n in summary["n"] if n})
         note = f"band: 95 % t interval of the mean over seeds, n = {'–'.join(map(str, counts))}"
         if counts == [1] or not counts:
             note = "one seed: no interval" if counts else ""
         majority = Line2D([], [], color="0.4", linewidth=0.9, linestyle=":", label="majority class")
-        plotting.legend(figure, models, summary["gpus"], note, [majority])
+        marks = [Line2D([], [], label="some runs diverged or untrained", **CAVEAT)] * int(
+            summary["caveat"].notna().any()
+        )
+        plotting.legend(figure, models, summary["gpus"], note, [majority, *marks])
     record.write(args)
 
 
@@ -70,10 +77,10 @@ def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
             for train_set, curve in cell.groupby("train_set"):
                 curve = curve.sort_values("size_tokens")
                 faint = {} if train_set == sets[-1] else {"alpha": 0.3 + 0.6 * sets.index(train_set) / len(sets)}
-                plotting.line(ax, curve["size_tokens"].replace(0, zero), curve, models[model] | faint, marker)
+                line(ax, curve["size_tokens"].replace(0, zero), curve, models[model] | faint, marker)
         elif over_examples and not average:
             curve = cell.sort_values("train_examples")
-            plotting.line(ax, curve["train_examples"], curve, models[model], marker)
+            line(ax, curve["train_examples"], curve, models[model], marker)
             ax.set_xscale("log")
             ax.set_xticks(curve["train_examples"], [f"{n:,.0f}" for n in curve["train_examples"]])
             ax.minorticks_off()
@@ -81,8 +88,17 @@ def draw(ax, table: pd.DataFrame, models: dict, average: bool) -> None:
         else:
             curve = cell.set_index("train_set").loc[[name for name in sets if name in set(cell["train_set"])]]
             position = pd.Series(np.arange(len(curve)) + list(models).index(model) * len(sets))
-            plotting.line(ax, position, curve.reset_index(drop=True), models[model], marker)
+            line(ax, position, curve.reset_index(drop=True), models[model], marker)
             ax.set_xticks([])
+
+
+def line(ax, x: pd.Series, curve: pd.DataFrame, style: dict, marker: dict) -> None:
+    """Draw a curve, and mark its means with a caveat; one without any score is marked at the lower end of the panel."""
+    plotting.line(ax, x, curve, style, marker)
+    has_caveat, has_score = curve["caveat"].notna(), curve["mean"].notna()
+    ax.plot(x[has_caveat & has_score], curve.loc[has_caveat & has_score, "mean"], **CAVEAT)
+    lost = x[has_caveat & ~has_score]
+    ax.plot(lost, [0.03] * len(lost), transform=ax.get_xaxis_transform(), **CAVEAT | {"color": style["color"]})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from gridlaw.config import grid
 from gridlaw.laws.judging import REFUSED
 from gridlaw.stats import comparison, intervals
 from gridlaw.tables import read_table, smallest_gpus
-from gridlaw.words import short
+from gridlaw.words import count, join_and, short
 from gridlaw.workflow import program, record
 
 # Largest number of rows on a page.
@@ -35,6 +35,8 @@ BOLD = (
     " Bold: better than every other model of that size (Welch's $t$ test over pre-training seeds, $p < .05$ with Holm's"
     " correction for all pairs{least})."
 )
+# Mark of a mean with a caveat, and the largest number of them in a caption.
+DAGGER, NAMED = "$^\\dagger$", 6
 PARAMETERS = {"E": "$E$", "A": "$A$", "alpha": r"$\alpha$", "B": "$B$", "beta": r"$\beta$"}
 
 
@@ -60,19 +62,28 @@ def scores(summary: pd.DataFrame, decisions: dict, tasks: list[list[str]], model
     panels = [*map(tuple, tasks), AVERAGE]
     selected = smallest_gpus(summary[summary["note"].isna()])
     selected = selected[selected["train_set"] == selected["train_set"].iloc[-1]] if len(selected) else selected
-    columns, compared = {}, defaultdict(list)
+    columns, compared, caveats = {}, defaultdict(list), []
     for pair in (*decisions["scores"], *decisions["averages"]):
         compared[pair["task"], pair["metric"], pair["split"]].append(pair)
     for task, metric, split in panels:
         means = selected[(selected[QUANTITY] == pd.Series((task, metric, split), QUANTITY)).all(axis=1)].set_index(CELL)
         if len(means):
-            columns[escaped(task), metric.replace("_", " ")] = cells(means, compared[task, metric, split])
-    counts = sorted({int(n) for n in selected["n"]})
+            positive = [f" of {escaped(name)}" for name in means["positive"].dropna().unique()]
+            header = metric.replace("_", " ") + "".join(positive)
+            columns[escaped(task), header] = cells(means, compared[task, metric, split])
+            caveats += [
+                f"{escaped(model)} at {size} on {escaped(task)} ({words})"
+                for (size, model), words in means["caveat"].dropna().items()
+            ]
+    counts = sorted({int(n) for n in selected["n"] if n})
     caption = (
         "Scores by size of the corpus in tokens and model: means over seeds"
         f" ($n = {'$--$'.join(map(str, counts))}$) with half of their 95\\,\\% $t$ intervals."
     )
     caption += bold(columns.values(), decisions["smallest_difference"]["score"])
+    if caveats:
+        more = [f"{len(caveats) - NAMED} more"] * (len(caveats) > NAMED)
+        caption += f" {DAGGER}: {join_and([*caveats[:NAMED], *more])}."
     return latex(ordered(pd.DataFrame(columns), models), "scores", caption)
 
 
@@ -88,6 +99,8 @@ def losses(runs: pd.DataFrame, decisions: dict, models: list[str]) -> str:
         " the scatter of seeds pooled over cells."
     )
     caption += bold([shown], decisions["smallest_difference"]["loss"], " nats")
+    if diverged := runs["diverged"].eq(True).sum():
+        caption += f" {count(diverged, 'run')} that diverged {'is' if diverged == 1 else 'are'} left out."
     return latex(wide.reindex(models).dropna(how="all").fillna("--"), "loss", caption)
 
 
@@ -95,7 +108,7 @@ def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
     """Means with half-widths of intervals; a model that is better than every other at its size is bold.
 
     Args:
-        table: `mean`, `low` and `high` by size and model.
+        table: `mean`, `low` and `high` by size and model, and maybe a `caveat`, which is a dagger.
         compared: comparisons of models by this quantity.
     """
     half = (table["high"] - table["low"]) / 2
@@ -104,11 +117,16 @@ def cells(table: pd.DataFrame, compared: list[dict]) -> pd.Series:
         for mean, reach in zip(table["mean"], half, strict=True)
     ]
     texts = pd.Series(words, index=table.index)
-    for size, selected in table.groupby(level="size", sort=False):
+    for size, selected in table[table["mean"].notna()].groupby(level="size", sort=False):
         best = comparison.best(compared, size, selected.index.get_level_values("model"))
         if best:
             texts[size, best] = f"\\mathbf{{{texts[size, best]}}}"
-    return "$" + texts + "$"
+    shown = ("$" + texts + "$").where(table["mean"].notna(), "diverged")
+    return (
+        shown + table["caveat"].map(lambda words: DAGGER if isinstance(words, str) else "")
+        if "caveat" in table
+        else shown
+    )
 
 
 def bold(columns: Iterable[pd.Series], smallest: float, unit: str = "") -> str:

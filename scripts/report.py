@@ -34,7 +34,7 @@ from gridlaw.workflow.states import DONE
 SECTIONS = ["Answers", "Figures", "Tables", "Grid", "Cost", "Methods", "Provenance"]
 RUNS = [
     "model", "size", "gpus", "pretrain_seed", "status", "parameters", "corpus_tokens", "trained_tokens",
-    "held_out_loss", "held_out_loss_se", "trained", "tokens_per_second", "train_seconds", "wall_seconds",
+    "held_out_loss", "held_out_loss_se", "trained", "diverged", "tokens_per_second", "train_seconds", "wall_seconds",
     "peak_memory_mb", "attempts", "mark",
 ]  # fmt: skip
 REPRODUCE = "To reproduce the page, run this in the folder of gridlaw:"
@@ -45,9 +45,13 @@ LARGER = 1.85
 LIKELY = 0.5
 # With more models the page does not list every pair.
 FEW_MODELS = 4
+ALL_TASKS = "all tasks"
 # Largest number of names in a sentence.
 NAMED = 6
-SUMMARY = ["model", "size", "gpus", "task", "train_set", "split", "metric", "mean", "low", "high", "sd", "n", "note"]
+SUMMARY = [
+    "model", "size", "gpus", "task", "train_set", "split", "metric", "positive", "mean", "low", "high", "sd", "n",
+    "caveat", "note",
+]  # fmt: skip
 FORECASTS = ["model", "size", "quantity", "state", "forecast", "low", "high", "verdict"]
 
 
@@ -66,7 +70,7 @@ def main() -> None:
         state=state(matrix["states"]),
         sections=SECTIONS,
         terms=terms(runs),
-        answers=answers(laws, decisions, forecasts, texts),
+        answers=answers(laws, decisions, forecasts, summary, texts),
         figures=[figure(Path(file)) for file in args.figures],
         tables=list(tables(runs, summary, forecasts, laws, texts)),
         matrix=matrix,
@@ -113,7 +117,7 @@ def terms(runs: pd.DataFrame) -> str:
 
 
 def answers(
-    laws: dict, decisions: dict, forecasts: pd.DataFrame, texts: pd.DataFrame
+    laws: dict, decisions: dict, forecasts: pd.DataFrame, summary: pd.DataFrame, texts: pd.DataFrame
 ) -> dict[str, list[tuple[str, str]]]:
     """Answers under their questions, each with its subject; text that is not seen comes first, refusals last."""
     sections: dict[str, list[tuple[str, str]]] = {
@@ -140,6 +144,7 @@ def answers(
         hours += [(name, answer["verdict"]) for answer in (*group["returns"], group["next"])]
     model += [("By the average over tasks", words) for words in comparisons(decisions["averages"])]
     refused += refusals([law for law in others if law["state"] != LAW])
+    refused += caveats(summary)
     left_out = laws["left_out"]
     by_reason = {why: [name for name, other in left_out.items() if other == why] for why in left_out.values()}
     refused += [("Left out of every law", f"{few(names)}, because {why}.") for why, names in by_reason.items()]
@@ -184,6 +189,26 @@ def refusals(laws: list[dict]) -> Iterator[tuple[str, str]]:
                 f" For {least['name']}: {least['needs']['words']}" if len(group) > 1 else f" {least['needs']['words']}"
             )
         yield few([law["name"] for law in group]), words
+
+
+def caveats(summary: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Sentences on the fine-tunings that diverged, and on untrained ones, with their cells."""
+    tasks = summary[summary["note"].isna() & (summary["task"] != ALL_TASKS)]
+    effects = {
+        "diverged": ("Fine-tunings that diverged", "They have no score, and enter no mean, law or comparison."),
+        "untrained": (
+            "Fine-tunings that learnt nothing",
+            "They predict the same for every example; their scores count, and the means are marked.",
+        ),
+    }
+    for name, (heading, effect) in effects.items():
+        cells = tasks[tasks[name] > 0].drop_duplicates(["model", "size", "gpus", "task", "train_set"])
+        places = [
+            f"{row.model} at {row.size} on {row.task} ({getattr(row, name)} of {int(row.n) + row.diverged})"
+            for row in cells.itertuples()
+        ]
+        if places:
+            yield heading, f"{few(places)}. {effect}"
 
 
 def few(names: list[str]) -> str:
@@ -242,7 +267,8 @@ def tables(
 ) -> Iterator[dict]:
     """The page's tables."""
     scores = summary[SUMMARY].dropna(axis=1, how="all")
-    yield page.table("summary", "Scores", "Means over seeds with 95 % t intervals.", scores)
+    of_fewer = " The caveat names means without runs that diverged, or with untrained ones." * ("caveat" in scores)
+    yield page.table("summary", "Scores", f"Means over seeds with 95 % t intervals.{of_fewer}", scores)
     caption = "Forecasts with 95 % intervals, or the reason why there is none."
     yield page.table("forecasts", "Forecasts", caption, forecasts[FORECASTS])
     columns = ["name", "state", "form", "verdict"]

@@ -63,7 +63,8 @@ def scores(predictions: pd.DataFrame, task: dict, classes: Classes | None) -> pd
     dtype = kind.find(task["kind"]).dtype
     rows = []
     for run, of_run in predictions.groupby(RUN, sort=False):
-        diverged = not np.isfinite(np.stack(of_run["outputs"].to_numpy())).all()
+        # Parquet has null for NaN in a list.
+        diverged = not np.isfinite(np.concatenate(of_run["outputs"].to_numpy()).astype(float)).all()
         trained = not diverged and varies(of_run["prediction"], of_run["label"], dtype)
         for split, group in of_run.groupby("split", sort=False):
             pair = group["prediction"].to_numpy(dtype), group["label"].to_numpy(dtype)

@@ -95,6 +95,21 @@ def interval(low: str, middle: str, high: str) -> str:
     return f"{middle} ({low} to {high}) {units.pop()}".rstrip()
 
 
-def metric(name: str) -> str:
-    """The usual name of a metric."""
-    return METRICS.get(name, name.replace("_", " "))
+def metric(name: str, positive: object = None) -> str:
+    """The usual name of a metric.
+
+    Args:
+        positive: the class that it is of; missing (None, NaN) if there is none.
+    """
+    usual = METRICS.get(name, name.replace("_", " "))
+    return f"{usual} of class {positive:.40}" if isinstance(positive, str) else usual
+
+
+def caveat(diverged: int, untrained: int, runs: int) -> str:
+    """The diverged and untrained runs of a mean in words: `1 of 3 runs diverged`; empty if there are none.
+
+    Args:
+        runs: all runs, those that diverged included.
+    """
+    numbers = {"diverged": diverged, "untrained": untrained}
+    return ", ".join(f"{number} of {count(runs, 'run')} {name}" for name, number in numbers.items() if number)

@@ -45,6 +45,7 @@ def test_of_many_models_the_best_at_the_largest_size():
     ]
 
 
+MEANS = pd.DataFrame(columns=["model", "size", "gpus", "task", "train_set", "note", "n", "diverged", "untrained"])
 TEXTS = pd.DataFrame(
     [
         ("a", "own", "novels", "train", 90, None, 9_000, None, 0.02, 0.25, None),
@@ -93,7 +94,7 @@ def test_each_reason_is_told_once():
     }
     empty = dict.fromkeys(("comparisons", "crossovers", "budgets", "returns"), ())
     group = {"group": "passes 2", "second_seed": {"verdict": "One seed."}, "next": {"verdict": "Stop."}, **empty}
-    said = report.answers(laws, {"groups": [group], "averages": []}, FORECASTS, TEXTS)
+    said = report.answers(laws, {"groups": [group], "averages": []}, FORECASTS, MEANS, TEXTS)
     assert said["What more text and larger models bring"] == [
         ("good", "It fell."),
         ("long", "It would fall."),

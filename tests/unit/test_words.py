@@ -34,3 +34,15 @@ def test_shares_are_never_rounded_to_nothing_or_all():
     assert [words.percent(share) for share in (0, 1e-6, 0.123, 0.9951, 1)] == [
         "0 %", "less than 0.001 %", "12 %", "more than 99 %", "100 %",
     ]  # fmt: skip
+
+
+def test_a_metric_of_a_class_names_it():
+    assert words.metric("f1", "spam") == "F1 of class spam"
+    assert words.metric("f1", float("nan")) == words.metric("f1") == "F1"
+    assert words.metric("f1", "x" * 99) == f"F1 of class {'x' * 40}"
+
+
+def test_a_caveat_is_of_the_runs_that_need_it():
+    assert words.caveat(0, 0, 3) == ""
+    assert words.caveat(1, 0, 3) == "1 of 3 runs diverged"
+    assert words.caveat(1, 2, 3) == "1 of 3 runs diverged, 2 of 3 runs untrained"

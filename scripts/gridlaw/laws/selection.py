@@ -2,7 +2,7 @@
 
 The runs of one fit have the same tokenizer, mask rate of the held-out text, learning-rate schedule and number of
 epochs; others have laws of their own. In strong scaling a fit contains one gpus value of each cell, because the others
-repeat the same run. Models that did not beat the unigram baseline are left out.
+repeat the same run. Models that diverged or did not beat the unigram baseline are left out.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def left_out(runs: pd.DataFrame) -> dict[str, str]:
     why = pd.Series("", index=runs.index)
     why[runs["trained"].eq(False)] = "it has learnt no more than how frequent each word is"
     why[runs["loss"].isna()] = "it has no held-out loss"
+    why[runs["diverged"].eq(True)] = "it diverged: a loss is not a finite number"
     why[runs["corpus_tokens"].fillna(0) == 0] = "it is not pre-trained here"
     why[runs["status"] != "done"] = "it is missing"
     names = [run_name(run) for run in runs.itertuples()]

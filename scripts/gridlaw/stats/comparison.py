@@ -36,7 +36,7 @@ def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) ->
     """Compare every two models at every size, over replicates.
 
     Args:
-        values: a row for each replicate: `model`, `size`, `value`.
+        values: a row for each replicate: `model`, `size`, `value`, which may be missing.
         smallest: smallest difference of interest, in the unit of the values; 0 if every difference counts.
 
     Returns:
@@ -45,7 +45,7 @@ def pairs(values: pd.DataFrame, lower_is_better: bool, smallest: float = 0.0) ->
         `conclusion`, `better` (a model, or null where they do not differ), `verdict`.
     """
     rows = []
-    for size, runs in values.groupby("size", sort=False):
+    for size, runs in values.dropna(subset="value").groupby("size", sort=False):
         samples = {model: group["value"].to_numpy(float) for model, group in runs.groupby("model", sort=False)}
         rows += [
             {"size": size, "a": a, "b": b, **_compare(samples[a], samples[b], lower_is_better)}

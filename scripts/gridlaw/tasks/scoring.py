@@ -62,10 +62,10 @@ def compute(
 
 
 def positive(name: str, classes: Classes | None) -> str | None:
-    """Return the class that a metric is of, by its label; None for others, and for averages over classes."""
+    """Return the label of the class that a metric is of, on one line; None for averages over classes, and others."""
     if classes is None or classes.positive is None or not metric.find(name).has_positive:
         return None
-    return str(classes.labels[classes.positive])
+    return " ".join(str(classes.labels[classes.positive]).split())
 
 
 def item_errors(
