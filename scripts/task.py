@@ -167,6 +167,9 @@ def find_classes(labels: dict[str, list], recipe: dict, places: dict[str, str], 
         classes = kind.find(recipe["kind"]).find_classes(labels[train])
     except ValueError as error:
         raise cli.Failure(f"{key}.label: {recipe['label']}: {places[train]}: {error}") from error
+    for split in recipe["validation"]:
+        if len(set(labels[split])) == 1:
+            print(f"note: {places[split]}: all labels are the same; a correlation with them is 0", file=sys.stderr)
     for split in recipe["validation"] if classes else ():
         counts, known = Counter(labels[split]), set(classes)
         if unknown := [label for label in counts if label not in known]:

@@ -166,8 +166,8 @@ def test_classes_are_those_of_the_training_split(program, tmp_path, capsys, suff
         read = [classes[numbers[f"text {number}"]] for number in range(len(labels))]
         assert list(map(str, read)) == [str(label).removesuffix(".0") for label in labels]
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
-    assert len(notes) == 1
-    assert "such a class counts as 0" in notes[0]
+    assert "such a class counts as 0" in notes[-1]
+    assert len(notes) == 1 + (len(validation) == 1)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
@@ -177,6 +177,11 @@ def test_scores_may_be_text(program, tmp_path, suffix):
     )
     assert manifest["classes"] is None
     assert sorted(examples["label"]) == [-2, 0, 1.5, 1000]
+
+
+def test_constant_labels_of_a_validation_split_are_noted(program, tmp_path, capsys):
+    make_task(program, tmp_path, labelled(1, 2), labelled(2, 2), kind="regression")
+    assert "validation.csv: all labels are the same; a correlation with them is 0" in capsys.readouterr().err
 
 
 GOOD = labelled(*"abab")
