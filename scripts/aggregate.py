@@ -59,6 +59,8 @@ TEXT = [
     "model", "tokenizer", "text", "split", "documents", "cut_documents", "words", "examples", "unknown_tokens",
     "unknown_characters", "truncated",
 ]  # fmt: skip
+# Whole numbers, of which some rows have none.
+COUNTS = dict.fromkeys(["documents", "cut_documents", "words", "examples"], "Int64")
 CURVE = ["model", "size", "gpus", "pretrain_seed", "trained_tokens", "loss", "phase"]
 # Columns that the points of one curve share.
 SCHEDULE = ["schedule", "decay_shape", "decay_ratio", "warmup_tokens", "passes"]
@@ -90,7 +92,7 @@ def main() -> None:
         "summary": within_range(summary, recipe["lowest"]),
         "baselines": baselines(recipe["tasks"], args.results / "baseline"),
         "attempts": pd.DataFrame(attempt_rows(recipe, args.results, args.work), columns=ATTEMPT),
-        "texts": pd.DataFrame(text_rows(recipe, args.segments, args.packs, args.results), columns=TEXT),
+        "texts": pd.DataFrame(text_rows(recipe, args.segments, args.packs, args.results), columns=TEXT).astype(COUNTS),
     }
     for name, table in tables.items():
         file = Path(getattr(args, name))
