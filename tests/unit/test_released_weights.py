@@ -172,6 +172,23 @@ def test_what_is_not_trained_is_carried_along(tmp_path, save, head, names):
     } | {name.replace("weight", "bias") for name in CARRIED[head]}
 
 
+@pytest.mark.parametrize("fields", [{"tie_word_embeddings": False}, {"vocab_size": 128}], ids=["untied", "padded"])
+def test_an_output_layer_of_its_own_and_a_padded_vocabulary(tmp_path, save, fields):
+    checkpoint = released.release(tmp_path / "released", "bert", "AutoModelForPreTraining", **fields)
+    saved = save(checkpoint, released.write_text(tmp_path))
+    before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, saved))
+    assert before.keys() == after.keys()
+    assert {name: weight.shape for name, weight in before.items()} == {
+        name: weight.shape for name, weight in after.items()
+    }
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    # An untied output layer has another bias.
+    carried = {"cls.predictions.bias"} if "tie_word_embeddings" in fields else set()
+    for part in ("bert.pooler.dense", "cls.seq_relationship"):
+        carried |= {f"{part}.weight", f"{part}.bias"}
+    assert same == carried
+
+
 def test_old_names_begin_a_fine_tuning_too(program, tmp_path, save):
     checkpoint = released.release(tmp_path / "released", "bert", "AutoModelForPreTraining")
     released.rename(checkpoint, *OLD)
