@@ -331,10 +331,9 @@ def held_out(texts: pd.DataFrame) -> str:
         int(value) for value in (words.at["held_out", "documents"], *words.loc["unused", ["cut_documents", "words"]])
     )
     blocks = f", {cut} of them in part because they are long" if cut else ""
-    return (
-        f" ({words.at['held_out', 'words']:,.0f} words of {count(documents, 'document')}{blocks};"
-        f" {unused:,} words, {percent(unused / words['words'].sum())} of the text, are neither held out nor trained on)"
-    )
+    rest = f"; {unused:,} words, {percent(unused / words['words'].sum())} of the text, are in neither part"
+    text = f"{words.at['held_out', 'words']:,.0f} words of {count(documents, 'document')}{blocks}"
+    return f" ({text}{rest if unused else ''})"
 
 
 def of_kinds(value: float | dict[str, float]) -> str:

@@ -256,10 +256,12 @@ def test_text_that_models_do_not_see():
 
 def test_the_held_out_text():
     assert report.held_out(TEXTS) == (
-        " (500 words of 3 documents, 2 of them in part because they are long; 500 words, 5 % of the text, are neither"
-        " held out nor trained on)"
+        " (500 words of 3 documents, 2 of them in part because they are long; 500 words, 5 % of the text, are in"
+        " neither part)"
     )
     uncut = TEXTS.assign(cut_documents=TEXTS["cut_documents"].replace(2, 0))
     assert " (500 words of 3 documents; 500 words" in report.held_out(uncut)
+    whole = TEXTS.assign(words=TEXTS["words"].where(TEXTS["split"] != "unused", 0))
+    assert report.held_out(whole) == " (500 words of 3 documents, 2 of them in part because they are long)"
     assert report.held_out(TEXTS.assign(words=None)) == "", "earlier releases did not count them"
     assert report.held_out(TEXTS.iloc[3:]) == "", "a grid without a corpus"

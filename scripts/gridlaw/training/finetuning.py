@@ -35,7 +35,7 @@ from gridlaw.workflow import work_folder
 # File of a finished run's predictions; the run's facts are written after it.
 PREDICTIONS = "predictions.parquet"
 # What helps a model whose tokenizer does not know the text.
-REMEDY = "use a model whose tokenizer is complete and fits the language"
+REMEDY = "use a checkpoint for this language, a corpus with these characters, or algorithm: bpe"
 
 
 class Examples(Dataset):
