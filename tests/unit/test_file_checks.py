@@ -106,11 +106,17 @@ def test_where_files_were_looked_for(folder):
         "config: catalogue.corpora.mine.held_out_files: nothing matches /no/*.txt",
     ]
     assert mistakes({"files": ["~/data/*.txt"]}) == [
-        f"config: catalogue.corpora.mine.files: nothing matches ~/data/*.txt in {folder}; ~ and $ stand for themselves"
+        f"config: catalogue.corpora.mine.files: nothing matches ~/data/*.txt in {folder}; ~, $ and braces stand for themselves"
     ]
     assert mistakes(task={"train": "./data/trian.csv", "validation": "/no/dev.csv"}) == [
         f"config: catalogue.tasks.mine.files.train: data/trian.csv does not exist in {folder}",
         "config: catalogue.tasks.mine.files.validation: /no/dev.csv does not exist",
+    ]
+
+
+def test_a_name_that_no_file_can_have(folder):
+    assert mistakes(task={"train": "data/a\0b.csv"}) == [
+        r"config: catalogue.tasks.mine.files.train: 'data/a\x00b.csv' is no name that a file can have"
     ]
 
 

@@ -148,6 +148,7 @@ DAMAGE = {
     "list": ("a.jsonl", '{"text": "a"}\n{"text": ["b"]}\n', r"a.jsonl, row 2: column text holds a list \(\['b'\]\); exp"),
     "float": ("a.jsonl", '{"text": 1.5}\n', r"a.jsonl, row 1: column text holds a float \(1.5\); expected text"),
     "truth": ("a.jsonl", '{"text": true}\n', r"a.jsonl, row 1: column text holds a bool"),
+    "deep JSON": ("a.jsonl", f'{{"text": {"[" * 10**5}', "a.jsonl: RecursionError"),
     "half a character": ("a.jsonl", '{"text": "a\\ud83d"}\n', r"a.jsonl, row 1: column text holds half a character"),
     "no column": ("a.csv", "id,body\n1,a\n", "a.csv: no column text; expected one of id, body"),
     "semicolons": ("a.csv", "id;text\n1;a\n", "a.csv: no column text: semicolons seem to separate .*; expected commas"),

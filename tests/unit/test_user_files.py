@@ -53,6 +53,23 @@ def test_folders_are_no_files(folder):
     assert corpus_files("data/**") == ["data/sub.txt/b.txt"]
 
 
+def test_links_that_lead_back_are_not_followed(folder):
+    Path("data/sub").mkdir()
+    Path("data/sub/a.txt").write_text("a")
+    Path("elsewhere").mkdir()
+    Path("elsewhere/b.txt").write_text("b")
+    Path("data/sub/back").symlink_to("../../data")
+    Path("data/here").symlink_to(".")
+    Path("data/linked").symlink_to("../elsewhere")
+    files = ["data/linked/b.txt", "data/sub/a.txt"]
+    assert corpus_files("data/**") == files
+    assert corpus_files(f"{folder}/data/**/*.txt") == [f"{folder}/{file}" for file in files]
+    assert corpus_files("**/sub/**/a*") == ["data/sub/a.txt"]
+    Path("data/sub/.hidden").mkdir()
+    Path("data/sub/.hidden/c.txt").write_text("c")
+    assert corpus_files("./**/*.txt") == [*files, "elsewhere/b.txt"]
+
+
 @pytest.mark.parametrize("name", ["model [v2]", "model*", "{v2}", "m?del"])
 def test_files_of_a_checkpoint_in_a_folder_with_an_odd_name(folder, name):
     for place in (name, "model2", "model v", "model"):

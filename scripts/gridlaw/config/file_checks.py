@@ -60,7 +60,8 @@ def _faults(key: str, files: Collection[str], known: Collection[str]) -> Iterato
 def _where(name: str) -> str:
     """Return where a pattern was looked for."""
     place = "" if name.startswith("/") else f" in {Path.cwd()}"
-    return f"{place}; ~ and $ stand for themselves" if name.startswith(("~", "$")) else place
+    is_of_shell = name.startswith(("~", "$")) or "{" in name
+    return f"{place}; ~, $ and braces stand for themselves" if is_of_shell else place
 
 
 def _first(files: list[str]) -> str:

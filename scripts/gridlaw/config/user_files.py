@@ -6,9 +6,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 
 from gridlaw import io
@@ -66,7 +66,34 @@ def find_matching(name: str) -> list[str]:
     """
     # Without ./ in front: a file has one name.
     name = str(Path(name))
-    return [name] if os.path.lexists(name) else [file for file in glob(name, recursive=True) if not Path(file).is_dir()]
+    if os.path.lexists(name):
+        return [name]
+    return [file for file in _expand(Path(name).parts) if not Path(file).is_dir()]
+
+
+def _expand(parts: tuple[str, ...]) -> Iterator[str]:
+    """Yield what matches a pattern, given its parts, where ** is any number of folders."""
+    if "**" not in parts:
+        yield from glob(str(Path(*parts)))
+        return
+    place = parts.index("**")
+    for root in glob(str(Path(*parts[:place]))) if place else ["."]:
+        for folder in _find_folders(Path(root), frozenset()):
+            yield from _expand((*Path(escape(str(folder))).parts, *(parts[place + 1 :] or "*")))
+
+
+def _find_folders(root: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Yield a folder and those in it at any depth, without hidden ones, and without links back to one above them.
+
+    glob follows such links in all their combinations, which are too many to end.
+    """
+    if not root.is_dir() or (target := root.resolve()) in above:
+        return
+    yield root
+    with suppress(OSError):
+        for path in sorted(root.iterdir()):
+            if not path.name.startswith("."):
+                yield from _find_folders(path, above | {target})
 
 
 def fault(file: str) -> str | None:
@@ -79,6 +106,8 @@ def fault(file: str) -> str | None:
         status = path.stat()
     except UnicodeEncodeError:
         return "has bytes in its name that are not UTF-8; rename it"
+    except ValueError:
+        return "is no name that a file can have"
     except FileNotFoundError:
         if path.is_symlink():
             return f"is a link to nothing: {path.readlink()} does not exist"

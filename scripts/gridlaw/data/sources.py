@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
+import pyarrow as pa
 from datasets import Dataset
 
 from gridlaw.cli import Failure
@@ -132,7 +133,7 @@ def _one_line(file: str) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise Failure(text_files.describe_encoding(file)) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise Failure(f"{file}: {_first_line(error)}") from error
 
 
