@@ -84,17 +84,20 @@ class TestScores:
 
         def of(splits=("validation",), right=8):
             rows = [
-                {"train_set": "all", "train_examples": 40, "seed": seed, "split": split, "label": 1.0, "prediction": float(n < right - seed)}
+                {"train_set": "all", "train_examples": 40, "seed": seed, "split": split, "label": 1.0, "prediction": float(n < right - seed), "outputs": [0.1, 0.2]}
                 for seed in (1, 2) for split in splits for n in range(10)
             ]  # fmt: skip
             folder = tmp_path / "3" / "sentiment"
             folder.mkdir(parents=True, exist_ok=True)
             pd.DataFrame(rows).to_parquet(folder / "predictions.parquet")
             (folder / "manifest.json").write_text("{}")
+            task = tmp_path / "task" / "sentiment" / "manifest.json"
+            task.parent.mkdir(parents=True, exist_ok=True)
+            task.write_text('{"classes": [0, 1]}')
             program(
                 score, "--recipe", '{"sentiment": {"kind": "classification", "metrics": ["accuracy"]}}',
                 "--predictions", folder / "predictions.parquet", "--manifests", folder / "manifest.json",
-                "--scores", tmp_path / "scores.csv", "--record", tmp_path / "record.json",
+                "--tasks", task, "--scores", tmp_path / "scores.csv", "--record", tmp_path / "record.json",
                 "--tensorboard", tmp_path / "tensorboard",
             )  # fmt: skip
             return tmp_path / "tensorboard"

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import sys
+from collections import defaultdict
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
@@ -532,7 +533,7 @@ def test_marks_in_the_tables(folder):
         io.write_json(place / "record.json", made)
     recipe = {"models": ["tiny"], "cells": {"tiny": {"1k": {"1": 1}, "8k": {"1": 1, "2": 1}}}}
     tokens = pd.Series({("tiny", "1k"): 1000, ("tiny", "8k"): 8000})
-    table = aggregate.score_rows(recipe, Path("results/score"), tokens)
+    table = aggregate.score_rows(recipe, Path("results/score"), tokens, defaultdict(list))
     mark = "adopted from /there; accepted: fine; accepted: too"
     assert table.groupby(["size", "gpus"])["mark"].first().tolist() == ["", mark, mark]
     averages = aggregate.macro_averages(table, {"sentiment": {"glue": True}})

@@ -118,7 +118,8 @@ def _report_recipe(config: dict) -> Recipe:
     sections["cost"] = {name: config["cost"].get(name, 0) for name in known}
     sections["cost"]["currency"] = config["cost"]["currency"]
     whole = {name: config[name] for name in ("models", "tasks", "corpus")}
-    return Recipe(whole | sections)
+    by_kind = [f"{name}.{key}" for name, keys in named.items() for key in keys if isinstance(config[name][key], dict)]
+    return Recipe(whole | sections, {key: f"{key}.{kind}" for key in by_kind for kind in kinds if len(kinds) == 1})
 
 
 def _of_kinds(value: object, kinds: set[str]) -> object:
