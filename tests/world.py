@@ -82,6 +82,8 @@ def write_data(folder: Path) -> None:
     data.mkdir()
     for seed, name in enumerate(("a.txt", "b.txt")):
         (data / name).write_text("\n\n".join(language.documents(seed, 4000)))
+    (data / "held_out").mkdir()
+    (data / "held_out/c.txt").write_text("\n\n".join(language.documents(2, 1000)))
     for name in ("train.csv", "dev.csv"):
         # Words of the corpus, so that its tokenizers know the text.
         rows = [{"body": f"the {WORDS[number % 7]}", "label": number % 2} for number in range(40)]

@@ -60,7 +60,7 @@ class Failures(logging.Handler):
         elif event == LogEvent.ERROR and str(message.msg).rstrip().endswith(LAST):
             lines = list(self._summary())
             if lines:
-                message.msg = "\n".join(["", *lines, ADVICE])
+                message.msg = "\n".join([str(message.msg).rstrip(), *lines, ADVICE])
         elif event == LogEvent.ERROR:
             self._shorten(message)
 

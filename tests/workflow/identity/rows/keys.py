@@ -140,7 +140,7 @@ row("a tokenizer outside the grid", setting("catalogue.tokenizers.other", {"algo
 
 row("corpus", setting("corpus", "toy"))
 row("letters.documents", setting("catalogue.corpora.letters.documents", "line"), "corpus *")
-row("letters.held_out_files", setting("catalogue.corpora.letters.held_out_files", ["data/b.txt"]), "corpus *")
+row("letters.held_out_files", setting("catalogue.corpora.letters.held_out_files", ["data/held_out/c.txt"]), "corpus *")
 row("letters.files", setting("catalogue.corpora.letters.files", ["data/a.txt"]), "corpus *")
 row("letters.files written otherwise", setting("catalogue.corpora.letters.files", ["data/b.txt", "data/*.txt"]))
 
