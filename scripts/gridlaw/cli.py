@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -74,23 +74,19 @@ def _fault_of_machine(error: BaseException) -> str | None:
 
     Libraries report a full disk by exceptions of their own, some without an error number.
     """
-    for cause in causes(error):
-        text, number = " ".join(str(cause).split()), getattr(cause, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT) or FULL.search(text):
-            plain = text if "No space left" in text or "quota" in text else f"No space left on device ({text})"
-            return f"{plain}; free some space ({_free_space()}), then run the same command again"
-        if number in (errno.EROFS, errno.EACCES):
-            return f"{text}; expected a file or folder that this user may use; HF_HOME moves the hub's cache"
-        if "No usable temporary directory" in text:
-            return f"{text}; set TMPDIR to a folder that can be written and has some space"
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    texts = [" ".join(str(cause).split()) for cause in chain]
+    numbers = {getattr(cause, "errno", None) for cause in chain}
+    if numbers & {errno.ENOSPC, errno.EDQUOT} or any(map(FULL.search, texts)):
+        text = next((text for text in texts if "No space left" in text or "quota" in text), "No space left on device")
+        return f"{text}; free some space ({_free_space()}), then run the same command again"
+    if numbers & {errno.EROFS, errno.EACCES}:
+        return f"{texts[0]}; expected a folder that can be written, for the hub's cache see HF_HOME"
+    if any("No usable temporary directory" in text for text in texts):
+        return f"{texts[0]}; set TMPDIR to a folder that can be written and has some space"
     return None
-
-
-def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception, the one that it was raised from or after, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _free_space() -> str:

@@ -6,11 +6,12 @@ What is in the cache at a commit needs no network.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datasets import Dataset, load_dataset_builder
+from datasets import Dataset, disable_progress_bars, load_dataset_builder
 from datasets.exceptions import DatasetsError
 from datasets.packaged_modules.cache.cache import Cache
 from datasets.utils import logging as data_logging
@@ -25,9 +26,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import disable_progress_bars as disable_download_bars
 from huggingface_hub.utils import logging as hub_logging
 
-from gridlaw.cli import Failure, causes
+from gridlaw.cli import Failure
 
 HOST = constants.ENDPOINT.partition("://")[2]
 # Answers of the hub, by HTTP status.
@@ -91,9 +93,12 @@ def _cached_commit(kind: str, repository: str, revision: str) -> str:
 
 
 def _be_quiet() -> None:
-    """Let the libraries say nothing of attempts that are made again."""
+    """Let the libraries say nothing of attempts that are made again, and draw no bars into a log."""
     hub_logging.set_verbosity_error()
     data_logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+        disable_download_bars()
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def _failures(what: str, key: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     """Return why something could not be fetched, and what to do."""
-    for cause in causes(error):
+    for cause in _causes(error):
         match cause:
             case GatedRepoError():
                 return f"its owner grants access to it; ask at {HOST} for yours, then log in with hf auth login"
@@ -128,6 +133,12 @@ def _reason(error: BaseException) -> str:
 
 def _unreachable() -> str:
     return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"no connection to {HOST}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _line(error: BaseException) -> str:

@@ -79,7 +79,12 @@ TABLE = (
     Touch("snakemake.jobs", "Reason.is_provenance_triggered", "preview", "advice on other rules is kept"),
     Touch("snakemake.logging", "logger", "failures", "messages about failed jobs pass through it"),
     Touch("snakemake.logging", "logger.handlers", "failures", "messages are changed before they are printed"),
-    Touch(EVENTS, "LogEvent", "failures", "messages about failed jobs are known by their event"),
+    Touch(
+        "snakemake_interface_logger_plugins.common",
+        "LogEvent",
+        "failures",
+        "messages about failed jobs are known by their event",
+    ),
     Touch("snakemake.jobs", "Job.get_log_error_info", "failures", "the parts of a message about a failed job"),
     Touch(SCHEDULER, "JobScheduler.failed", "failures", "a failure is reported after the last attempt"),
     Touch(PERSISTENCE, "PersistenceBase.metadata", "records", "a result without metadata has its record's"),
